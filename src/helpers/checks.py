@@ -1,0 +1,85 @@
+"""Validation of arguments where they enter: each error names the argument, its value and what is allowed."""
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+
+
+def require(condition, argument, value, allowed):
+    """Raise a ValueError saying that `argument` has `value` where only `allowed` will do."""
+    if not condition:
+        raise ValueError(f"{argument}={value!r}: must be {allowed}")
+
+
+def integer(argument, value, minimum=1):
+    """Return `value` as an int of at least `minimum` (bool is refused)."""
+    valid = isinstance(value, Integral) and not isinstance(value, bool) and value >= minimum
+    require(valid, argument, value, f"an integer >= {minimum}")
+    return int(value)
+
+
+def real(argument, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
+    """Return `value` as a finite float between `low` and `high`; an open end excludes its bound."""
+    brackets = "(" if open_low or low == -math.inf else "[", ")" if open_high or high == math.inf else "]"
+    allowed = f"a finite number in {brackets[0]}{low:g}, {high:g}{brackets[1]}"
+    valid = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    valid = valid and (value > low if open_low else value >= low)
+    valid = valid and (value < high if open_high else value <= high)
+    require(valid, argument, value, allowed)
+    return float(value)
+
+
+def positive(argument, value):
+    """Return `value` as a finite float > 0."""
+    return real(argument, value, 0.0, open_low=True)
+
+
+def one_of(argument, value, choices: Iterable):
+    """Return `value` if it is one of `choices`."""
+    choices = tuple(choices)
+    require(value in choices, argument, value, f"one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def vectors(argument, value, *shape):
+    """Return `value` as a finite float64 CPU tensor of `shape`, where None stands for any length."""
+    tensor = torch.as_tensor(value).detach().to("cpu", torch.float64)
+    wanted = "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+    fits = tensor.ndim == len(shape) and all(b in (None, a) for a, b in zip(tensor.shape, shape))
+    require(fits, f"{argument}.shape", tuple(tensor.shape), wanted)
+    bad = int((~torch.isfinite(tensor)).sum())
+    require(bad == 0, argument, f"<{bad} non-finite values>", "finite")
+    return tensor
+
+
+def labels(argument, value, *shape):
+    """Return `value` as a float64 tensor of labels, each -1 or +1."""
+    tensor = vectors(argument, value, *shape)
+    strangers = sorted(set(tensor[tensor.abs() != 1].tolist()))
+    require(not strangers, argument, strangers[:5], "labels -1 or +1")
+    return tensor
+
+
+def device(argument, value):
+    """Return `value` as a torch.device that this machine has: the CPU, or a CUDA device."""
+    try:
+        found = torch.device(value)
+    except (RuntimeError, TypeError):
+        found = None
+    here = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    allowed = f"one of {', '.join(map(repr, here))}" + (" or 'cuda'" if len(here) > 1 else " on this machine")
+    known = found is not None and (found.type == "cpu" or f"cuda:{found.index or 0}" in here and found.type == "cuda")
+    require(known, argument, value, allowed)
+    return found
+
+
+def increasing(argument, value, last):
+    """Return `value` as an int64 array of strictly increasing steps between 0 and `last`."""
+    steps = np.asarray(value)
+    valid = steps.ndim == 1 and steps.size > 0 and np.issubdtype(steps.dtype, np.integer)
+    valid = valid and steps[0] >= 0 and steps[-1] <= last and bool(np.all(np.diff(steps) > 0))
+    require(valid, argument, value, f"strictly increasing integers in [0, {last}]")
+    return steps.astype(np.int64)

@@ -1,0 +1,76 @@
+"""The inner products that gradient descent reads, from explicit vectors or, at any dimension, from their joint law."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from helpers.network import TwoLayerCNN, check_dimension
+from helpers.signal_noise import Sample, random_stream
+
+
+@dataclass(frozen=True)
+class InnerProducts:
+    """What one run needs to know of mu (row 0), the noise patches (rows 1..n) and the initial weights; all float64.
+
+    gram (n + 1, n + 1): inner products among mu and the noise patches.
+    responses (2, m, n + 1): of the initial filters with them.
+    weight_gram (2m, 2m): among the initial filters.
+    y, y_obs (n,): labels.
+    test_gram (n_test, n + 1), test_responses (2, m, n_test), y_test: of given test patches; n_test may be 0.
+    """
+
+    gram: torch.Tensor
+    responses: torch.Tensor
+    weight_gram: torch.Tensor
+    y: torch.Tensor
+    y_obs: torch.Tensor
+    test_gram: torch.Tensor
+    test_responses: torch.Tensor
+    y_test: torch.Tensor
+
+
+def inner_products(problem, m, init_std, seed):
+    """InnerProducts of a Sample (exactly its own) or of a SignalNoise (drawn, without a vector of length d)."""
+    check_dimension(problem.n, problem.d)
+    source = _of_sample if isinstance(problem, Sample) else _of_distribution
+    return source(problem, m, init_std, seed)
+
+
+def _of_sample(sample, m, init_std, seed):
+    vectors = sample.vectors
+    weight = TwoLayerCNN(sample.d, m, init_std, seed).weight.detach()
+    flat = weight.flatten(0, 1)
+    return InnerProducts(vectors @ vectors.T, weight @ vectors.T, flat @ flat.T, sample.y, sample.y_obs,
+                         sample.xi_test @ vectors.T, weight @ sample.xi_test.T, sample.y_test)
+
+
+def _of_distribution(problem, m, init_std, seed):
+    n, d = problem.n, problem.d
+    y, y_obs = problem.draw_labels(seed)
+    rng = random_stream(seed, "inner products")
+    # Coordinates: the first axis along mu, then axes chosen so that the noise patches are lower triangular.
+    along = np.zeros(n) if problem.orthogonal else rng.standard_normal(n)
+    factor = np.zeros((n + 1, min(n, d - 1) + 1))
+    factor[0, 0] = problem.mu_norm
+    factor[1:, 0] = problem.noise_std * along
+    factor[1:, 1:] = problem.noise_std * bartlett(rng, n, d - 1)
+    # The initial weights are independent of the data: normals in these coordinates, a Wishart matrix in all others.
+    normals = rng.standard_normal((2 * m, factor.shape[1]))
+    rest = bartlett(rng, 2 * m, d - factor.shape[1])
+    arrays = (factor @ factor.T, (init_std * normals @ factor.T).reshape(2, m, n + 1),
+              init_std**2 * (normals @ normals.T + rest @ rest.T), y, y_obs,
+              np.empty((0, n + 1)), np.empty((2, m, 0)), np.empty(0))
+    return InnerProducts(*map(torch.from_numpy, arrays))
+
+
+def bartlett(rng, size, degrees):
+    """Lower-triangular L (size, min(size, degrees)) such that L L^T is Wishart(I, degrees).
+
+    L is the transposed R factor of `size` standard normal vectors of length `degrees`: chi roots with falling degrees
+    of freedom on the diagonal and standard normals below (Bartlett 1933). With fewer degrees than vectors it is trapezoidal.
+    """
+    rank = min(size, degrees)
+    factor = np.tril(rng.standard_normal((size, rank)), -1)
+    factor[np.arange(rank), np.arange(rank)] = np.sqrt(rng.chisquare(degrees - np.arange(rank, dtype=float)))
+    return factor

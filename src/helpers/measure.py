@@ -1,0 +1,110 @@
+"""What is read off a run at a recorded time: margins, coefficients, and the three test errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from helpers.network import SIGNS
+from helpers.signal_noise import Sample, random_stream
+
+
+@dataclass(frozen=True)
+class TestDraws:
+    """The random numbers behind a batch's test errors, drawn once a run so that its errors are smooth in time.
+
+    normals, zeta_normals (runs, 2m, n_test); y, y_obs (runs, n_test) true and freshly flipped labels; patch (runs, n_test)
+    index of the reused training patch; noise_std, mu_norm, orthogonal (runs,); zeta: std of what is added to it.
+    given: whether the fresh noise patches are the sample's own test patches.
+    """
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    normals: torch.Tensor
+    zeta_normals: torch.Tensor
+    y: torch.Tensor
+    y_obs: torch.Tensor
+    patch: torch.Tensor
+    noise_std: torch.Tensor
+    mu_norm: torch.Tensor
+    orthogonal: torch.Tensor
+    zeta: float
+    given: bool
+
+
+def draw_tests(problems, seeds, m, n_test, zeta, device, dtype):
+    """TestDraws for runs of these problems and seeds. A Sample's own test set, where it has one, replaces fresh draws."""
+    given = [isinstance(problem, Sample) and len(problem.y_test) > 0 for problem in problems]
+    laws = [problem.distribution if isinstance(problem, Sample) else problem for problem in problems]
+    columns = {name: [] for name in ("normals", "zeta_normals", "y", "y_obs", "patch")}
+    for problem, law, own, seed in zip(problems, laws, given, seeds):
+        rng = random_stream(seed, "test draws")
+        y = problem.y_test.numpy() if own else rng.choice([-1.0, 1.0], n_test)
+        columns["y"].append(y)
+        columns["y_obs"].append(law.flip(y, rng))
+        columns["patch"].append(rng.integers(law.n, size=n_test))
+        columns["normals"].append(np.empty((2 * m, 0)) if own else rng.standard_normal((2 * m, n_test)))
+        columns["zeta_normals"].append(rng.standard_normal((2 * m, n_test if zeta else 0)))
+    tensors = {name: torch.from_numpy(np.stack(values)).to(device) for name, values in columns.items()}
+    tensors = {name: value if name == "patch" else value.to(dtype) for name, value in tensors.items()}
+    scalars = {name: torch.tensor([getattr(law, name) for law in laws], device=device, dtype=dtype)
+               for name in ("noise_std", "mu_norm", "orthogonal")}
+    return TestDraws(**tensors, **scalars, zeta=zeta, given=any(given))
+
+
+def measure(state, y, y_obs, draws):
+    """The per-time entries of a Record, as a dict of NumPy arrays with the runs first; y, y_obs are (runs, n)."""
+    on_signal, on_noise = state.responses[..., 0], state.responses[..., 1:]
+    signal = torch.stack([_output(side * on_signal[..., None])[..., 0] for side in SIGNS], -1)
+    noise = _output(on_noise)
+    own = (y_obs < 0).long()[:, None, None].expand(-1, 1, state.rho.shape[2], -1)  # index of j = y_obs_i
+    rho_own, rho_cross = (state.rho.gather(1, index)[:, 0] for index in (own, 1 - own))
+    active = (on_noise.gather(1, own)[:, 0] > 0).to(y)
+    values = {"margins": y_obs * (_of_label(signal, y) + noise), "signal_response": signal, "gamma": state.gamma,
+              "rho": rho_own.mean(1), "rho_max": rho_own.amax(1), "rho_cross": rho_cross.mean(1),
+              "rho_cross_min": rho_cross.amin(1), "active": active.mean(1)}
+    values |= _test_errors(state, signal, noise, draws)
+    return {name: value.double().cpu().numpy() for name, value in values.items()}
+
+
+def _output(responses):
+    """f of one patch from the filters' responses to it, (runs, 2, m, patches) -> (runs, patches)."""
+    means = torch.relu(responses).mean(2)
+    return means[:, 0] - means[:, 1]
+
+
+def _of_label(signal, y):
+    """f on the signal patch of each label: signal (runs, 2), y (runs, k) -> (runs, k)."""
+    return torch.where(y > 0, signal[:, :1], signal[:, 1:])
+
+
+def _test_errors(state, signal, noise, draws):
+    covariance = _noise_covariance(state, draws)
+    scale = draws.noise_std[:, None, None]
+    shape = (*state.responses.shape[:3], -1)
+    fresh = state.test_responses if draws.given else (scale * (covariance @ draws.normals)).view(shape)
+    f = _of_label(signal, draws.y) + _output(fresh)
+    if draws.zeta:
+        index = draws.patch[:, None, None].expand(*shape[:3], -1)
+        patch = state.responses[..., 1:].gather(3, index) + draws.zeta * (covariance @ draws.zeta_normals).view(shape)
+        reused = _wrong(draws.y * (_of_label(signal, draws.y) + _output(patch)))
+    else:  # exact: every training patch with either label
+        reused = (_wrong(signal[:, :1] + noise) + _wrong(-(signal[:, 1:] + noise))) / 2
+    return {"fresh_error": _wrong(draws.y * f), "reused_error": reused, "observed_error": _wrong(draws.y_obs * f)}
+
+
+def _wrong(margins):
+    return (margins <= 0).to(margins.dtype).mean(-1)
+
+
+def _noise_covariance(state, draws):
+    """A square root of the covariance of the filters' responses to unit noise: W W^T, or W P W^T off the signal."""
+    on_signal = state.responses[..., 0].flatten(1) / draws.mu_norm[:, None]
+    seen = draws.orthogonal[:, None, None] * (on_signal[:, :, None] * on_signal[:, None, :])
+    covariance = state.weight_gram - seen
+    covariance = (covariance + covariance.mT) / 2
+    root, failed = torch.linalg.cholesky_ex(covariance)
+    if failed.any():  # singular, e.g. fewer dimensions than filters: any square root will do
+        values, axes = torch.linalg.eigh(covariance[failed > 0])
+        root[failed > 0] = axes * values.clamp(min=0).sqrt()[:, None]
+    return root

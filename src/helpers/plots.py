@@ -1,0 +1,54 @@
+"""The house style: one colour and one line style for each thing, the same in every chapter."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+# Okabe-Ito hues, chosen with different lightness so that they survive greyscale; the line style repeats the message.
+COLORS = {"clean": "#0072B2", "noisy": "#D55E00", "signal": "#009E73", "memorisation": "#CC79A7",
+          "test": "#332288", "theory": "#000000", "neutral": "#777777"}
+STYLES = {"clean": "-", "noisy": "--", "signal": "-", "memorisation": "-.", "test": ":", "theory": (0, (1, 1)), "neutral": "-"}
+LOG2 = float(np.log(2))
+
+
+def use_house_style():
+    """Set fonts, sizes and line widths once, at the top of a chapter."""
+    sns.set_theme(context="notebook", style="ticks", rc={
+        "figure.figsize": (7.0, 4.0), "figure.dpi": 110, "savefig.bbox": "tight", "lines.linewidth": 2,
+        "axes.grid": True, "grid.alpha": 0.3, "legend.frameon": False, "figure.constrained_layout.use": True,
+        "axes.prop_cycle": plt.cycler(color=list(COLORS.values()))})
+
+
+def band(x, runs, role, label=None, ax=None, quantiles=(0.1, 0.9)):
+    """Median over runs as a line and a band between two quantiles; `runs` is (runs, len(x)). Returns the axes.
+
+    `role` is a key of COLORS. Runs that are NaN (say, without a noisy sample) are left out.
+    """
+    ax = ax or plt.gca()
+    low, middle, high = np.nanquantile(runs, [quantiles[0], 0.5, quantiles[1]], axis=0)
+    ax.plot(x, middle, STYLES[role], color=COLORS[role], label=label)
+    ax.fill_between(x, low, high, color=COLORS[role], alpha=0.2, linewidth=0)
+    return ax
+
+
+def theory_line(x, y, label=None, ax=None):
+    """A prediction, drawn in black dots over the measurement. Returns the axes."""
+    ax = ax or plt.gca()
+    ax.plot(x, y, linestyle=STYLES["theory"], color=COLORS["theory"], label=label, zorder=5)
+    return ax
+
+
+def mark(value, label, axis="y", ax=None):
+    """A thin grey line at a value that the text speaks of (log 2, T1, the flip rate). Returns the axes."""
+    ax = ax or plt.gca()
+    draw = ax.axhline if axis == "y" else ax.axvline
+    draw(value, color=COLORS["neutral"], linewidth=1, linestyle=(0, (5, 3)), label=label)
+    return ax
+
+
+def fitted_slope(x, y):
+    """Slope of log y on log x by least squares, and its standard error."""
+    from scipy.stats import linregress
+
+    fit = linregress(np.log(x), np.log(y))
+    return fit.slope, fit.stderr

@@ -1,0 +1,252 @@
+"""What a run leaves behind: one Record for the signal-noise world and for images.
+
+Everything downstream (selection, stopping, plots, verdicts) reads a Record and never asks which world it came from.
+"""
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from scipy.stats import beta
+
+from helpers import checks
+
+FORMAT = "signal-first record 1"
+TEST_ERRORS = ("fresh", "reused", "observed")
+
+
+class RecordFileError(ValueError):
+    """A file that is not a whole, readable record."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Training of one or more runs, seen at T recorded times on the same number n of training samples.
+
+    Required
+    --------
+    times : (T,) int, gradient steps (signal-noise) or epochs (images), strictly increasing.
+    y, y_obs : (runs, n) true and observed labels. Two-class records use -1 and +1.
+    margins : (runs, T, n). Two classes: y_obs * f. Several: observed label's logit minus the log-sum-exp
+        of the others. Either way the sample's cross-entropy is log(1 + exp(-margin)).
+
+    Optional
+    --------
+    predictions : (runs, T, n) predicted labels; for two classes derived from the margins.
+    fresh_error, reused_error, observed_error : (runs, T) share of wrong test predictions: new noise and true
+        labels; noise patches of the training set and true labels; new noise and freshly flipped labels.
+    test_sizes : how many test draws stand behind each of them, by name; 0 says that the rate is exact.
+    signal_response : (runs, T, 2) f on the signal patch alone, for y = +1 and y = -1.
+    gamma : (runs, T, 2, m) signal coefficients, index 0 for j = +1.
+    rho, rho_max : (runs, T, n) mean and largest over filters r of rho_{j,r,i} with j = y_obs_i.
+    rho_cross, rho_cross_min : the same with j = -y_obs_i, mean and smallest.
+    active : (runs, T, n) share of the filters with j = y_obs_i that are active on xi_i.
+    gamma_final, rho_final : (runs, 2, m), (runs, 2, m, n) every coefficient at the last time.
+    runs : one dict a run: its seed and configuration.
+    config : what the runs share: engine, dtype, device, versions, wall time.
+    """
+
+    times: np.ndarray
+    y: np.ndarray
+    y_obs: np.ndarray
+    margins: np.ndarray
+    predictions: np.ndarray = None
+    fresh_error: np.ndarray = None
+    reused_error: np.ndarray = None
+    observed_error: np.ndarray = None
+    test_sizes: dict = field(default_factory=dict)
+    signal_response: np.ndarray = None
+    gamma: np.ndarray = None
+    rho: np.ndarray = None
+    rho_max: np.ndarray = None
+    rho_cross: np.ndarray = None
+    rho_cross_min: np.ndarray = None
+    active: np.ndarray = None
+    gamma_final: np.ndarray = None
+    rho_final: np.ndarray = None
+    runs: list = field(default_factory=list)
+    config: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        runs, n = np.shape(self.y)
+        steps = len(self.times)
+        if not self.runs:
+            object.__setattr__(self, "runs", [{} for _ in range(runs)])
+        checks.require(len(self.runs) == runs, "len(runs)", len(self.runs), f"{runs}, one a run")
+        per_sample, per_time = (runs, steps, n), (runs, steps)
+        shapes = {"y_obs": (runs, n), "margins": per_sample, "predictions": per_sample, "rho": per_sample,
+                  "rho_max": per_sample, "rho_cross": per_sample, "rho_cross_min": per_sample, "active": per_sample,
+                  "fresh_error": per_time, "reused_error": per_time, "observed_error": per_time}
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is not None:
+                checks.require(np.shape(value) == shape, f"{name}.shape", np.shape(value), str(shape))
+        checks.require(bool(np.all(np.diff(self.times) > 0)), "times", self.times, "strictly increasing")
+        checks.require(bool(np.all(np.isfinite(self.margins))), "margins", "<non-finite>", "finite")
+
+    @property
+    def flipped(self):
+        """(runs, n) bool: samples whose observed label is not the true one."""
+        return self.y != self.y_obs
+
+    @property
+    def losses(self):
+        """(runs, T, n) cross-entropy of each sample against its observed label."""
+        return np.logaddexp(0.0, -self.margins)
+
+    @property
+    def loss_derivatives(self):
+        """(runs, T, n) derivative of the logistic loss in the margin, l' = -1 / (1 + exp(margin))."""
+        return -expit(-self.margins)
+
+    @property
+    def predicted(self):
+        """(runs, T, n) predicted labels."""
+        if self.predictions is not None:
+            return self.predictions
+        return np.where(self.margins > 0, self.y_obs[:, None], -self.y_obs[:, None])
+
+    @property
+    def fits_observed(self):
+        """(runs, T, n) bool: predicted as the observed label."""
+        return self.predicted == self.y_obs[:, None]
+
+    @property
+    def fits_true(self):
+        """(runs, T, n) bool: predicted as the true label."""
+        return self.predicted == self.y[:, None]
+
+    def mean_over(self, values, which="all"):
+        """(runs, T) mean of per-sample `values` (runs, T, n) over "all", "clean" or "noisy" samples.
+
+        A run with no such sample gives NaN.
+        """
+        checks.one_of("which", which, ("all", "clean", "noisy"))
+        chosen = {"all": np.ones_like(self.flipped), "clean": ~self.flipped, "noisy": self.flipped}[which]
+        total = np.einsum("rtn,rn->rt", np.asarray(values, float), chosen.astype(float))
+        counts = chosen.sum(1)[:, None].astype(float)
+        return np.divide(total, counts, out=np.full(total.shape, np.nan), where=counts > 0)
+
+    def interval(self, which, level=0.95):
+        """(runs, T, 2) Clopper-Pearson interval of a test error, "fresh", "reused" or "observed".
+
+        It covers the finite number of test draws of a run, not the spread between runs. An exact rate is its own interval.
+        """
+        checks.one_of("which", which, TEST_ERRORS)
+        level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
+        rate = getattr(self, f"{which}_error")
+        if rate is None:
+            raise ValueError(f"which={which!r}: this record has no such test error")
+        size = self.test_sizes.get(which, 0)
+        if size == 0:
+            return np.stack([rate, rate], -1)
+        wrong, tail = np.rint(rate * size), (1 - level) / 2
+        low = np.where(wrong > 0, beta.ppf(tail, wrong, size - wrong + 1), 0.0)
+        high = np.where(wrong < size, beta.ppf(1 - tail, wrong + 1, size - wrong), 1.0)
+        return np.stack([low, high], -1)
+
+    def to_frame(self, per="run"):
+        """Tidy data: a row for each run and time (per="run") or for each run, time and sample (per="sample")."""
+        checks.one_of("per", per, ("run", "sample"))
+        count, steps, n = self.margins.shape
+        samples = 1 if per == "run" else n
+        frame = pd.DataFrame({"run": np.repeat(np.arange(count), steps * samples),
+                              "time": np.tile(np.repeat(self.times, samples), count)})
+        columns = self._run_columns() if per == "run" else self._sample_columns()
+        for name, values in columns.items():
+            frame[name] = np.asarray(values).ravel()
+        return frame.merge(pd.DataFrame(self.runs).rename_axis("run").reset_index(), on="run")
+
+    def _run_columns(self):
+        columns = {}
+        for which in ("all", "clean", "noisy"):
+            columns[f"loss_{which}"] = self.mean_over(self.losses, which)
+            columns[f"accuracy_{which}"] = self.mean_over(self.fits_observed, which)
+            columns[f"true_accuracy_{which}"] = self.mean_over(self.fits_true, which)
+            if self.rho is not None:
+                columns[f"rho_{which}"] = self.mean_over(self.rho, which)
+        if self.gamma is not None:
+            columns["gamma"] = self.gamma.mean((-2, -1))
+        for which in TEST_ERRORS:
+            if getattr(self, f"{which}_error") is not None:
+                columns[f"{which}_error"] = getattr(self, f"{which}_error")
+                columns[f"{which}_low"], columns[f"{which}_high"] = np.moveaxis(self.interval(which), -1, 0)
+        return columns
+
+    def _sample_columns(self):
+        whole = self.margins.shape
+        spread = lambda values: np.broadcast_to(np.asarray(values)[:, None], whole)  # noqa: E731
+        columns = {"sample": np.broadcast_to(np.arange(whole[2]), whole), "y": spread(self.y), "y_obs": spread(self.y_obs),
+                   "flipped": spread(self.flipped), "margin": self.margins, "loss": self.losses,
+                   "fits_observed": self.fits_observed, "fits_true": self.fits_true}
+        return columns | ({} if self.rho is None else {"rho": self.rho})
+
+    def select(self, **conditions):
+        """The Record of those runs whose configuration has the given values, e.g. select(n_snr2=8.0, seed=0)."""
+        chosen = [i for i, run in enumerate(self.runs) if all(run.get(k) == v for k, v in conditions.items())]
+        checks.require(bool(chosen), "conditions", conditions, "met by at least one run")
+        cut = {name: value[chosen] for name, value in self._arrays().items() if name != "times"}
+        return Record(times=self.times, **cut, test_sizes=self.test_sizes,
+                      runs=[self.runs[i] for i in chosen], config=self.config)
+
+    def _arrays(self):
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
+
+    def save(self, path):
+        """Write a compressed .npz without pickle, atomically: the file appears whole or not at all."""
+        header = {"format": FORMAT, "test_sizes": self.test_sizes, "runs": self.runs, "config": self.config}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, header=np.array(json.dumps(header)), **self._arrays())
+        write_atomically(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path):
+        """Read a file written by `save`. Raises RecordFileError if it is truncated, damaged or something else."""
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            header = json.loads(str(arrays.pop("header")))
+            if header.pop("format") != FORMAT:
+                raise ValueError("another format")
+            return cls(**arrays, **header)
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            raise RecordFileError(f"path={str(path)!r}: must be a whole file written by Record.save "
+                                  f"(format {FORMAT!r}); {type(error).__name__}: {error}") from error
+
+
+def concatenate(records):
+    """One Record of the runs of several that share times, n and test sizes."""
+    first, *others = records
+    for other in others:
+        same = np.array_equal(first.times, other.times) and first.test_sizes == other.test_sizes
+        checks.require(same, "records", "<different times or test sizes>", "recorded alike")
+    arrays = {name: np.concatenate([record._arrays()[name] for record in records])
+              for name in first._arrays() if name != "times"}
+    return Record(times=first.times, **arrays, test_sizes=first.test_sizes,
+                  runs=[run for record in records for run in record.runs], config=first.config)
+
+
+def write_atomically(path, content: bytes):
+    """Write `content` to `path` through a temporary file in the same folder and one rename."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

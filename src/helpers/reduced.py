@@ -1,0 +1,205 @@
+"""Exact gradient descent through inner products alone: the cost of a step does not depend on d.
+
+With V = [mu; xi_1..xi_n], K = V V^T and weights W = W(0) + C V, the gradient reads the weights only through the responses
+B = W V^T, and one step is B += S K, C += S with S of `network.coefficient_steps`. Work: 4 m (n + 1)^2 flops a step and
+run. Memory a run: (n + 1)^2 numbers for K and about 8 m (n + 1) for the state.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import torch
+from threadpoolctl import ThreadpoolController
+
+from helpers.network import SIGNS, coefficient_steps
+
+# A run counts as diverged once its margins are this large on average: the loss has long left every meaningful range.
+DIVERGED = 1e6
+
+
+@dataclass(frozen=True)
+class State:
+    """A batch of runs at one time: responses (runs, 2, m, n + 1) to mu and the noise patches, gamma (runs, 2, m),
+    rho (runs, 2, m, n), weight_gram (runs, 2m, 2m) = W W^T, responses to given test patches (runs, 2, m, n_test)."""
+
+    responses: torch.Tensor
+    gamma: torch.Tensor
+    rho: torch.Tensor
+    weight_gram: torch.Tensor
+    test_responses: torch.Tensor
+
+
+def diverged(step, run):
+    """The error of a run whose margins left the range in which the loss means anything."""
+    return FloatingPointError(f"run {run} diverged at step {step}: its mean |margin| is above {DIVERGED:g} or not a number; "
+                              "lower lr")
+
+
+class ReducedEngine:
+    """A batch of runs on their inner products; `advance` takes gradient steps, `state` reads them out.
+
+    products : list of gram.InnerProducts, all with the same n, m and number of test patches.
+    lr : one step size a run.
+    """
+
+    def __init__(self, products, lr, device, dtype):
+        stack = {name: torch.stack([getattr(one, name) for one in products]).to(device, dtype).contiguous()
+                 for name in ("gram", "responses", "weight_gram", "y", "y_obs", "test_gram", "test_responses")}
+        self.gram, self.start, self.weight_gram = stack["gram"], stack["responses"], stack["weight_gram"]
+        self.y, self.y_obs = stack["y"], stack["y_obs"]
+        self.test_gram, self.test_start = stack["test_gram"], stack["test_responses"]
+        _, _, self.m, columns = self.start.shape
+        self.rate = torch.tensor(lr, dtype=dtype, device=device)[:, None] / ((columns - 1) * self.m)
+        self.responses = self.start.clone()
+        self.coefficients = torch.zeros_like(self.start)
+        self.step = 0
+
+    def state(self):
+        """State now. gamma and rho are the accumulated coefficients in the paper's normalisation."""
+        squares = self.gram.diagonal(dim1=-2, dim2=-1)[:, None, None]
+        signs = torch.tensor(SIGNS, dtype=self.start.dtype, device=self.start.device)[:, None, None]
+        scaled = self.coefficients * squares
+        change, start, now = (x.flatten(1, 2) for x in (self.coefficients, self.start, self.responses))
+        weight_gram = self.weight_gram + change @ start.mT + now @ change.mT
+        tests = self.test_start + self.coefficients @ self.test_gram.mT[:, None]
+        return State(self.responses, (signs * scaled[..., :1])[..., 0], scaled[..., 1:], weight_gram, tests)
+
+
+class CompiledEngine(ReducedEngine):
+    """On the CPU: the time loop compiled by numba, one run per thread, so that a run's K stays in its core's cache."""
+
+    def __init__(self, products, lr, device, dtype):
+        super().__init__(products, lr, device, dtype)
+        self.threads = ThreadPoolExecutor(min(torch.get_num_threads(), len(products)))
+        self.blas = ThreadpoolController()
+        flat = (x.flatten(1, 2).numpy() for x in (self.responses, self.coefficients))
+        arrays = [self.gram.numpy(), *flat, self.y.numpy(), self.y_obs.numpy(), self.rate.numpy()[:, 0]]
+        self.runs = list(zip(*arrays))  # views: the loop updates the tensors in place
+
+    def advance(self, steps):
+        """Take `steps` gradient steps in every run. Raises FloatingPointError, with the step, if one diverges."""
+        with self.blas.limit(limits=1, user_api="blas"):
+            stopped = list(self.threads.map(lambda run: _descend_one(*run, steps), self.runs))
+        for run, at in enumerate(stopped):
+            if at >= 0:
+                raise diverged(self.step + at, run)
+        self.step += steps
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+def _descend_one(gram, responses, coefficients, y, y_obs, rate, steps):
+    """`steps` updates of one run in place; the step at which it diverged, or -1.
+
+    The arithmetic of network.coefficient_steps, fused: rows are filters (j = +1 first), column 0 is the signal.
+    """
+    rows, columns = responses.shape
+    m = rows // 2
+    zero = responses[0, 0] * 0
+    outputs = np.empty(columns, responses.dtype)
+    push = np.empty(columns, responses.dtype)
+    update = np.empty_like(responses)
+    moved = np.empty_like(responses)
+    for step in range(steps):
+        outputs[:] = 0
+        plus, minus = zero, zero  # f on the signal patch of y = +1 and of y = -1
+        for row in range(rows):
+            sign = 1 if row < m else -1
+            for i in range(1, columns):
+                outputs[i] += sign * max(responses[row, i], zero)
+            plus += sign * max(responses[row, 0], zero)
+            minus += sign * max(-responses[row, 0], zero)
+        push_plus, push_minus, size = zero, zero, zero
+        for i in range(1, columns):
+            positive = y[i - 1] > 0
+            margin = y_obs[i - 1] * (outputs[i] + (plus if positive else minus)) / m
+            size += abs(margin)
+            push[i] = rate * y_obs[i - 1] / (1 + np.exp(margin))
+            if positive:
+                push_plus += push[i]
+            else:
+                push_minus -= push[i]
+        if not size <= DIVERGED * (columns - 1):  # also true of NaN
+            return step
+        for row in range(rows):
+            sign = 1 if row < m else -1
+            on_signal = responses[row, 0]
+            update[row, 0] = sign * (push_plus if on_signal > 0 else (push_minus if on_signal < 0 else zero))
+            for i in range(1, columns):
+                update[row, i] = sign * push[i] if responses[row, i] > 0 else zero
+            for i in range(columns):
+                coefficients[row, i] += update[row, i]
+        np.dot(update, gram, moved)
+        for row in range(rows):
+            for i in range(columns):
+                responses[row, i] += moved[row, i]
+    return -1
+
+
+class TorchEngine(ReducedEngine):
+    """On any device: batched tensor operations; on CUDA captured in a graph, since launches dominate at these sizes."""
+
+    BLOCK = 16  # steps in one graph
+
+    def __init__(self, products, lr, device, dtype):
+        super().__init__(products, lr, device, dtype)
+        self.done = torch.zeros((), dtype=torch.long, device=device)
+        self.failed = torch.full((len(products),), torch.iinfo(torch.long).max, device=device)
+        self.replay = {}
+
+    def advance(self, steps):
+        """Take `steps` gradient steps in every run. Raises FloatingPointError, with the step, if one diverges."""
+        blocks, single = divmod(steps, self.BLOCK)
+        for length, count in ((self.BLOCK, blocks), (1, single)):
+            for _ in range(count):
+                self._take(length)
+        self.step += steps
+        first, run = self.failed.min(0)
+        if first < self.step:
+            raise diverged(int(first), int(run))
+
+    def _take(self, length):
+        if self.start.device.type != "cuda":
+            return self._steps(length)
+        if length not in self.replay:
+            self.replay[length] = self._capture(length)
+        self.replay[length].replay()
+
+    def _capture(self, length):
+        """Capture `length` steps. Warming up runs real steps, so the state is put back before and after."""
+        buffers = (self.responses, self.coefficients, self.done, self.failed)
+        saved = [buffer.clone() for buffer in buffers]
+        stream = torch.cuda.Stream(self.start.device)
+        stream.wait_stream(torch.cuda.current_stream(self.start.device))
+        with torch.cuda.stream(stream):
+            self._steps(length)
+        torch.cuda.current_stream(self.start.device).wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(self.start.device), torch.cuda.graph(graph):
+            self._steps(length)
+        for buffer, value in zip(buffers, saved):
+            buffer.copy_(value)
+        return graph
+
+    def _steps(self, length):
+        flat = self.responses.flatten(1, 2)
+        for _ in range(length):
+            update, margins = coefficient_steps(self.responses, self.y, self.y_obs, self.rate)
+            bad = ~(margins.abs().mean(-1) <= DIVERGED)
+            torch.where(bad, torch.minimum(self.failed, self.done), self.failed, out=self.failed)
+            flat.baddbmm_(update.flatten(1, 2), self.gram)
+            self.coefficients += update
+            self.done += 1
+
+
+def reduced_engine(products, lr, device, dtype):
+    """The engine for `device`."""
+    return (CompiledEngine if device.type == "cpu" else TorchEngine)(products, lr, device, dtype)
+
+
+def bytes_per_run(n, m, n_test, dtype):
+    """Peak working memory of one run, in bytes: K, the state and its copies, and what a test error needs."""
+    numbers = (n + 1) ** 2 + 12 * 2 * m * (n + 1) + 4 * (2 * m) ** 2 + 5 * 2 * m * max(n_test, 1)
+    return math.ceil(numbers * dtype.itemsize)

@@ -1,0 +1,42 @@
+"""Where and how a chapter runs: profile, device, versions."""
+
+import hashlib
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from helpers import checks
+
+PROFILE_VARIABLE = "SIGNAL_FIRST_PROFILE"
+
+
+def profile():
+    """"quick" on a CPU and "full" on a GPU, unless the environment variable SIGNAL_FIRST_PROFILE says which."""
+    chosen = os.environ.get(PROFILE_VARIABLE)
+    if not chosen:
+        return "full" if torch.cuda.is_available() else "quick"
+    return checks.one_of(PROFILE_VARIABLE, chosen, ("quick", "full"))
+
+
+def best_device():
+    """"cuda" where there is one, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def provenance():
+    """What made a result: profile, device in words, threads, versions, and a hash of this package's source."""
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
+    versions = {package: metadata.version(package) for package in ("torch", "numpy")}
+    return {"profile": profile(), "device": name, "threads": torch.get_num_threads(),
+            "python": platform.python_version(), **versions, "source": source_hash()}
+
+
+def source_hash():
+    """Twelve hex digits that change when any module of this package does."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
