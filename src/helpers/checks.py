@@ -1,7 +1,7 @@
 """Validation of arguments where they enter: each error names the argument, its value and what is allowed."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,13 +11,20 @@ import torch
 def require(condition, argument, value, allowed):
     """Raise a ValueError saying that `argument` has `value` where only `allowed` will do."""
     if not condition:
-        raise ValueError(f"{argument}={value!r}: must be {allowed}")
+        text = repr(value)
+        raise ValueError(f"{argument}={text if len(text) <= 300 else text[:300] + '...'}: must be {allowed}")
 
 
-def integer(argument, value, minimum=1):
-    """Return `value` as an int of at least `minimum` (bool is refused)."""
-    valid = isinstance(value, Integral) and not isinstance(value, bool) and value >= minimum
-    require(valid, argument, value, f"an integer >= {minimum}")
+def instance(argument, value, kind):
+    """Return `value` if it is an instance of the class `kind`."""
+    require(isinstance(value, kind), argument, value, f"a {kind.__name__}")
+    return value
+
+
+def integer(argument, value, minimum=1, maximum=math.inf):
+    """Return `value` as an int between `minimum` and `maximum` (bool is refused)."""
+    valid = isinstance(value, Integral) and not isinstance(value, bool) and minimum <= value <= maximum
+    require(valid, argument, value, f"an integer >= {minimum}" + (f" and <= {maximum}" if maximum < math.inf else ""))
     return int(value)
 
 
@@ -25,11 +32,19 @@ def real(argument, value, low=-math.inf, high=math.inf, *, open_low=False, open_
     """Return `value` as a finite float between `low` and `high`; an open end excludes its bound."""
     brackets = "(" if open_low or low == -math.inf else "[", ")" if open_high or high == math.inf else "]"
     allowed = f"a finite number in {brackets[0]}{low:g}, {high:g}{brackets[1]}"
-    valid = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    valid = valid and (value > low if open_low else value >= low)
-    valid = valid and (value < high if open_high else value <= high)
+    number = _number(value)
+    valid = math.isfinite(number) and (number > low if open_low else number >= low)
+    valid = valid and (number < high if open_high else number <= high)
     require(valid, argument, value, allowed)
-    return float(value)
+    return number
+
+
+def _number(value):
+    """`value` as a float; NaN where it is no real number (bool is refused) or has more than 308 digits."""
+    try:
+        return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def positive(argument, value):
@@ -40,13 +55,19 @@ def positive(argument, value):
 def one_of(argument, value, choices: Iterable):
     """Return `value` if it is one of `choices`."""
     choices = tuple(choices)
-    require(value in choices, argument, value, f"one of {', '.join(map(repr, choices))}")
+    known = isinstance(value, Hashable) and value in choices
+    require(known, argument, value, f"one of {', '.join(map(repr, choices))}")
     return value
 
 
 def vectors(argument, value, *shape):
     """Return `value` as a finite float64 CPU tensor of `shape`, where None stands for any length."""
-    tensor = torch.as_tensor(value).detach().to("cpu", torch.float64)
+    try:
+        tensor = torch.as_tensor(value).detach()
+    except (TypeError, ValueError, RuntimeError):  # strings, ragged lists, None
+        tensor = None
+    require(tensor is not None and not tensor.is_complex(), argument, value, "an array of real numbers")
+    tensor = tensor.to("cpu", torch.float64)
     wanted = "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
     fits = tensor.ndim == len(shape) and all(b in (None, a) for a, b in zip(tensor.shape, shape))
     require(fits, f"{argument}.shape", tuple(tensor.shape), wanted)
@@ -71,14 +92,17 @@ def device(argument, value):
         found = None
     here = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     allowed = f"one of {', '.join(map(repr, here))}" + (" or 'cuda'" if len(here) > 1 else " on this machine")
-    known = found is not None and (found.type == "cpu" or f"cuda:{found.index or 0}" in here and found.type == "cuda")
-    require(known, argument, value, allowed)
+    name = found and (f"cuda:{found.index or 0}" if found.type == "cuda" else found.type)
+    require(name in here, argument, value, allowed)
     return found
 
 
 def increasing(argument, value, last):
     """Return `value` as an int64 array of strictly increasing steps between 0 and `last`."""
-    steps = np.asarray(value)
+    try:
+        steps = np.asarray(value)
+    except ValueError:  # ragged
+        steps = np.empty(0)
     valid = steps.ndim == 1 and steps.size > 0 and np.issubdtype(steps.dtype, np.integer)
     valid = valid and steps[0] >= 0 and steps[-1] <= last and bool(np.all(np.diff(steps) > 0))
     require(valid, argument, value, f"strictly increasing integers in [0, {last}]")

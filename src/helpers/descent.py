@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import psutil
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers import checks, explicit, reduced
 from helpers.gram import inner_products
@@ -48,8 +48,8 @@ def descend(problem, m, init_std, lr, steps, seeds, engine="reduced", record_at=
     memory : bytes the batch may use at a time; by default half of what is free. A larger batch is split.
     progress : show a progress bar.
 
-    Raises ValueError on bad arguments, FloatingPointError with the step if a run diverges, and MemoryError if not even one
-    run fits into `memory`.
+    Raises ValueError on bad arguments, FloatingPointError with the step if a run diverges, and MemoryError if not even
+    one run fits into `memory`.
     """
     m, steps = checks.integer("m", m), checks.integer("steps", steps, 0)
     problems, seeds = _problems(problem), _seeds(seeds)
@@ -60,17 +60,21 @@ def descend(problem, m, init_std, lr, steps, seeds, engine="reduced", record_at=
     device = checks.device("device", device)
     checks.one_of("dtype", dtype, DTYPES)
     n_test, zeta = checks.integer("n_test", n_test), checks.real("zeta", zeta, 0.0)
-    n_test = _given_tests(problems) or n_test
+    given_tests = _given_tests(problems)
+    n_test = given_tests or n_test
 
     runs = [(*setting, seed) for setting in zip(problems, init_std, lr) for seed in seeds]
-    size = _batch_size(runs, m, len(times), n_test, engine, device, dtype, memory)
+    size = _batch_size(runs, m, len(times), n_test, given_tests, engine, device, memory)
     start = time.perf_counter()
     parts = []
     with tqdm(total=len(runs) * int(times[-1]), disable=not progress, unit="step", unit_scale=True) as bar:
         for first in range(0, len(runs), size):
             batch = runs[first:first + size]
-            parts.append(_descend_batch(batch, m, times, engine, n_test, zeta, device, dtype, bar))
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            try:
+                parts.append(_descend_batch(batch, m, times, engine, n_test, zeta, device, dtype, bar))
+            except reduced.Diverged as error:  # it counts runs in its batch
+                raise reduced.Diverged(error.step, first + error.run) from None
+    joined = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
     sizes = {"fresh": n_test, "observed": n_test, "reused": n_test if zeta else 0}
     config = {"engine": engine, "m": m, "steps": steps, "dtype": DTYPES[dtype], "zeta": zeta,
               "batch": size, "seconds": time.perf_counter() - start, **provenance(), "ran_on": str(device)}
@@ -82,29 +86,27 @@ def _descend_batch(runs, m, times, engine, n_test, zeta, device, dtype, bar):
     problems, init_std, lr, seeds = map(list, zip(*runs))
     draws = draw_tests(problems, seeds, m, n_test, zeta, device, dtype)
     if engine == "reduced":
-        products = [inner_products(*one) for one in zip(problems, [m] * len(runs), init_std, seeds)]
+        products = (inner_products(*one) for one in zip(problems, [m] * len(runs), init_std, seeds))
         machine = reduced.reduced_engine(products, lr, device, dtype)
-        labels = products
     else:
-        labels = [p if isinstance(p, Sample) else p.sample(seed) for p, seed in zip(problems, seeds)]
-        machine = explicit.ExplicitEngine(labels, m, init_std, lr, seeds, device, dtype)
-    y, y_obs = (torch.stack([getattr(one, name) for one in labels]).to(device, dtype) for name in ("y", "y_obs"))
+        samples = [p if isinstance(p, Sample) else p.sample(seed) for p, seed in zip(problems, seeds)]
+        machine = explicit.ExplicitEngine(samples, m, init_std, lr, seeds, device, dtype)
     seen = []
     for step in times:
         bar.update((int(step) - machine.step) * len(runs))
         machine.advance(int(step) - machine.step)
         state = machine.state()
-        seen.append(measure(state, y, y_obs, draws))
+        seen.append(measure(state, machine.y, machine.y_obs, draws))
         _check_finite(seen[-1]["margins"], step)
     arrays = {name: np.stack([entry[name] for entry in seen], 1) for name in seen[0]}
-    final = {"gamma_final": state.gamma, "rho_final": state.rho, "y": y, "y_obs": y_obs}
+    final = {"gamma_final": state.gamma, "rho_final": state.rho, "y": machine.y, "y_obs": machine.y_obs}
     return arrays | {name: value.double().cpu().numpy() for name, value in final.items()}
 
 
 def _check_finite(margins, step):
     good = np.abs(margins).mean(-1) <= reduced.DIVERGED
     if not good.all():
-        raise reduced.diverged(int(step), int(np.argmin(good)))
+        raise reduced.Diverged(int(step), int(np.argmin(good)))
 
 
 def _problems(problem):
@@ -119,14 +121,14 @@ def _problems(problem):
 
 
 def _seeds(seeds):
-    listed = [seeds] if np.ndim(seeds) == 0 else list(seeds)
+    listed = list(seeds) if np.iterable(seeds) else [seeds]
     checks.require(len(listed) > 0, "seeds", seeds, "an integer >= 0 or a non-empty sequence of them")
     return [checks.integer("seeds", seed, 0) for seed in listed]
 
 
 def _each(argument, value, count, check):
     """One checked value a problem, from a single number or a sequence of `count`."""
-    values = [value] * count if np.ndim(value) == 0 else list(value)
+    values = list(value) if np.iterable(value) else [value] * count
     checks.require(len(values) == count, argument, value, f"a number or {count} of them, one a problem")
     return [check(argument, one) for one in values]
 
@@ -137,18 +139,19 @@ def _given_tests(problems):
     return sizes.pop()
 
 
-def _batch_size(runs, m, recorded, n_test, engine, device, dtype, memory):
+def _batch_size(runs, m, recorded, n_test, given_tests, engine, device, memory):
     """How many runs go at a time, so that they and the whole Record stay within `memory` bytes."""
     n, d = runs[0][0].n, max(run[0].d for run in runs)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     budget = free // 2 if memory is None else checks.integer("memory", memory)
-    record = 8 * len(runs) * (recorded * (RECORDED_NUMBERS_PER_SAMPLE * n + 2 * m) + 2 * m * n)
-    need = explicit.bytes_per_run(n, d, m, n_test, dtype) if engine == "explicit" else \
-        reduced.bytes_per_run(n, m, n_test, dtype)
+    # Twice: the parts are joined by copying.
+    record = 2 * 8 * len(runs) * (recorded * (RECORDED_NUMBERS_PER_SAMPLE * n + 2 * m) + 2 * m * n)
+    need = explicit.bytes_per_run(n, d, m, n_test, given_tests) if engine == "explicit" else \
+        reduced.bytes_per_run(n, m, n_test, given_tests)
     left = budget - (record if device.type == "cpu" else 0)
     if left < need:
-        raise MemoryError(f"memory={budget}: {len(runs)} runs need {record} bytes to be recorded and {need} to run one at a "
-                          "time; record at fewer steps, take fewer runs, or raise memory")
+        raise MemoryError(f"memory={budget}: {len(runs)} runs need {record} bytes to be recorded and {need} to run one "
+                          "at a time; record at fewer steps, take fewer runs, or raise memory")
     return min(len(runs), left // need)
 
 

@@ -1,10 +1,10 @@
-"""Gradient descent on the weights themselves, by autograd: the oracle of the reduced engine, cost and memory linear in d."""
+"""Gradient descent on the weights themselves, by autograd: the reduced engine's oracle, at a cost linear in d."""
 
 import torch
 from torch.nn import functional
 
 from helpers.network import Decomposition, TwoLayerCNN
-from helpers.reduced import DIVERGED, State, diverged
+from helpers.reduced import DIVERGED, Diverged, State
 
 
 class ExplicitEngine:
@@ -20,7 +20,7 @@ class ExplicitEngine:
         self.vectors = [sample.vectors.to(**move) for sample in samples]
         self.tests = [sample.xi_test.to(**move) for sample in samples]
         self.patches = [((sample.y[:, None] * sample.mu).to(**move), sample.xi.to(**move)) for sample in samples]
-        self.y_obs = [sample.y_obs.to(**move) for sample in samples]
+        self.y, self.y_obs = (torch.stack([getattr(s, name) for s in samples]).to(**move) for name in ("y", "y_obs"))
 
     def advance(self, steps):
         """Take `steps` gradient steps in every run. Raises FloatingPointError, with the step, if one diverges."""
@@ -28,7 +28,7 @@ class ExplicitEngine:
             for step in range(steps):
                 margins = y_obs * model(*patches)
                 if not margins.detach().abs().mean() <= DIVERGED:
-                    raise diverged(self.step + step, run)
+                    raise Diverged(self.step + step, run)
                 loss = functional.softplus(-margins).mean()
                 (gradient,) = torch.autograd.grad(loss, model.weight)
                 with torch.no_grad():
@@ -46,6 +46,6 @@ class ExplicitEngine:
         return State(respond(self.vectors), gamma, rho, torch.stack([w @ w.T for w in flat]), respond(self.tests))
 
 
-def bytes_per_run(n, d, m, n_test, dtype):
-    """Peak working memory of one run, in bytes: patches twice, weights, gradient and QR factor."""
-    return (3 * (n + 1) * d + 4 * 2 * m * d + n_test * d + 5 * 2 * m * max(n_test, 1)) * max(dtype.itemsize, 8)
+def bytes_per_run(n, d, m, n_test, given_tests):
+    """Peak working memory of one run, in bytes: patches, their copies and QR factor, weights, and test draws."""
+    return 8 * (6 * (n + 1) * d + 6 * 2 * m * d + 2 * given_tests * d + 8 * 2 * m * n_test)

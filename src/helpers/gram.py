@@ -9,7 +9,7 @@ from helpers.network import TwoLayerCNN, check_dimension
 from helpers.signal_noise import Sample, random_stream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InnerProducts:
     """What one run needs to know of mu (row 0), the noise patches (rows 1..n) and the initial weights; all float64.
 
@@ -68,7 +68,8 @@ def bartlett(rng, size, degrees):
     """Lower-triangular L (size, min(size, degrees)) such that L L^T is Wishart(I, degrees).
 
     L is the transposed R factor of `size` standard normal vectors of length `degrees`: chi roots with falling degrees
-    of freedom on the diagonal and standard normals below (Bartlett 1933). With fewer degrees than vectors it is trapezoidal.
+    of freedom on the diagonal and standard normals below (Bartlett 1933). With fewer degrees than vectors it is
+    trapezoidal.
     """
     rank = min(size, degrees)
     factor = np.tril(rng.standard_normal((size, rank)), -1)

@@ -9,12 +9,13 @@ from helpers.network import SIGNS
 from helpers.signal_noise import Sample, random_stream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TestDraws:
     """The random numbers behind a batch's test errors, drawn once a run so that its errors are smooth in time.
 
-    normals, zeta_normals (runs, 2m, n_test); y, y_obs (runs, n_test) true and freshly flipped labels; patch (runs, n_test)
-    index of the reused training patch; noise_std, mu_norm, orthogonal (runs,); zeta: std of what is added to it.
+    normals, zeta_normals (runs, 2m, n_test); y, y_obs (runs, n_test): true and freshly flipped labels; patch (runs,
+    n_test): index of the reused training patch; zeta: std of what is added to it; noise_std, mu_norm, orthogonal:
+    (runs,).
     given: whether the fresh noise patches are the sample's own test patches.
     """
 
@@ -33,7 +34,7 @@ class TestDraws:
 
 
 def draw_tests(problems, seeds, m, n_test, zeta, device, dtype):
-    """TestDraws for runs of these problems and seeds. A Sample's own test set, where it has one, replaces fresh draws."""
+    """TestDraws for runs of these problems and seeds. A Sample's own test set, if any, replaces fresh draws."""
     given = [isinstance(problem, Sample) and len(problem.y_test) > 0 for problem in problems]
     laws = [problem.distribution if isinstance(problem, Sample) else problem for problem in problems]
     columns = {name: [] for name in ("normals", "zeta_normals", "y", "y_obs", "patch")}
@@ -47,8 +48,9 @@ def draw_tests(problems, seeds, m, n_test, zeta, device, dtype):
         columns["zeta_normals"].append(rng.standard_normal((2 * m, n_test if zeta else 0)))
     tensors = {name: torch.from_numpy(np.stack(values)).to(device) for name, values in columns.items()}
     tensors = {name: value if name == "patch" else value.to(dtype) for name, value in tensors.items()}
-    scalars = {name: torch.tensor([getattr(law, name) for law in laws], device=device, dtype=dtype)
-               for name in ("noise_std", "mu_norm", "orthogonal")}
+    scalars = {"noise_std": [law.noise_std for law in laws], "orthogonal": [law.orthogonal for law in laws],
+               "mu_norm": [float(p.mu.norm()) if isinstance(p, Sample) else p.mu_norm for p in problems]}
+    scalars = {name: torch.tensor(value, device=device, dtype=dtype) for name, value in scalars.items()}
     return TestDraws(**tensors, **scalars, zeta=zeta, given=any(given))
 
 
@@ -105,6 +107,8 @@ def _noise_covariance(state, draws):
     covariance = (covariance + covariance.mT) / 2
     root, failed = torch.linalg.cholesky_ex(covariance)
     if failed.any():  # singular, e.g. fewer dimensions than filters: any square root will do
-        values, axes = torch.linalg.eigh(covariance[failed > 0])
+        # A run that diverged has no finite covariance either; its margins tell.
+        finite = covariance[failed > 0].nan_to_num(posinf=0.0, neginf=0.0)
+        values, axes = torch.linalg.eigh(finite)
         root[failed > 0] = axes * values.clamp(min=0).sqrt()[:, None]
     return root

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from helpers import checks
-from helpers.signal_noise import random_stream
+from helpers.signal_noise import Sample, random_stream
 
 SIGNS = (1.0, -1.0)  # index 0 of every weight-like array is j = +1, index 1 is j = -1
 
@@ -26,13 +26,15 @@ class TwoLayerCNN(nn.Module):
     def forward(self, *patches):
         """f, shape (...,), on patches of shape (..., d): ``model(y * mu, xi)``, or one tensor (..., patches, d)."""
         if len(patches) == 1:
-            patches = patches[0] if isinstance(patches[0], tuple | list) else torch.as_tensor(patches[0]).unbind(-2)
+            stacked = torch.as_tensor(patches[0])
+            checks.require(stacked.ndim > 1, "patches.shape", tuple(stacked.shape), "(..., patches, d)")
+            patches = stacked.unbind(-2)
         return sum(self._output(patch) for patch in patches)
 
     def _output(self, patch):
         patch = torch.as_tensor(patch).to(self.weight)
         width = self.weight.shape[-1]
-        checks.require(patch.ndim > 0 and patch.shape[-1] == width, "patch.shape", tuple(patch.shape), f"(..., {width})")
+        checks.require(patch.shape[-1:] == (width,), "patch.shape", tuple(patch.shape), f"(..., {width})")
         plus, minus = torch.relu(self.weight @ patch.reshape(-1, width).T).mean(1)
         return (plus - minus).reshape(patch.shape[:-1])
 
@@ -40,8 +42,8 @@ class TwoLayerCNN(nn.Module):
 class Decomposition:
     """Coordinates of weight changes in the basis of mu and the noise patches of one sample.
 
-    ``w = w_init + j gamma mu / |mu|^2 + sum_i rho_i xi_i / |xi_i|^2`` has one solution where mu and the n noise patches are
-    linearly independent, which needs d >= n + 1. The thin QR factor of the basis is computed once.
+    ``w = w_init + j gamma mu / |mu|^2 + sum_i rho_i xi_i / |xi_i|^2`` has one solution where mu and the n noise patches
+    are linearly independent, which needs d >= n + 1. The thin QR factor of the basis is computed once.
     """
 
     def __init__(self, sample):
@@ -50,6 +52,10 @@ class Decomposition:
         self.squares = vectors.square().sum(1)
         units = vectors / self.squares.sqrt()[:, None]
         self.q, self.r = torch.linalg.qr(units.T)
+        # |r_ii| is the distance of unit vector i from the span of those before it.
+        distance = float(self.r.diagonal().abs().min())
+        checks.require(distance > 1e-12, "sample", f"<vectors {distance:.1g} from dependent>",
+                       "of linearly independent mu and noise patches")
 
     def __call__(self, change):
         """gamma (2, m) and rho (2, m, n) of a weight change (2, m, d)."""
@@ -63,7 +69,7 @@ class Decomposition:
 
 def check_dimension(n, d):
     """Raise ValueError where n noise patches and the signal cannot be independent in dimension d."""
-    checks.require(d >= n + 1, "d", d, f">= n + 1 = {n + 1}, or the decomposition into signal and {n} noise vectors is not unique")
+    checks.require(d >= n + 1, "d", d, f">= n + 1 = {n + 1}, or signal and {n} noise vectors do not decompose uniquely")
 
 
 def decompose(weight, weight_init, sample):
@@ -71,8 +77,9 @@ def decompose(weight, weight_init, sample):
 
     Returns gamma (2, m) and rho (2, m, n), float64 on the CPU, the unique solution of
     ``w_{j,r} = w_{j,r}(0) + j gamma_{j,r} mu/|mu|^2 + sum_i rho_{j,r,i} xi_i/|xi_i|^2`` (Han et al. 2025, section 4).
-    Raises ValueError on other shapes, non-finite weights, and d < n + 1.
+    Raises ValueError on other shapes, non-finite weights, d < n + 1, and linearly dependent vectors.
     """
+    checks.instance("sample", sample, Sample)
     weight = checks.vectors("weight", weight, 2, None, sample.d)
     weight_init = checks.vectors("weight_init", weight_init, *weight.shape)
     return Decomposition(sample)(weight - weight_init)
@@ -88,15 +95,14 @@ def coefficient_steps(responses, y, y_obs, rate):
     rate : lr / (n m), broadcast against (..., 1).
 
     Returns S (..., 2, m, n + 1), and the margins y_obs f, (..., n), that it used. This is the negative gradient of the
-    mean logistic loss times lr: gamma moves by j |mu|^2 S[..., 0] and rho_i by |xi_i|^2 S[..., i] (THEORY: update rules).
+    mean logistic loss times lr: gamma moves by j |mu|^2 S[..., 0] and rho_i by |xi_i|^2 S[..., i].
     """
-    signs = torch.tensor(SIGNS, dtype=responses.dtype, device=responses.device)[:, None, None]
     on_signal, on_noise = responses[..., :1], responses[..., 1:]
     signal_patch = on_signal * y[..., None, None, :]  # <w, y_i mu>
-    patches = torch.relu(signal_patch) + torch.relu(on_noise)
-    margins = y_obs * (signs * patches).mean(-2).sum(-2)
+    outputs = (torch.relu(signal_patch) + torch.relu(on_noise)).mean(-2)  # F_{+1} and F_{-1}
+    margins = y_obs * (outputs[..., 0, :] - outputs[..., 1, :])
     push = rate * y_obs * torch.sigmoid(-margins)  # -rate * y_obs * l'
-    push = signs * push[..., None, None, :]
+    push = torch.stack([push, -push], -2)[..., None, :]  # times j
     to_signal = (push * y[..., None, None, :] * (signal_patch > 0)).sum(-1, keepdim=True)
     to_noise = push * (on_noise > 0)
     return torch.cat([to_signal, to_noise], -1), margins

@@ -7,7 +7,8 @@ import seaborn as sns
 # Okabe-Ito hues, chosen with different lightness so that they survive greyscale; the line style repeats the message.
 COLORS = {"clean": "#0072B2", "noisy": "#D55E00", "signal": "#009E73", "memorisation": "#CC79A7",
           "test": "#332288", "theory": "#000000", "neutral": "#777777"}
-STYLES = {"clean": "-", "noisy": "--", "signal": "-", "memorisation": "-.", "test": ":", "theory": (0, (1, 1)), "neutral": "-"}
+STYLES = {"clean": "-", "noisy": "--", "signal": "-", "memorisation": "-.", "test": ":", "theory": (0, (1, 1)),
+          "neutral": "-"}
 LOG2 = float(np.log(2))
 
 
@@ -17,6 +18,13 @@ def use_house_style():
         "figure.figsize": (7.0, 4.0), "figure.dpi": 110, "savefig.bbox": "tight", "lines.linewidth": 2,
         "axes.grid": True, "grid.alpha": 0.3, "legend.frameon": False, "figure.constrained_layout.use": True,
         "axes.prop_cycle": plt.cycler(color=list(COLORS.values()))})
+
+
+def stack(rows):
+    """Axes of `rows` panels over one shared x axis, each about half as high as a single figure."""
+    figure, axes = plt.subplots(rows, 1, sharex=True)
+    figure.set_figheight(2.0 * rows + 0.6)
+    return axes
 
 
 def band(x, runs, role, label=None, ax=None, quantiles=(0.1, 0.9)):

@@ -6,9 +6,10 @@ Everything downstream (selection, stopping, plots, verdicts) reads a Record and 
 import io
 import json
 import os
-import tempfile
+import uuid
 import zipfile
-from dataclasses import dataclass, field, fields
+import zlib
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,21 @@ from helpers import checks
 
 FORMAT = "signal-first record 1"
 TEST_ERRORS = ("fresh", "reused", "observed")
+SHAPES = {"times": "T", "y": "runs n", "y_obs": "runs n", "margins": "runs T n", "predictions": "runs T n",
+          "fresh_error": "runs T", "reused_error": "runs T", "observed_error": "runs T", "signal_response": "runs T 2",
+          "gamma": "runs T 2 m", "rho": "runs T n", "rho_max": "runs T n", "rho_cross": "runs T n",
+          "rho_cross_min": "runs T n", "active": "runs T n", "gamma_final": "runs 2 m", "rho_final": "runs 2 m n"}
+
+
+# What reading a damaged or foreign file raises.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class RecordFileError(ValueError):
     """A file that is not a whole, readable record."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Record:
     """Training of one or more runs, seen at T recorded times on the same number n of training samples.
 
@@ -75,19 +84,20 @@ class Record:
     config: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        runs, n = np.shape(self.y)
-        steps = len(self.times)
+        required = {f.name for f in fields(self) if f.default is MISSING and f.default_factory is MISSING}
+        sizes = {"2": 2}
+        for name, axes in SHAPES.items():
+            if getattr(self, name) is None and name not in required:
+                continue
+            array = np.asarray(getattr(self, name))
+            checks.require(array.dtype.kind in "biuf", f"{name}.dtype", array.dtype, "boolean, integer or real")
+            fits = array.ndim == len(axes.split())
+            fits = fits and all(sizes.setdefault(axis, size) == size for axis, size in zip(axes.split(), array.shape))
+            checks.require(fits, f"{name}.shape", array.shape, f"({', '.join(axes.split())}) with {sizes}")
+            object.__setattr__(self, name, array)
         if not self.runs:
-            object.__setattr__(self, "runs", [{} for _ in range(runs)])
-        checks.require(len(self.runs) == runs, "len(runs)", len(self.runs), f"{runs}, one a run")
-        per_sample, per_time = (runs, steps, n), (runs, steps)
-        shapes = {"y_obs": (runs, n), "margins": per_sample, "predictions": per_sample, "rho": per_sample,
-                  "rho_max": per_sample, "rho_cross": per_sample, "rho_cross_min": per_sample, "active": per_sample,
-                  "fresh_error": per_time, "reused_error": per_time, "observed_error": per_time}
-        for name, shape in shapes.items():
-            value = getattr(self, name)
-            if value is not None:
-                checks.require(np.shape(value) == shape, f"{name}.shape", np.shape(value), str(shape))
+            object.__setattr__(self, "runs", [{} for _ in self.y])
+        checks.require(len(self.runs) == len(self.y), "len(runs)", len(self.runs), f"{len(self.y)}, one a run")
         checks.require(bool(np.all(np.diff(self.times) > 0)), "times", self.times, "strictly increasing")
         checks.require(bool(np.all(np.isfinite(self.margins))), "margins", "<non-finite>", "finite")
 
@@ -129,6 +139,8 @@ class Record:
         A run with no such sample gives NaN.
         """
         checks.one_of("which", which, ("all", "clean", "noisy"))
+        shape = np.shape(values)
+        checks.require(shape == self.margins.shape, "values.shape", shape, str(self.margins.shape))
         chosen = {"all": np.ones_like(self.flipped), "clean": ~self.flipped, "noisy": self.flipped}[which]
         total = np.einsum("rtn,rn->rt", np.asarray(values, float), chosen.astype(float))
         counts = chosen.sum(1)[:, None].astype(float)
@@ -137,7 +149,8 @@ class Record:
     def interval(self, which, level=0.95):
         """(runs, T, 2) Clopper-Pearson interval of a test error, "fresh", "reused" or "observed".
 
-        It covers the finite number of test draws of a run, not the spread between runs. An exact rate is its own interval.
+        It covers the finite number of test draws of a run, not the spread between runs. An exact rate is its own
+        interval.
         """
         checks.one_of("which", which, TEST_ERRORS)
         level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
@@ -183,9 +196,9 @@ class Record:
     def _sample_columns(self):
         whole = self.margins.shape
         spread = lambda values: np.broadcast_to(np.asarray(values)[:, None], whole)  # noqa: E731
-        columns = {"sample": np.broadcast_to(np.arange(whole[2]), whole), "y": spread(self.y), "y_obs": spread(self.y_obs),
-                   "flipped": spread(self.flipped), "margin": self.margins, "loss": self.losses,
-                   "fits_observed": self.fits_observed, "fits_true": self.fits_true}
+        columns = {"sample": np.broadcast_to(np.arange(whole[2]), whole), "y": spread(self.y),
+                   "y_obs": spread(self.y_obs), "flipped": spread(self.flipped), "margin": self.margins,
+                   "loss": self.losses, "fits_observed": self.fits_observed, "fits_true": self.fits_true}
         return columns | ({} if self.rho is None else {"rho": self.rho})
 
     def select(self, **conditions):
@@ -197,14 +210,15 @@ class Record:
                       runs=[self.runs[i] for i in chosen], config=self.config)
 
     def _arrays(self):
-        named = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
+        return {name: getattr(self, name) for name in SHAPES if getattr(self, name) is not None}
 
     def save(self, path):
         """Write a compressed .npz without pickle, atomically: the file appears whole or not at all."""
-        header = {"format": FORMAT, "test_sizes": self.test_sizes, "runs": self.runs, "config": self.config}
+        arrays = self._arrays()
+        header = {"format": FORMAT, "arrays": sorted(arrays), "test_sizes": self.test_sizes, "runs": self.runs,
+                  "config": self.config}
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, header=np.array(json.dumps(header)), **self._arrays())
+        np.savez_compressed(buffer, header=np.array(json.dumps(header)), **arrays)
         write_atomically(path, buffer.getvalue())
 
     @classmethod
@@ -216,20 +230,26 @@ class Record:
             header = json.loads(str(arrays.pop("header")))
             if header.pop("format") != FORMAT:
                 raise ValueError("another format")
+            if header.pop("arrays") != sorted(arrays):
+                raise ValueError("arrays are missing")
             return cls(**arrays, **header)
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise RecordFileError(f"path={str(path)!r}: must be a whole file written by Record.save "
                                   f"(format {FORMAT!r}); {type(error).__name__}: {error}") from error
 
 
 def concatenate(records):
-    """One Record of the runs of several that share times, n and test sizes."""
-    first, *others = records
-    for other in others:
-        same = np.array_equal(first.times, other.times) and first.test_sizes == other.test_sizes
-        checks.require(same, "records", "<different times or test sizes>", "recorded alike")
+    """One Record of the runs of several that share times, n, m, kinds of arrays and test sizes."""
+    records = list(records)
+    checks.require(len(records) > 0, "records", records, "a non-empty sequence of Records")
+    first = records[0]
+    for other in records[1:]:
+        shapes = [{name: array.shape[1:] for name, array in record._arrays().items()} for record in (first, other)]
+        same = shapes[0] == shapes[1] and np.array_equal(first.times, other.times)
+        same = same and first.test_sizes == other.test_sizes
+        checks.require(same, "records", "<different times, shapes or test sizes>", "recorded alike")
     arrays = {name: np.concatenate([record._arrays()[name] for record in records])
               for name in first._arrays() if name != "times"}
     return Record(times=first.times, **arrays, test_sizes=first.test_sizes,
@@ -240,13 +260,13 @@ def write_atomically(path, content: bytes):
     """Write `content` to `path` through a temporary file in the same folder and one rename."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

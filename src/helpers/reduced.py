@@ -1,11 +1,10 @@
 """Exact gradient descent through inner products alone: the cost of a step does not depend on d.
 
-With V = [mu; xi_1..xi_n], K = V V^T and weights W = W(0) + C V, the gradient reads the weights only through the responses
-B = W V^T, and one step is B += S K, C += S with S of `network.coefficient_steps`. Work: 4 m (n + 1)^2 flops a step and
-run. Memory a run: (n + 1)^2 numbers for K and about 8 m (n + 1) for the state.
+With V = [mu; xi_1..xi_n], K = V V^T and weights W = W(0) + C V, the gradient reads the weights only through the
+responses B = W V^T, and one step is B += S K, C += S with S of `network.coefficient_steps`. Work: 4 m (n + 1)^2 flops a
+step and run. Memory: see `bytes_per_run`.
 """
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from helpers.network import SIGNS, coefficient_steps
 DIVERGED = 1e6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """A batch of runs at one time: responses (runs, 2, m, n + 1) to mu and the noise patches, gamma (runs, 2, m),
     rho (runs, 2, m, n), weight_gram (runs, 2m, 2m) = W W^T, responses to given test patches (runs, 2, m, n_test)."""
@@ -32,20 +31,27 @@ class State:
     test_responses: torch.Tensor
 
 
-def diverged(step, run):
-    """The error of a run whose margins left the range in which the loss means anything."""
-    return FloatingPointError(f"run {run} diverged at step {step}: its mean |margin| is above {DIVERGED:g} or not a number; "
-                              "lower lr")
+class Diverged(FloatingPointError):
+    """The margins of a run left the range in which its loss means anything."""
+
+    def __init__(self, step, run):
+        super().__init__(step, run)
+        self.step, self.run = step, run
+
+    def __str__(self):
+        where = f"run {self.run} diverged at step {self.step}"
+        return f"{where}: its mean |margin| is above {DIVERGED:g} or not a number; lower lr"
 
 
 class ReducedEngine:
     """A batch of runs on their inner products; `advance` takes gradient steps, `state` reads them out.
 
-    products : list of gram.InnerProducts, all with the same n, m and number of test patches.
+    products : gram.InnerProducts of each run, all with the same n, m and number of test patches.
     lr : one step size a run.
     """
 
     def __init__(self, products, lr, device, dtype):
+        products = list(products)
         stack = {name: torch.stack([getattr(one, name) for one in products]).to(device, dtype).contiguous()
                  for name in ("gram", "responses", "weight_gram", "y", "y_obs", "test_gram", "test_responses")}
         self.gram, self.start, self.weight_gram = stack["gram"], stack["responses"], stack["weight_gram"]
@@ -65,7 +71,7 @@ class ReducedEngine:
         change, start, now = (x.flatten(1, 2) for x in (self.coefficients, self.start, self.responses))
         weight_gram = self.weight_gram + change @ start.mT + now @ change.mT
         tests = self.test_start + self.coefficients @ self.test_gram.mT[:, None]
-        return State(self.responses, (signs * scaled[..., :1])[..., 0], scaled[..., 1:], weight_gram, tests)
+        return State(self.responses.clone(), (signs * scaled[..., :1])[..., 0], scaled[..., 1:], weight_gram, tests)
 
 
 class CompiledEngine(ReducedEngine):
@@ -73,7 +79,7 @@ class CompiledEngine(ReducedEngine):
 
     def __init__(self, products, lr, device, dtype):
         super().__init__(products, lr, device, dtype)
-        self.threads = ThreadPoolExecutor(min(torch.get_num_threads(), len(products)))
+        self.threads = min(torch.get_num_threads(), len(self.start))
         self.blas = ThreadpoolController()
         flat = (x.flatten(1, 2).numpy() for x in (self.responses, self.coefficients))
         arrays = [self.gram.numpy(), *flat, self.y.numpy(), self.y_obs.numpy(), self.rate.numpy()[:, 0]]
@@ -81,15 +87,25 @@ class CompiledEngine(ReducedEngine):
 
     def advance(self, steps):
         """Take `steps` gradient steps in every run. Raises FloatingPointError, with the step, if one diverges."""
-        with self.blas.limit(limits=1, user_api="blas"):
-            stopped = list(self.threads.map(lambda run: _descend_one(*run, steps), self.runs))
+        # The pool lives for this call only: threads that stay would be inherited, dead, by forked processes.
+        with self.blas.limit(limits=1, user_api="blas"), ThreadPoolExecutor(self.threads) as pool:
+            stopped = list(pool.map(lambda run: _descend_one(*run, steps), self.runs))
         for run, at in enumerate(stopped):
             if at >= 0:
-                raise diverged(self.step + at, run)
+                raise Diverged(self.step + at, run)
         self.step += steps
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+def _compiled(function):
+    """`function` compiled by numba: without the GIL, and with no reordering that would hide a NaN."""
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder for the cache can be written to: compile anew in each process
+        return numba.njit(**options)(function)
+
+
+@_compiled
 def _descend_one(gram, responses, coefficients, y, y_obs, rate, steps):
     """`steps` updates of one run in place; the step at which it diverged, or -1.
 
@@ -146,7 +162,7 @@ class TorchEngine(ReducedEngine):
     def __init__(self, products, lr, device, dtype):
         super().__init__(products, lr, device, dtype)
         self.done = torch.zeros((), dtype=torch.long, device=device)
-        self.failed = torch.full((len(products),), torch.iinfo(torch.long).max, device=device)
+        self.failed = torch.full((len(self.start),), torch.iinfo(torch.long).max, device=device)
         self.replay = {}
 
     def advance(self, steps):
@@ -156,9 +172,10 @@ class TorchEngine(ReducedEngine):
             for _ in range(count):
                 self._take(length)
         self.step += steps
-        first, run = self.failed.min(0)
-        if first < self.step:
-            raise diverged(int(first), int(run))
+        failed = self.failed.tolist()
+        for run, at in enumerate(failed):
+            if at < self.step:
+                raise Diverged(at, run)
 
     def _take(self, length):
         if self.start.device.type != "cuda":
@@ -168,17 +185,18 @@ class TorchEngine(ReducedEngine):
         self.replay[length].replay()
 
     def _capture(self, length):
-        """Capture `length` steps. Warming up runs real steps, so the state is put back before and after."""
+        """Capture `length` steps. Warming up runs real steps, so the state is put back afterwards."""
         buffers = (self.responses, self.coefficients, self.done, self.failed)
         saved = [buffer.clone() for buffer in buffers]
-        stream = torch.cuda.Stream(self.start.device)
-        stream.wait_stream(torch.cuda.current_stream(self.start.device))
-        with torch.cuda.stream(stream):
-            self._steps(length)
-        torch.cuda.current_stream(self.start.device).wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self.start.device), torch.cuda.graph(graph):
-            self._steps(length)
+        with torch.cuda.device(self.start.device):
+            # One stream of this device for both: the default one belongs to the device of the process's first capture.
+            stream, current, graph = torch.cuda.Stream(), torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+            stream.wait_stream(current)
+            with torch.cuda.stream(stream):
+                self._steps(length)
+            current.wait_stream(stream)
+            with torch.cuda.graph(graph, stream=stream):
+                self._steps(length)
         for buffer, value in zip(buffers, saved):
             buffer.copy_(value)
         return graph
@@ -199,7 +217,6 @@ def reduced_engine(products, lr, device, dtype):
     return (CompiledEngine if device.type == "cpu" else TorchEngine)(products, lr, device, dtype)
 
 
-def bytes_per_run(n, m, n_test, dtype):
-    """Peak working memory of one run, in bytes: K, the state and its copies, and what a test error needs."""
-    numbers = (n + 1) ** 2 + 12 * 2 * m * (n + 1) + 4 * (2 * m) ** 2 + 5 * 2 * m * max(n_test, 1)
-    return math.ceil(numbers * dtype.itemsize)
+def bytes_per_run(n, m, n_test, given_tests):
+    """Peak working memory of one run, in bytes: K and its float64 source, the state and its copies, test draws."""
+    return 8 * (2 * (n + 1) * (n + 1 + given_tests) + 12 * 2 * m * (n + 1) + 4 * (2 * m) ** 2 + 8 * 2 * m * n_test)

@@ -11,11 +11,13 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import torch
 
 from helpers import checks
 
 STRENGTHS = ("n_snr2", "mu_norm", "snr")
+LARGEST_D = 10**15  # integers up to here are exact in float64
 
 
 def random_stream(seed, stream):
@@ -27,7 +29,7 @@ def random_stream(seed, stream):
     return np.random.default_rng([zlib.crc32(stream.encode()), checks.integer("seed", seed, 0)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """n training samples as explicit vectors (all torch float64, on the CPU), and optional test samples.
 
@@ -49,13 +51,12 @@ class Sample:
     distribution: "SignalNoise"
 
     def __post_init__(self):
-        n, d = self.distribution.n, self.distribution.d
-        n_test = len(self.y_test)
-        shapes = {"mu": (d,), "xi": (n, d), "xi_test": (n_test, d)}
+        checks.instance("distribution", self.distribution, SignalNoise)
+        for name, length in {"y": self.n, "y_obs": self.n, "y_test": None}.items():
+            object.__setattr__(self, name, checks.labels(name, getattr(self, name), length))
+        shapes = {"mu": (self.d,), "xi": (self.n, self.d), "xi_test": (len(self.y_test), self.d)}
         for name, shape in shapes.items():
             object.__setattr__(self, name, checks.vectors(name, getattr(self, name), *shape))
-        for name, length in {"y": n, "y_obs": n, "y_test": n_test}.items():
-            object.__setattr__(self, name, checks.labels(name, getattr(self, name), length))
 
     @property
     def n(self):
@@ -110,11 +111,11 @@ class SignalNoise:
             object.__setattr__(self, name, value)  # the class is frozen
 
         set_field("n", checks.integer("n", self.n))
-        set_field("d", checks.integer("d", self.d, 2))
+        set_field("d", checks.integer("d", self.d, 2, LARGEST_D))
         set_field("noise_std", checks.positive("noise_std", self.noise_std))
         for name in ("flip_plus", "flip_minus"):
             set_field(name, checks.real(name, getattr(self, name), 0.0, 0.5, open_high=True))
-        checks.one_of("orthogonal", self.orthogonal, (False, True))
+        set_field("orthogonal", bool(checks.one_of("orthogonal", self.orthogonal, (False, True))))
         strengths = {name: getattr(self, name) for name in STRENGTHS}
         given = {name: value for name, value in strengths.items() if value is not None}
         if len(given) != 1:
@@ -146,8 +147,12 @@ class SignalNoise:
         return np.where(flipped, -y, y)
 
     def sample(self, seed, n_test=0):
-        """Draw a Sample of explicit float64 vectors; memory is (n + n_test) d numbers of 8 bytes."""
+        """Draw a Sample of explicit float64 vectors: (n + n_test) d numbers of 8 bytes, or MemoryError."""
         n_test = checks.integer("n_test", n_test, 0)
+        need = 8 * (self.n + n_test) * self.d
+        if need > psutil.virtual_memory().available:
+            raise MemoryError(f"d={self.d}: explicit vectors need {need} bytes, more than is free; "
+                              "descend on the distribution itself, which makes no vector of length d")
         mu = np.zeros(self.d)
         mu[0] = self.mu_norm
         y, y_obs = self.draw_labels(seed)

@@ -1,0 +1,57 @@
+# The book's commands. `make help` lists them; each makes or refreshes the environment first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+# Chapters, tests and notebooks run this many at a time.
+WORKERS ?= 2
+
+VENV := .venv
+PY := $(VENV)/bin/python
+
+# Kernels come from our environment even where the user has others installed.
+export JUPYTER_PREFER_ENV_PATH := 1
+
+# Started as a module: a script in .venv/bin would break when the folder moves.
+BUILD := $(PY) -c "from jupyter_book.cli.main import main; main()" build . -W -n --keep-going
+# Sphinx does not repeat a warning about a page it has already read: forget the pages, so that the next build fails too.
+FORGET_PAGES := { rm -rf _build/.doctrees; exit 1; }
+
+.PHONY: help env book book-strict test notebooks bench lint clean
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
+
+env:  ## Make or refresh the environment .venv
+	@$(PYTHON) tools/environment.py $(VENV)
+
+book: env  ## Execute every chapter and build the book into _build/html
+	$(PY) tools/execution.py --workers $(WORKERS)
+	$(BUILD) || $(FORGET_PAGES)
+	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+book-strict: env  ## The same from nothing: no cached execution, no page kept
+	rm -rf _build
+	$(PY) tools/execution.py --workers $(WORKERS)
+	$(BUILD) --all
+
+# One thread a process: two processes side by side already fill two cores.
+# loadscope keeps a notebook's cells, and a test module's tests, in one process.
+test: export OMP_NUM_THREADS ?= 1
+test: env  ## Run every test, and every notebook through nbval
+	$(PY) -m pytest tests nbs -n $(WORKERS) --dist loadscope \
+		--nbval-lax --nbval-current-env --nbval-cell-timeout 300
+
+notebooks: env  ## Refresh the paired .ipynb and their verdicts' outputs
+	$(PY) tools/notebooks.py --workers $(WORKERS)
+
+bench: env  ## Print the table of the engine's speed and accuracy on this machine
+	$(PY) benchmarks/engine.py
+
+lint: env  ## Check the code with ruff and the notebook pairs
+	$(PY) -m ruff check .
+	$(PY) tools/notebooks.py --check
+
+clean:  ## Delete what was built (the environment stays)
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis build

@@ -1,0 +1,136 @@
+"""Training a network on images with observed labels: one `fit`, one Record.
+
+The loss of a sample is log(1 + exp(-y_obs f(x))), the one of the signal-noise world.
+"""
+
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import softplus
+from tqdm.auto import tqdm
+
+from helpers import checks, runtime
+from helpers.descent import log_times
+from helpers.record import Record
+from helpers.signal_noise import random_stream
+
+MEASURE_BATCH = 1000  # images in one forward pass when measuring: bounds the memory of the activations
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Plain stochastic gradient descent: a random order of the images each epoch, cut into batches.
+
+    epochs : passes over the training set. lr, momentum, weight_decay : of torch.optim.SGD. batch_size : images a step.
+    """
+
+    epochs: int = 60
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    batch_size: int = 100
+
+    def __post_init__(self):
+        checks.integer("epochs", self.epochs)
+        checks.integer("batch_size", self.batch_size)
+        checks.positive("lr", self.lr)
+        checks.real("momentum", self.momentum, 0.0, 1.0, open_high=True)
+        checks.real("weight_decay", self.weight_decay, 0.0)
+
+
+def fit(model, data, recipe, seed, record_at=None, device="cpu", threads=1, progress=False):
+    """Train `model` in place on the observed labels of `data` and return the Record of this one run.
+
+    Parameters
+    ----------
+    model : nn.Module that maps images (batch, channels, height, width) to f(x), shape (batch,). It is left on `device`.
+    data : LabelledImages. Pixels are standardised by the training set's mean and standard deviation, by channel.
+    recipe : Recipe.
+    seed : of the order of the images. The model's initial weights have a seed of their own.
+    record_at : epochs at which every training image's margin is measured (0: before training). Training ends with the
+        last of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
+    threads : CPU threads. Steps of a small network are too short to share out, and one thread gives the same numbers
+        on any count of cores. The caller's setting is put back.
+    progress : show a bar.
+
+    Returns a Record with times in epochs, fresh_error (test images, true labels) and observed_error (test images, their
+    observed labels). Raises ValueError, and FloatingPointError if the training diverges.
+    """
+    device, rng = checks.device("device", device), random_stream(seed, "order of images")
+    times = checks.increasing("record_at", log_times(recipe.epochs) if record_at is None else record_at, recipe.epochs)
+    started = time.perf_counter()
+    with _threads(checks.integer("threads", threads)):
+        margins, errors = _train(model.to(device), data, recipe, rng, times, device, progress)
+    versions = {"torch": torch.__version__, "numpy": np.__version__, "source": runtime.source_hash()}
+    config = {"data": data.name, "model": type(model).__name__, "recipe": asdict(recipe), "device": str(device),
+              "threads": threads, "seconds": time.perf_counter() - started, **versions}
+    sizes = {"fresh": len(data.y_test), "observed": len(data.y_test)}
+    return Record(times, data.y[None], data.y_obs[None], margins[None], fresh_error=errors[None, :, 0],
+                  observed_error=errors[None, :, 1], test_sizes=sizes, runs=[{"seed": int(seed), **data.noise}],
+                  config=config)
+
+
+def _train(model, data, recipe, rng, times, device, progress):
+    """Margins (T, n) and both test errors (T, 2) at the epochs `times`."""
+    x, x_test = (torch.from_numpy(images).to(device) for images in standardise(data.x, data.x_test))
+    y_obs = torch.as_tensor(data.y_obs, dtype=x.dtype, device=device)
+    settings = {"lr": recipe.lr, "momentum": recipe.momentum, "weight_decay": recipe.weight_decay}
+    optimizer = torch.optim.SGD(model.parameters(), **settings)
+    margins, errors = [], []
+    for epoch in tqdm(range(times[-1] + 1), desc="epochs", disable=not progress, leave=False):
+        if epoch > 0:
+            _one_epoch(model, optimizer, x, y_obs, recipe.batch_size, rng, epoch)
+        if epoch in times:
+            margins.append(data.y_obs * outputs(model, x, epoch))
+            predicted = np.where(outputs(model, x_test, epoch) > 0, 1.0, -1.0)
+            errors.append([np.mean(predicted != data.y_test), np.mean(predicted != data.y_test_obs)])
+    return np.array(margins), np.array(errors)
+
+
+def _one_epoch(model, optimizer, x, y_obs, batch_size, rng, epoch):
+    model.train()
+    total = torch.zeros((), device=x.device)
+    order = torch.from_numpy(rng.permutation(len(x))).to(x.device)
+    for batch in order.split(batch_size):
+        loss = softplus(-y_obs[batch] * model(x[batch])).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.detach()
+    _require_finite(total, epoch)
+
+
+def outputs(model, x, epoch=None):
+    """f of each image, (n,) float64, in evaluation mode. Raises FloatingPointError if any is not finite."""
+    model.eval()
+    with torch.no_grad():
+        f = torch.cat([model(part) for part in x.split(MEASURE_BATCH)])
+    given = f"<outputs of shape {tuple(f.shape)}>"
+    checks.require(f.shape == (len(x),), "model", given, f"a module with one output an image, shape ({len(x)},)")
+    _require_finite(f, epoch)
+    return f.double().cpu().numpy()
+
+
+def standardise(x, x_test):
+    """Both sets of images minus the mean and over the standard deviation of x, channel by channel (float32)."""
+    mean, std = x.mean((0, 2, 3), keepdims=True), x.std((0, 2, 3), keepdims=True)
+    std = np.where(std > 0, std, 1)
+    return tuple(((images - mean) / std).astype(np.float32) for images in (x, x_test))
+
+
+def _require_finite(values, epoch):
+    if not bool(torch.isfinite(values).all()):
+        raise FloatingPointError(f"the training diverged in epoch {epoch}: a smaller lr may help")
+
+
+@contextmanager
+def _threads(count):
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,135 @@
+"""Execute the book's notebooks into the cache that the book and the paired notebooks are made from.
+
+    python tools/execution.py      drop the cache if it is stale, then execute what is not in it, two at a time
+
+jupyter-cache knows a notebook by its code cells alone. What else decides an output (the shared modules, the pins,
+the profile) is hashed here; when that hash changes, the cache is dropped, and with it Sphinx's memory of the pages.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import os
+import shutil
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+
+import jupytext
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+ROOT = Path(__file__).resolve().parent.parent
+CELL_TIMEOUT = 300  # seconds; the same in _config.yml
+
+
+def chapters(root=ROOT):
+    """The chapters' sources, nbs/NN_slug.md, in order."""
+    return sorted(Path(root).glob("nbs/[0-9][0-9]_*.md"))
+
+
+def notebooks(root=ROOT):
+    """Every text notebook of the book: the chapters, and those prose pages that hold code cells."""
+    pages = [page for page in sorted(Path(root).glob("book/*.md")) if "format_name: myst" in page.read_text("utf-8")]
+    return pages + chapters(root)
+
+
+def fingerprint(root=ROOT):
+    """Hash of all that decides an output besides a notebook's own code."""
+    root = Path(root)
+    digest = hashlib.sha256(sys.version.encode())
+    files = [path for folder in ("src", "book/results") for path in sorted(root.glob(f"{folder}/**/*"))
+             if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)]
+    for path in [root / "requirements.txt", *files]:
+        digest.update(str(path.relative_to(root)).encode() + hashlib.sha256(path.read_bytes()).digest())
+    installed = sorted(f"{item.name}=={item.version}" for item in metadata.distributions())
+    settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("SIGNAL_FIRST_"))
+    gpu = f"gpu={os.path.exists('/dev/nvidia0')}"
+    digest.update("\n".join([*installed, *settings, gpu]).encode())
+    return digest.hexdigest()
+
+
+def drop_if_stale(root=ROOT):
+    """Drop the execution cache, and Sphinx's pickled pages, unless they were made under the present fingerprint."""
+    build, current = Path(root) / "_build", fingerprint(root)
+    stamp = build / "execution-fingerprint"
+    if stamp.exists() and stamp.read_text() == current:
+        return False
+    for folder in (".jupyter_cache", ".doctrees"):
+        shutil.rmtree(build / folder, ignore_errors=True)
+    build.mkdir(exist_ok=True)
+    stamp.write_text(current)
+    return True
+
+
+def open_cache(root=ROOT):
+    """The jupyter-cache that _config.yml names."""
+    return get_cache(str(Path(root) / "_build" / ".jupyter_cache"))
+
+
+def is_cached(cache, notebook):
+    try:
+        cache.match_cache_notebook(notebook)
+    except KeyError:
+        return False
+    return True
+
+
+def execute(path, threads):
+    """Run one notebook in its own folder. Returns (notebook with outputs, seconds, None or the failure in words)."""
+    print(f"executing {path.name}", flush=True)
+    notebook, failure, start = jupytext.read(path), None, perf_counter()
+    # Timings would go into the cells' metadata, by which the cache knows them.
+    client = NotebookClient(notebook, timeout=CELL_TIMEOUT, record_timing=False,
+                            resources={"metadata": {"path": str(path.parent)}})
+    try:
+        # Not client.execute(), which leaves an open event loop behind in a thread.
+        asyncio.run(client.async_execute(env={"OMP_NUM_THREADS": str(threads)} | os.environ))
+    except (CellExecutionError, CellTimeoutError, DeadKernelError):
+        failure = traceback.format_exc()
+    return notebook, perf_counter() - start, failure
+
+
+def fill(paths, workers, root=ROOT):
+    """Execute those of `paths` that the cache lacks, `workers` at a time. Returns {path: failure} of the failed."""
+    drop_if_stale(root)
+    cache = open_cache(root)
+    missing = [path for path in paths if not is_cached(cache, jupytext.read(path))]
+    # Kernels are processes of their own: share the cores among those that run side by side.
+    side_by_side = max(1, min(workers, len(missing)))
+    threads = max(1, (os.cpu_count() or 1) // side_by_side)
+    failed = {}
+    with ThreadPoolExecutor(side_by_side) as pool:
+        results = pool.map(execute, missing, [threads] * len(missing))
+        for path, (notebook, seconds, failure) in zip(missing, results):
+            if failure is not None:
+                failed[path] = failure
+                continue
+            bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+            print(f"executed  {path.name} in {seconds:.0f} s", flush=True)
+    return failed
+
+
+def executed(path, root=ROOT):
+    """The executed notebook of `path` out of the cache, with every output."""
+    cache = open_cache(root)
+    return cache.merge_match_into_notebook(jupytext.read(path))[1]
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=2, help="notebooks executed side by side (default 2)")
+    failed = fill(notebooks(), parser.parse_args(arguments).workers)
+    for path, failure in failed.items():
+        print(f"\n{path}: a cell failed\n{failure}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

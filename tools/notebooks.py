@@ -1,0 +1,128 @@
+"""Pair each chapter nbs/NN_slug.md with nbs/NN_slug.ipynb, which Colab opens and nbval runs.
+
+    python tools/notebooks.py             refresh every pair (executes what is not in the execution cache)
+    python tools/notebooks.py --check     fail if a pair is out of step; executes nothing
+
+The .md is the only source. In the .ipynb, cells tagged `nbval-check-output` (the verdicts) carry the output and the
+count of a real execution, for nbval skips the comparison without both; every other cell is stored bare.
+"""
+
+import argparse
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import execution
+import jupytext
+import nbformat
+
+TAG = "nbval-check-output"
+REFRESH = "make notebooks"
+
+
+def is_verdict(cell):
+    """Whether nbval compares the stored output of this cell."""
+    return cell.cell_type == "code" and TAG in cell.metadata.get("tags", [])
+
+
+def bare(source):
+    """The notebook of a chapter's .md: no outputs, and cell ids that depend on the cells' text alone."""
+    notebook = jupytext.read(source)
+    seen = {}
+    for cell in notebook.cells:
+        key = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
+        seen[key] = seen.get(key, 0) + 1
+        cell.id = key if seen[key] == 1 else f"{key}-{seen[key]}"
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def with_verdicts(notebook, executed):
+    """`notebook` with the outputs and counts of its verdict cells taken from `executed`, the same cells after a run."""
+    for cell, run in zip(notebook.cells, executed.cells, strict=True):
+        if is_verdict(cell):
+            cell.outputs, cell.execution_count = run.outputs, run.execution_count
+    return notebook
+
+
+def faults(source):
+    """What is wrong with the pair of a chapter's .md, as a list of sentences; empty if it is in step."""
+    pair = source.with_suffix(".ipynb")
+    if not pair.exists():
+        return [f"{pair.name} is missing"]
+    try:
+        stored = nbformat.read(pair, as_version=4)
+        nbformat.validate(stored)
+    except (ValueError, nbformat.ValidationError) as error:
+        return [f"{pair.name} is not a readable notebook: {error}"]
+    found, fresh = [], bare(source)
+    cells = [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in fresh.cells]
+    if cells != [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in stored.cells]:
+        found.append(f"the cells of {pair.name} are not those of {source.name}")
+    if fresh.metadata != stored.metadata:
+        found.append(f"the metadata of {pair.name} are not those of {source.name}")
+    verdicts = [cell for cell in stored.cells if is_verdict(cell)]
+    if not verdicts:
+        found.append(f"no cell of {pair.name} is tagged {TAG}")
+    for cell in verdicts:
+        if not cell.outputs or cell.execution_count is None:
+            found.append(f"verdict cell {cell.id} of {pair.name} lacks its output or count, so nbval checks nothing")
+    for cell in stored.cells:
+        if cell.cell_type == "code" and not is_verdict(cell) and (cell.outputs or cell.execution_count is not None):
+            found.append(f"cell {cell.id} of {pair.name} is no verdict and yet stores an output or a count")
+    return found
+
+
+def noise(executed):
+    """Sentences about cells that wrote to stderr: on the page of a chapter a stray warning is a fault."""
+    texts = {index: "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
+             for index, cell in enumerate(executed.cells) if cell.cell_type == "code"}
+    return [f"cell {index} wrote to stderr: {text.strip()[:500]}" for index, text in texts.items() if text]
+
+
+def write(path, notebook):
+    """Write a notebook whole or not at all, and only if it changed."""
+    text = nbformat.writes(notebook) + "\n"
+    if path.exists() and path.read_text("utf-8") == text:
+        return False
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, "utf-8")
+    os.replace(temporary, path)
+    return True
+
+
+def refresh(sources, workers=2, root=execution.ROOT):
+    """Bring the pairs of `sources` in step, executing where the cache has nothing. Returns {source: faults}."""
+    problems = {path: [f"a cell failed\n{text}"] for path, text in execution.fill(sources, workers, root).items()}
+    for source in sources:
+        if source in problems:
+            continue
+        executed = execution.executed(source, root)
+        changed = write(source.with_suffix(".ipynb"), with_verdicts(bare(source), executed))
+        print(f"{'refreshed' if changed else 'in step  '} {source.with_suffix('.ipynb').name}", flush=True)
+        problems[source] = noise(executed) + faults(source)
+    return problems
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("chapters", nargs="*", type=Path, help="chapters' .md files (default: all)")
+    parser.add_argument("--check", action="store_true", help="only compare; execute and write nothing")
+    parser.add_argument("--workers", type=int, default=2, help="notebooks executed side by side (default 2)")
+    options = parser.parse_args(arguments)
+    sources = [path.resolve() for path in options.chapters] or execution.chapters()
+    if options.check:
+        problems = {source: faults(source) for source in sources}
+    else:
+        problems = refresh(sources, options.workers)
+    for source, found in problems.items():
+        for fault in found:
+            print(f"{source}: {fault}. To refresh the pairs: {REFRESH}", file=sys.stderr)
+    return 1 if any(problems.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
