@@ -76,9 +76,10 @@ def _compute(function, cells, executor, keep):
             index = futures[future]
             keep(index, _result(cells[index], future.result))
             del futures[future]
-    except BaseException:  # also an interrupt: nothing more begins, and what is done is kept
-        for future in futures:
-            future.cancel()
+    except BaseException as error:  # also an interrupt: nothing more begins, and what is done is kept
+        if not isinstance(error, BrokenExecutor):  # which ends its futures itself, and trips over a cancelled one
+            for future in futures:
+                future.cancel()
         for future, index in futures.items():
             if future.done() and not future.cancelled() and future.exception() is None:
                 keep(index, future.result())
