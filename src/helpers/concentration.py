@@ -220,8 +220,8 @@ def violation_frequency(simulated, bounds):
 def condition_sides(problem, m, delta):
     """Both sides of Condition 4.1 as far as it is known, second-hand, and of what our lemmas need to say something.
 
-    Unknown constants are set to 1 and logarithms to log(n / delta) or log(m / delta), which flatters the condition.
-    Returns a DataFrame with columns source, requirement, left, right, holds.
+    Returns a DataFrame with columns left, right, holds, indexed by requirement. Five rows are the condition as
+    reported, with constants 1 and logarithms log(n / delta) or log(m / delta), which flatters it; five are ours.
     """
     n, d, ratio = problem.n, problem.d, problem.mu_norm / problem.noise_std
     log = math.log(n / _probability(delta))
@@ -229,15 +229,15 @@ def condition_sides(problem, m, delta):
     fewest = min(expected_counts(problem)[name] for name in ("noisy_plus", "noisy_minus"))
     wanted = 12 * n**2 * good_event_log(n, m, delta), 2 * n * ratio * math.sqrt(2 * good_event_log(n, m, delta))
     rows = [
-        ("reported", "d >= n^2 log(n/delta)", d, n**2 * log),
-        ("reported", "d >= (n |mu| / sigma) sqrt(log(n/delta))", d, n * ratio * math.sqrt(log)),
-        ("reported", "d >= n |mu|^2 / sigma^2", d, n * ratio**2),
-        ("reported", "m >= log(n/delta)", m, log),
-        ("reported", "n >= log(m/delta)", n, math.log(m / delta)),
-        ("our lemmas", "cross-talk of noise on noise <= 1", d, wanted[0]),
-        ("our lemmas", "cross-talk of noise on signal <= 1", d, wanted[1]),
-        ("our lemmas", "norms: 1 >= epsilon", 1.0, bounds.norms),
-        ("our lemmas", "some filter active on each sample", m / 2, bounds.active_filters),
-        ("our lemmas", "some noisy sample in each class", fewest, bounds.counts)]
-    table = pd.DataFrame(rows, columns=["source", "requirement", "left", "right"])
+        ("d >= n^2 log(n/delta)", d, n**2 * log),
+        ("d >= (n |mu| / sigma) sqrt(log(n/delta))", d, n * ratio * math.sqrt(log)),
+        ("d >= n |mu|^2 / sigma^2", d, n * ratio**2),
+        ("m >= log(n/delta)", m, log),
+        ("n >= log(m/delta)", n, math.log(m / delta)),
+        ("cross-talk of noise on noise <= 1", d, wanted[0]),
+        ("cross-talk of noise on signal <= 1", d, wanted[1]),
+        ("norms: 1 >= epsilon", 1.0, bounds.norms),
+        ("some filter active on each sample", m / 2, bounds.active_filters),
+        ("some noisy sample in each class", fewest, bounds.counts)]
+    table = pd.DataFrame(rows, columns=["requirement", "left", "right"]).set_index("requirement")
     return table.assign(holds=table.left >= table.right)
