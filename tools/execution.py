@@ -89,7 +89,9 @@ def execute(path, threads):
                             resources={"metadata": {"path": str(path.parent)}})
     try:
         # Not client.execute(), which leaves an open event loop behind in a thread.
-        asyncio.run(client.async_execute(env={"OMP_NUM_THREADS": str(threads)} | os.environ))
+        # PASSIVE: on a busy machine, threads that spin while they wait for each other cost minutes.
+        settings = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+        asyncio.run(client.async_execute(env=settings | os.environ))
     except (CellExecutionError, CellTimeoutError, DeadKernelError):
         failure = traceback.format_exc()
     return notebook, perf_counter() - start, failure
@@ -122,13 +124,25 @@ def executed(path, root=ROOT):
     return cache.merge_match_into_notebook(jupytext.read(path))[1]
 
 
+def noise(executed):
+    """Sentences about cells that wrote to stderr: on the page of a chapter a stray warning is a fault."""
+    texts = {index: "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
+             for index, cell in enumerate(executed.cells) if cell.cell_type == "code"}
+    return [f"cell {index} wrote to stderr: {text.strip()[:500]}" for index, text in texts.items() if text]
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2, help="notebooks executed side by side (default 2)")
-    failed = fill(notebooks(), parser.parse_args(arguments).workers)
+    parser.add_argument("--strict", action="store_true", help="fail, too, if a cell wrote to stderr")
+    options = parser.parse_args(arguments)
+    paths = notebooks()
+    failed = fill(paths, options.workers)
     for path, failure in failed.items():
         print(f"\n{path}: a cell failed\n{failure}", file=sys.stderr)
-    return 1 if failed else 0
+    noises = [f"{path}: {sentence}" for path in paths if path not in failed for sentence in noise(executed(path))]
+    print(*noises, sep="\n", end="\n" if noises else "", file=sys.stderr)
+    return 1 if failed or (options.strict and noises) else 0
 
 
 if __name__ == "__main__":

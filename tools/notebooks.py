@@ -76,13 +76,6 @@ def faults(source):
     return found
 
 
-def noise(executed):
-    """Sentences about cells that wrote to stderr: on the page of a chapter a stray warning is a fault."""
-    texts = {index: "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
-             for index, cell in enumerate(executed.cells) if cell.cell_type == "code"}
-    return [f"cell {index} wrote to stderr: {text.strip()[:500]}" for index, text in texts.items() if text]
-
-
 def write(path, notebook):
     """Write a notebook whole or not at all, and only if it changed."""
     text = nbformat.writes(notebook) + "\n"
@@ -103,7 +96,7 @@ def refresh(sources, workers=2, root=execution.ROOT):
         executed = execution.executed(source, root)
         changed = write(source.with_suffix(".ipynb"), with_verdicts(bare(source), executed))
         print(f"{'refreshed' if changed else 'in step  '} {source.with_suffix('.ipynb').name}", flush=True)
-        problems[source] = noise(executed) + faults(source)
+        problems[source] = execution.noise(executed) + faults(source)
     return problems
 
 
