@@ -33,7 +33,7 @@ book: env  ## Execute every chapter and build the book into _build/html
 
 book-strict: env  ## The same from nothing: no cached execution, no page kept
 	rm -rf _build
-	$(PY) tools/execution.py --workers $(WORKERS)
+	$(PY) tools/execution.py --workers $(WORKERS) --strict
 	$(BUILD) --all
 
 # One thread a process: two processes side by side already fill two cores.

@@ -14,11 +14,11 @@ def rescaled_times(record):
 def turning_times(record):
     """(runs,) the step at which the mean margin of the noisy samples is lowest: from there on they are being learnt.
 
-    A parabola through the lowest recorded point and its neighbours gives the fraction of a recording interval; a run whose
-    lowest point is its first or last recorded one gets that time. Raises ValueError if a run has no noisy sample.
+    A parabola through the lowest recorded point and its neighbours gives the fraction of a recording interval; a run
+    whose lowest point is its first or last recorded one gets that time. Raises ValueError if a run has no noisy sample.
     """
     margins = record.mean_over(record.margins, "noisy")
-    checks.require(not np.isnan(margins).any(), "record", "<a run without noisy samples>", "one with noisy samples in each run")
+    checks.require(not np.isnan(margins).any(), "record", "<a run without noisy samples>", "one with some in each run")
     checks.require(len(record.times) >= 3, "record.times", record.times, "three or more")
     return np.array([_lowest(record.times.astype(float), row) for row in margins])
 

@@ -1,0 +1,12 @@
+// MathJax does not break formulas inside a line. One wider than its line gets a line of its own, which scrolls (book.css).
+function markWideMath() {
+  for (const formula of document.querySelectorAll("mjx-container:not([display])")) {
+    formula.classList.remove("wide");
+    const room = formula.parentElement.closest("p, li, dd, td, th, figcaption, div").clientWidth;
+    formula.classList.toggle("wide", formula.getBoundingClientRect().width > room);
+  }
+}
+
+window.addEventListener("load", () => window.MathJax?.startup?.promise.then(markWideMath));
+window.addEventListener("resize", markWideMath);
+document.addEventListener("click", () => setTimeout(markWideMath, 50)); // a fold may have been opened

@@ -1,0 +1,147 @@
+"""The environment, the execution cache and the book build fail when they should, and say why."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import book_extension
+import environment
+import execution
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_an_old_python_is_refused_with_advice():
+    with pytest.raises(SystemExit, match=r"3\.11 or newer is needed, but /usr/bin/python3 is 3\.9.*make PYTHON="):
+        environment.check_python((3, 9, 2), "/usr/bin/python3")
+    environment.check_python((3, 11, 0), "python3")
+
+
+@pytest.fixture
+def book(tmp_path):
+    """The files that decide whether something is stale."""
+    (tmp_path / "src" / "helpers").mkdir(parents=True)
+    (tmp_path / "src" / "helpers" / "limit.py").write_text("kappa = 1\n")
+    (tmp_path / "requirements.txt").write_text("numpy\n")
+    (tmp_path / "pyproject.toml").write_text("")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
+def test_environment_is_redone_when_its_lists_change(book, name):
+    before = environment.fingerprint(str(book))
+    (book / name).write_text("numpy==2\n")
+    assert environment.fingerprint(str(book)) != before
+
+
+@pytest.mark.parametrize(
+    "name", ["src/helpers/limit.py", "src/helpers/new.py", "requirements.txt", "book/results/run.csv"])
+def test_execution_cache_is_dropped_when_what_decides_outputs_changes(book, name):
+    assert execution.drop_if_stale(book)
+    for folder in (".jupyter_cache", ".doctrees", "html"):
+        (book / "_build" / folder).mkdir()
+    assert not execution.drop_if_stale(book) and (book / "_build" / ".jupyter_cache").exists()
+    (book / name).parent.mkdir(parents=True, exist_ok=True)
+    (book / name).write_text("changed\n")
+    assert execution.drop_if_stale(book)
+    assert [path.name for path in (book / "_build").iterdir() if path.is_dir()] == ["html"]
+
+
+def test_execution_cache_outlives_what_running_leaves_behind(book):
+    """Python and numba write into __pycache__ as soon as a chapter is run."""
+    before = execution.fingerprint(book)
+    for name in ("src/helpers/__pycache__/limit.pyc", "src/helpers/__pycache__/limit.nbi", "src/x.egg-info/PKG-INFO"):
+        (book / name).parent.mkdir(exist_ok=True)
+        (book / name).write_text("")
+    assert execution.fingerprint(book) == before
+
+
+def test_execution_cache_is_dropped_when_the_profile_changes(book, monkeypatch):
+    monkeypatch.setenv("SIGNAL_FIRST_PROFILE", "quick")
+    before = execution.fingerprint(book)
+    monkeypatch.setenv("SIGNAL_FIRST_PROFILE", "full")
+    assert execution.fingerprint(book) != before
+
+
+def test_the_two_cell_timeouts_agree():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert config["execute"]["timeout"] == execution.CELL_TIMEOUT
+    assert f"--nbval-cell-timeout {execution.CELL_TIMEOUT}" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize(("variables", "url"), [
+    ({}, ""), ({"GITHUB_REPOSITORY": ""}, ""),
+    ({"GITHUB_REPOSITORY": "a/b"}, "https://github.com/a/b"),
+    ({"GITHUB_REPOSITORY": "a/b", "GITHUB_SERVER_URL": "https://git.example"}, "https://git.example/a/b")])
+def test_repository_address_comes_from_the_environment(variables, url):
+    assert book_extension.repository_url(variables) == url
+
+
+PAGE = """---
+jupytext:
+  text_representation:
+    format_name: myst
+kernelspec:
+  name: python3
+---
+
+# A page
+
+A formula, so that MathJax is called: $x^2$.
+
+```{code-cell} ipython3
+print("seven is", CODE)
+```
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A book of one page under the real configuration, with strangers beside it that must stay out."""
+    for stranger in (".pytest_cache/README.md", ".venv/lib/notes.md", "tests/notes.md", "page.ipynb"):
+        (tmp_path / stranger).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / stranger).write_text("# Not a page")
+    for name in ("_config.yml", "tools", "book/assets", "book/references.bib"):
+        source, target = ROOT / name, tmp_path / name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copyfile(source, target)
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: page\n")
+    (tmp_path / "page.md").write_text(PAGE.replace("CODE", "7"))
+    return tmp_path
+
+
+def build(site, *options, **variables):
+    """Exit code and output of Jupyter Book, started as the Makefile does."""
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", ".", *options]
+    done = subprocess.run(command, cwd=site, env=os.environ | variables, text=True, timeout=300,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout
+
+
+STRICT = ("-W", "-n", "--keep-going")
+
+
+def test_book_builds_without_a_warning_and_calls_nobody(site):
+    code, text = build(site, *STRICT, GITHUB_REPOSITORY="")
+    assert code == 0, text
+    page = (site / "_build/html/page.html").read_text()
+    assert "seven is 7" in page and "mathjax/tex-mml-chtml.js" in page
+    assert "http://" not in page and "https://" not in page, "a page must load from disk alone"
+    assert (site / "_build/html/_static/mathjax/tex-mml-chtml.js").exists()
+
+
+def test_book_links_to_the_repository_it_is_told_of(site):
+    code, text = build(site, *STRICT, GITHUB_REPOSITORY="a/b", GITHUB_SERVER_URL="https://github.com")
+    assert code == 0, text
+    page = (site / "_build/html/page.html").read_text()
+    assert "https://colab.research.google.com/github/a/b/blob/" in page and 'href="https://github.com/a/b"' in page
+
+
+def test_a_failed_cell_fails_the_build(site):
+    (site / "page.md").write_text(PAGE.replace("CODE", "1 / 0"))
+    code, text = build(site)  # even without -W
+    assert code != 0 and "ZeroDivisionError" in text

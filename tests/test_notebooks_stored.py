@@ -1,0 +1,169 @@
+"""Every chapter has its paired notebook in step, and nbval really compares what the verdict cells store."""
+
+import os
+import subprocess
+import sys
+
+import execution
+import nbformat
+import notebooks
+import pytest
+
+CHAPTER = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+    format_version: 0.13
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# A tiny chapter
+
+The sum comes first, the verdict second.
+
+```{code-cell} ipython3
+total = 1 + 1
+print("not a verdict")
+```
+
+And now the verdict.
+
+```{code-cell} ipython3
+:tags: [nbval-check-output]
+
+print("total is", total)
+```
+"""
+
+
+@pytest.mark.parametrize("source", execution.chapters(), ids=lambda path: path.stem)
+def test_pair_is_in_step(source):
+    found = notebooks.faults(source)
+    assert not found, f"{source.name}: {'; '.join(found)}. Run: {notebooks.REFRESH}"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A tiny chapter in a folder of its own, paired by the real tool (it starts a kernel)."""
+    root = tmp_path_factory.mktemp("book")
+    (root / "nbs").mkdir()
+    (root / "requirements.txt").write_text("")
+    source = root / "nbs" / "01_tiny.md"
+    source.write_text(CHAPTER)
+    assert notebooks.refresh([source], workers=1, root=root) == {source: []}
+    return source
+
+
+def stored(source):
+    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+
+
+def nbval(notebook, folder):
+    """Exit code and output of nbval on `notebook`, with the options of the Makefile, in a pytest of its own."""
+    path = folder / "01_tiny.ipynb"
+    nbformat.write(notebook, path)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = [sys.executable, "-m", "pytest", path.name, "--nbval-lax", "--nbval-current-env"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout
+
+
+def test_only_verdicts_store_an_output_and_a_count(tiny):
+    first, verdict = [cell for cell in stored(tiny).cells if cell.cell_type == "code"]
+    assert (first.outputs, first.execution_count) == ([], None)
+    assert [output.text for output in verdict.outputs] == ["total is 2\n"] and verdict.execution_count == 2
+
+
+def test_nbval_passes_the_true_verdict(tiny, tmp_path):
+    code, text = nbval(stored(tiny), tmp_path)
+    assert code == 0 and "2 passed" in text, text
+
+
+def test_nbval_fails_a_false_verdict(tiny, tmp_path):
+    notebook = stored(tiny)
+    notebook.cells[-1].outputs[0].text = "total is 3\n"
+    code, text = nbval(notebook, tmp_path)
+    assert code == 1 and "1 failed" in text and "1 passed" in text, text
+
+
+def test_nbval_lets_a_bare_verdict_pass_so_we_must_not(tiny, tmp_path):
+    """The trap that `faults` guards: without output and count nbval compares nothing, and passes."""
+    notebook = stored(tiny)
+    notebook.cells[-1].outputs, notebook.cells[-1].execution_count = [], None
+    code, text = nbval(notebook, tmp_path)
+    assert code == 0, text
+    source = tmp_path / "01_tiny.md"
+    source.write_text(CHAPTER)
+    assert any("nbval checks nothing" in fault for fault in notebooks.faults(source))
+
+
+@pytest.fixture
+def copy(tiny, tmp_path):
+    """The tiny chapter and its pair, to be spoilt."""
+    for file in (tiny, tiny.with_suffix(".ipynb")):
+        (tmp_path / file.name).write_text(file.read_text())
+    return tmp_path / tiny.name
+
+
+def test_check_passes_what_is_in_step(copy, capsys):
+    assert notebooks.main(["--check", str(copy)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("1 + 1", "1 + 2"), ("comes first", "comes early"), ("[nbval-check-output]", "[]")], ids=["code", "prose", "tag"])
+def test_check_fails_when_the_source_moved_on(copy, capsys, old, new):
+    copy.write_text(copy.read_text().replace(old, new))
+    assert notebooks.main(["--check", str(copy)]) == 1
+    message = capsys.readouterr().err
+    assert copy.name in message and notebooks.REFRESH in message
+
+
+def test_check_fails_on_a_missing_or_broken_pair(copy, capsys):
+    pair = copy.with_suffix(".ipynb")
+    pair.write_text(pair.read_text()[:100])
+    assert notebooks.main(["--check", str(copy)]) == 1
+    pair.unlink()
+    assert notebooks.main(["--check", str(copy)]) == 1
+    assert "missing" in capsys.readouterr().err
+
+
+def test_output_of_an_ordinary_cell_is_refused(copy):
+    pair = copy.with_suffix(".ipynb")
+    notebook = nbformat.read(pair, as_version=4)
+    notebook.cells[1].execution_count = 1
+    nbformat.write(notebook, pair)
+    assert any("is no verdict" in fault for fault in notebooks.faults(copy))
+
+
+def test_refresh_is_deterministic_and_runs_nothing_twice(tiny, capsys):
+    before = tiny.with_suffix(".ipynb").read_bytes()
+    assert notebooks.refresh([tiny], workers=1, root=tiny.parent.parent) == {tiny: []}
+    assert tiny.with_suffix(".ipynb").read_bytes() == before
+    assert "executing" not in capsys.readouterr().out
+
+
+def test_ids_stay_when_another_cell_changes(tiny, tmp_path):
+    source = tmp_path / tiny.name
+    source.write_text(CHAPTER.replace("1 + 1", "1 + 2"))
+    old, new = ([cell.id for cell in notebooks.bare(path).cells] for path in (tiny, source))
+    assert [a == b for a, b in zip(old, new, strict=True)] == [True, False, True, True]
+
+
+def test_a_failing_cell_leaves_the_pair_alone(tmp_path, tiny):
+    (tmp_path / "nbs").mkdir()
+    (tmp_path / "requirements.txt").write_text("")
+    source = tmp_path / "nbs" / "01_tiny.md"
+    source.write_text(CHAPTER.replace("1 + 1", "1 / 0"))
+    (problem,) = notebooks.refresh([source], workers=1, root=tmp_path)[source]
+    assert "ZeroDivisionError" in problem and not source.with_suffix(".ipynb").exists()
+
+
+def test_a_cell_that_writes_to_stderr_is_reported():
+    cell = nbformat.v4.new_code_cell("x", outputs=[nbformat.v4.new_output("stream", name="stderr", text="a warning")])
+    (found,) = execution.noise(nbformat.v4.new_notebook(cells=[cell]))
+    assert "a warning" in found
