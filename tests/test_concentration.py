@@ -236,7 +236,7 @@ def test_lem_cross_talk_follows_from_the_good_event(n, extra, m, delta, orthogon
 
 
 def test_lem_cross_talk_is_silent_in_low_dimension():
-    with pytest.raises(ValueError, match="dimension of the noise=100: must be >= 24 L"):
+    with pytest.raises(ValueError, match="dimension of the noise=100: must be >= 24 Lambda"):
         concentration.cross_talk_bounds(SignalNoise(50, 100, n_snr2=1), M, 0.05)
 
 
