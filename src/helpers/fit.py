@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 from torch.nn.functional import softplus
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers import checks, runtime
 from helpers.descent import log_times

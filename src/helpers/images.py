@@ -126,8 +126,10 @@ _WANTED = ("the path of an .npz file with the arrays x_train, y_train, x_test, y
 
 def _read_npz(path):
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            checks.require(hasattr(archive, "files"), CIFAR10_VARIABLE, str(path), _WANTED)
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError("one array, no archive")
             return {name: archive[name] for name in ARRAYS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = f"{type(error).__name__}: {error}"

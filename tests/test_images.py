@@ -1,0 +1,245 @@
+"""Images: the digits, CIFAR-10 from an .npz and from torchvision's files, and refusals that say what to put where."""
+
+import hashlib
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn import datasets
+
+from helpers import images, torchvision_import
+from helpers.images import CIFAR10_VARIABLE, LabelledImages, load_cifar10_pair, load_digits, load_images
+from helpers.torchvision_import import import_torchvision
+
+
+def fake_cifar(n=60, seed=0):
+    """Arrays in the layout of CIFAR-10, labels 0 to 9 in turn, random pixels."""
+    rng = np.random.default_rng(seed)
+    sizes = {"train": n, "test": n // 2}
+    arrays = {f"x_{part}": rng.integers(0, 256, (size, 32, 32, 3), np.uint8) for part, size in sizes.items()}
+    return arrays | {f"y_{part}": (np.arange(size) % 10).astype(np.uint8) for part, size in sizes.items()}
+
+
+def save_npz(path, **changes):
+    np.savez_compressed(path, **{key: value for key, value in (fake_cifar() | changes).items() if value is not None})
+    return path
+
+
+def assert_is_the_pair(data, arrays):
+    """`data` holds the images with labels 0 (-1) and 1 (+1) of `arrays`, in their order, channels first."""
+    assert data.name == "CIFAR-10 images" and data.classes == ("airplane", "automobile")
+    for part, x, y in (("train", data.x, data.y), ("test", data.x_test, data.y_test)):
+        chosen = arrays[f"y_{part}"] < 2
+        assert np.array_equal(y, np.where(arrays[f"y_{part}"][chosen] == 1, 1.0, -1.0))
+        assert np.array_equal(np.rint(x.transpose(0, 2, 3, 1) * 255), arrays[f"x_{part}"][chosen])
+        assert x.dtype == np.float32 and x.shape[1:] == (3, 32, 32)
+
+
+def test_digits_are_scikit_learns_even_against_odd():
+    data = load_digits()
+    assert data.x.shape == (1000, 1, 8, 8) and data.x_test.shape == (797, 1, 8, 8)
+    bunch = datasets.load_digits()
+    number = {(16 * image.astype(np.float32) / 16).tobytes(): digit for image, digit in zip(bunch.images, bunch.target)}
+    for x, y in ((data.x, data.y), (data.x_test, data.y_test)):
+        digits = np.array([number[(16 * image[0]).tobytes()] for image in x])
+        assert np.array_equal(y, np.where(digits % 2 == 1, 1.0, -1.0))
+        assert abs((y > 0).mean() - 0.5) < 0.05 and set(digits) == set(range(10))
+    assert not data.flipped.any() and data.noise == {}
+
+
+def test_split_of_the_digits_is_a_partition_fixed_by_its_seed():
+    data, again, other = load_digits(), load_digits(), load_digits(seed=1)
+    assert np.array_equal(data.x, again.x) and not np.array_equal(data.x, other.x)
+    whole = np.sort(datasets.load_digits().data.astype(np.float32) / 16, axis=0)
+    parts = np.concatenate([data.x, data.x_test]).reshape(-1, 64)
+    assert np.array_equal(np.sort(parts, axis=0), whole)
+
+
+def test_subset_keeps_pixels_and_labels_together():
+    data = load_digits()
+    part = data.subset(100, seed=3)
+    assert part.n == 100 and np.array_equal(part.x_test, data.x_test)
+    label = {image.tobytes(): y for image, y in zip(data.x, data.y)}
+    assert [label[image.tobytes()] for image in part.x] == part.y.tolist()
+    assert np.array_equal(data.subset(100, seed=3).x, part.x) and not np.array_equal(data.subset(100, seed=4).x, part.x)
+    assert np.array_equal(data.subset(data.n).x, data.x)
+    with pytest.raises(ValueError, match="n_train=1001"):
+        data.subset(1001)
+
+
+def test_digits_by_default_and_cifar10_where_the_variable_says(tmp_path, monkeypatch):
+    monkeypatch.delenv(CIFAR10_VARIABLE, raising=False)
+    assert load_images().name == "handwritten digits"
+    monkeypatch.setenv(CIFAR10_VARIABLE, str(save_npz(tmp_path / "cifar10.npz")))
+    assert_is_the_pair(load_images(), fake_cifar())
+
+
+def test_npz_labels_may_stand_in_a_column(tmp_path):
+    arrays = fake_cifar()
+    path = save_npz(tmp_path / "keras.npz", y_train=arrays["y_train"][:, None], y_test=arrays["y_test"][:, None])
+    assert_is_the_pair(load_cifar10_pair(path), arrays)
+
+
+def torchvision_files(root, monkeypatch):
+    """Fill `root` with small files in CIFAR-10's own layout, and let torchvision expect their checksums.
+
+    Its integrity check runs as always, only against the sums of these files.
+    """
+    arrays, folder = fake_cifar(), root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    batches = {f"data_batch_{i + 1}": ("train", slice(12 * i, 12 * i + 12)) for i in range(5)}
+    batches["test_batch"] = ("test", slice(None))
+    sums = {}
+    for name, (part, rows) in batches.items():
+        pixels = arrays[f"x_{part}"][rows].transpose(0, 3, 1, 2)
+        content = {"data": pixels.reshape(len(pixels), -1), "labels": arrays[f"y_{part}"][rows].tolist()}
+        (folder / name).write_bytes(pickle.dumps(content))
+        sums[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": names}))
+    dataset = import_torchvision().datasets.CIFAR10
+    monkeypatch.setattr(dataset, "train_list", [[name, sums[name]] for name in batches if name.startswith("data")])
+    monkeypatch.setattr(dataset, "test_list", [["test_batch", sums["test_batch"]]])
+    meta = {"filename": "batches.meta", "key": "label_names"}
+    meta["md5"] = hashlib.md5((folder / "batches.meta").read_bytes()).hexdigest()
+    monkeypatch.setattr(dataset, "meta", meta)
+    return root, arrays
+
+
+def test_torchvisions_own_files_give_the_same_pair(tmp_path, monkeypatch):
+    root, arrays = torchvision_files(tmp_path / "data", monkeypatch)
+    assert_is_the_pair(load_cifar10_pair(root), arrays)
+    save_npz(tmp_path / "same.npz")
+    assert np.array_equal(load_cifar10_pair(root).x, load_cifar10_pair(tmp_path / "same.npz").x)
+
+
+def test_damaged_torchvision_files_are_refused(tmp_path, monkeypatch):
+    root, _ = torchvision_files(tmp_path / "data", monkeypatch)
+    batch = root / "cifar-10-batches-py" / "data_batch_3"
+    batch.write_bytes(batch.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"SIGNAL_FIRST_CIFAR10=.*corrupted"):
+        load_cifar10_pair(root)
+
+
+def test_an_empty_folder_and_a_missing_path_say_what_to_put_where(tmp_path, monkeypatch):
+    for path in (tmp_path, tmp_path / "nowhere.npz"):
+        monkeypatch.setenv(CIFAR10_VARIABLE, str(path))
+        with pytest.raises(ValueError, match=r"SIGNAL_FIRST_CIFAR10=.*x_train.*torchvision") as error:
+            load_images()
+        assert str(path) in str(error.value)
+
+
+def test_truncated_and_foreign_files_are_refused(tmp_path):
+    whole = save_npz(tmp_path / "whole.npz").read_bytes()
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    foreign = {"empty": b"", "text": b"not an archive", "half": whole[: len(whole) // 2], "cut": whole[:-10],
+               "spoilt": whole[:500] + bytes(500) + whole[1000:], "npy": (tmp_path / "one.npy").read_bytes()}
+    for name, content in foreign.items():
+        path = tmp_path / f"{name}.npz"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"SIGNAL_FIRST_CIFAR10=.*must be the path"):
+            load_cifar10_pair(path)
+
+
+class Bomb:
+    """Unpickling this would write a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_npz_with_pickled_objects_is_refused_unread(tmp_path):
+    mark = tmp_path / "executed"
+    path = save_npz(tmp_path / "bomb.npz", x_train=np.array([Bomb(mark)], dtype=object))
+    with pytest.raises(ValueError, match="SIGNAL_FIRST_CIFAR10"):
+        load_cifar10_pair(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"x_test": None}, "x_test"),
+    ({"x_train": fake_cifar()["x_train"].astype(np.float32)}, "x_train=.*uint8"),
+    ({"x_train": fake_cifar()["x_train"].transpose(0, 3, 1, 2)}, r"x_train=.*\(n, 32, 32, 3\)"),
+    ({"x_train": fake_cifar()["x_train"][:-1]}, "y_train"),
+    ({"x_train": np.zeros((), np.uint8)}, "x_train"),
+    ({"y_test": fake_cifar()["y_test"].astype(float)}, "y_test=.*integers"),
+    ({"y_test": np.full(30, 10, np.uint8)}, r"y_test=\[10\].*0 to 9"),
+    ({"y_train": np.full(60, -1)}, r"y_train=\[-1\].*0 to 9"),
+    ({"y_train": np.full(60, 1, np.uint8)}, r"y_train=\[1\].*0 and 1"),
+])
+def test_arrays_that_are_not_cifar10s_are_named(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        load_cifar10_pair(save_npz(tmp_path / "bad.npz", **changes))
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"x": np.zeros((4, 8, 8))}, "x.shape"), ({"x": np.zeros((0, 1, 8, 8))}, "x.shape"),
+    ({"x": np.full((4, 1, 8, 8), 2.0)}, "x=.*from 2.0"), ({"x": np.full((4, 1, 8, 8), np.nan)}, "x="),
+    ({"x_test": np.zeros((2, 1, 4, 4))}, "x_test.shape"), ({"y": np.zeros(4)}, "y="), ({"y": np.ones(3)}, "y.shape"),
+    ({"y_obs": np.ones(5)}, "y_obs.shape"), ({"y_test_obs": np.array([0.0, 1.0])}, "y_test_obs"),
+    ({"classes": ("one",)}, "classes")])
+def test_bad_images_and_labels_are_named(changes, message):
+    good = {"name": "", "classes": ("no", "yes"), "x": np.zeros((4, 1, 8, 8)), "y": np.ones(4),
+            "x_test": np.zeros((2, 1, 8, 8)), "y_test": np.ones(2)}
+    LabelledImages(**good)
+    with pytest.raises(ValueError, match=message):
+        LabelledImages(**(good | changes))
+
+
+@pytest.mark.parametrize("n_train", [0, 1797, 10.5])
+def test_split_sizes_of_the_digits_are_checked(n_train):
+    with pytest.raises(ValueError, match="n_train"):
+        load_digits(n_train)
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+
+
+def test_torchvision_imports_beside_this_torch_and_its_models_work():
+    """In a fresh interpreter: the trick must come before torchvision's first import."""
+    code = ("from helpers.torchvision_import import import_torchvision as get; import torch; t = get(); "
+            "assert get() is t; "
+            "print(t.datasets.CIFAR10.__name__, tuple(t.models.vgg11(num_classes=1)(torch.zeros(1, 3, 32, 32)).shape))")
+    done = run_python(code)
+    assert done.stdout.split() == ["CIFAR10", "(1,", "1)"], done.stderr
+
+
+def test_importing_the_helpers_does_not_import_torchvision():
+    """A chapter on digits must run where there is no torchvision."""
+    done = run_python("import sys, helpers.images, helpers.fit; assert 'torchvision' not in sys.modules")
+    assert done.returncode == 0, done.stderr
+
+
+def test_operators_are_declared_only_where_the_compiled_library_does_not_load(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(torchvision_import, "_declare_operators", lambda: calls.append("declared"))
+    monkeypatch.setattr(torchvision_import.torch.ops, "load_library", lambda path: calls.append(path))
+    (tmp_path / "_C.so").touch()
+    assert torchvision_import._compiled_library_loads(tmp_path) and calls == [str(tmp_path / "_C.so")]
+
+    def refuse(path):
+        raise OSError("built for another torch")
+
+    monkeypatch.setattr(torchvision_import.torch.ops, "load_library", refuse)
+    assert not torchvision_import._compiled_library_loads(tmp_path)
+    for loads, expected in ((True, []), (False, ["declared"])):
+        calls.clear()
+        monkeypatch.setattr(torchvision_import, "_compiled_library_loads", lambda package, loads=loads: loads)
+        torchvision_import.import_torchvision.__wrapped__()
+        assert calls == expected
+
+
+def test_without_torchvision_the_error_says_so(monkeypatch):
+    monkeypatch.setattr(torchvision_import.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="torchvision is not installed"):
+        torchvision_import.import_torchvision.__wrapped__()
+
+
+def test_variable_is_the_documented_one():
+    assert images.CIFAR10_VARIABLE == "SIGNAL_FIRST_CIFAR10"
