@@ -25,7 +25,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parent.parent
-CELL_TIMEOUT = 300  # seconds; the same in _config.yml
+CELL_TIMEOUT = 900  # seconds; the same in _config.yml
 
 
 def chapters(root=ROOT):

@@ -11,7 +11,7 @@ import torch
 def require(condition, argument, value, allowed):
     """Raise a ValueError saying that `argument` has `value` where only `allowed` will do."""
     if not condition:
-        text = repr(value)
+        text = " ".join(repr(value).split())
         raise ValueError(f"{argument}={text if len(text) <= 300 else text[:300] + '...'}: must be {allowed}")
 
 

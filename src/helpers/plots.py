@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from scipy.stats import linregress
 
 # Okabe-Ito hues, chosen with different lightness so that they survive greyscale; the line style repeats the message.
 COLORS = {"clean": "#0072B2", "noisy": "#D55E00", "signal": "#009E73", "memorisation": "#CC79A7",
@@ -30,10 +31,15 @@ def stack(rows):
 def band(x, runs, role, label=None, ax=None, quantiles=(0.1, 0.9)):
     """Median over runs as a line and a band between two quantiles; `runs` is (runs, len(x)). Returns the axes.
 
-    `role` is a key of COLORS. Runs that are NaN (say, without a noisy sample) are left out.
+    `role` is a key of COLORS. Runs with a NaN (say, without a noisy sample) are left out; if none is left, nothing is
+    drawn.
     """
     ax = ax or plt.gca()
-    low, middle, high = np.nanquantile(runs, [quantiles[0], 0.5, quantiles[1]], axis=0)
+    runs = np.asarray(runs, float)
+    runs = runs[~np.isnan(runs).any(1)]
+    if len(runs) == 0:
+        return ax
+    low, middle, high = np.quantile(runs, [quantiles[0], 0.5, quantiles[1]], axis=0)
     ax.plot(x, middle, STYLES[role], color=COLORS[role], label=label)
     ax.fill_between(x, low, high, color=COLORS[role], alpha=0.2, linewidth=0)
     return ax
@@ -56,7 +62,5 @@ def mark(value, label, axis="y", ax=None):
 
 def fitted_slope(x, y):
     """Slope of log y on log x by least squares, and its standard error."""
-    from scipy.stats import linregress
-
     fit = linregress(np.log(x), np.log(y))
     return fit.slope, fit.stderr

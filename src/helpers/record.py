@@ -7,15 +7,12 @@ import io
 import json
 import os
 import uuid
-import zipfile
-import zlib
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
-from scipy.stats import beta
+from scipy.special import betaincinv, expit
 
 from helpers import checks
 
@@ -25,10 +22,6 @@ SHAPES = {"times": "T", "y": "runs n", "y_obs": "runs n", "margins": "runs T n",
           "fresh_error": "runs T", "reused_error": "runs T", "observed_error": "runs T", "signal_response": "runs T 2",
           "gamma": "runs T 2 m", "rho": "runs T n", "rho_max": "runs T n", "rho_cross": "runs T n",
           "rho_cross_min": "runs T n", "active": "runs T n", "gamma_final": "runs 2 m", "rho_final": "runs 2 m n"}
-
-
-# What reading a damaged or foreign file raises.
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class RecordFileError(ValueError):
@@ -161,8 +154,9 @@ class Record:
         if size == 0:
             return np.stack([rate, rate], -1)
         wrong, tail = np.rint(rate * size), (1 - level) / 2
-        low = np.where(wrong > 0, beta.ppf(tail, wrong, size - wrong + 1), 0.0)
-        high = np.where(wrong < size, beta.ppf(1 - tail, wrong + 1, size - wrong), 1.0)
+        # Quantiles of beta distributions; with no error, or nothing but errors, one bound is the end of [0, 1].
+        low = np.where(wrong > 0, betaincinv(np.maximum(wrong, 1), size - wrong + 1, tail), 0.0)
+        high = np.where(wrong < size, betaincinv(wrong + 1, np.maximum(size - wrong, 1), 1 - tail), 1.0)
         return np.stack([low, high], -1)
 
     def to_frame(self, per="run"):
@@ -224,8 +218,9 @@ class Record:
     @classmethod
     def load(cls, path):
         """Read a file written by `save`. Raises RecordFileError if it is truncated, damaged or something else."""
+        content = Path(path).read_bytes()
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             header = json.loads(str(arrays.pop("header")))
             if header.pop("format") != FORMAT:
@@ -233,9 +228,7 @@ class Record:
             if header.pop("arrays") != sorted(arrays):
                 raise ValueError("arrays are missing")
             return cls(**arrays, **header)
-        except FileNotFoundError:
-            raise
-        except UNREADABLE as error:
+        except Exception as error:  # a damaged archive raises a dozen kinds
             raise RecordFileError(f"path={str(path)!r}: must be a whole file written by Record.save "
                                   f"(format {FORMAT!r}); {type(error).__name__}: {error}") from error
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401 (the BLAS that numba calls: loaded so that its threads can be limited)
 import torch
 from threadpoolctl import ThreadpoolController
 

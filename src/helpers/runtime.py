@@ -26,9 +26,19 @@ def best_device():
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def cpu_name():
+    """The CPU in words, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def provenance():
     """What made a result: profile, device in words, threads, versions, and a hash of this package's source."""
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
     versions = {package: metadata.version(package) for package in ("torch", "numpy")}
     return {"profile": profile(), "device": name, "threads": torch.get_num_threads(),
             "python": platform.python_version(), **versions, "source": source_hash()}

@@ -1,0 +1,41 @@
+"""Profile, device and provenance."""
+
+import json
+
+import pytest
+import torch
+
+from helpers import runtime
+
+
+def test_profile_follows_the_device_unless_the_environment_says_which(monkeypatch):
+    monkeypatch.delenv(runtime.PROFILE_VARIABLE, raising=False)
+    for cuda, profile, device in ((True, "full", "cuda"), (False, "quick", "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        assert (runtime.profile(), runtime.best_device()) == (profile, device)
+    for chosen in ("quick", "full"):
+        monkeypatch.setenv(runtime.PROFILE_VARIABLE, chosen)
+        assert runtime.profile() == chosen
+    monkeypatch.setenv(runtime.PROFILE_VARIABLE, "")
+    assert runtime.profile() == "quick"
+
+
+def test_an_unknown_profile_is_refused(monkeypatch):
+    monkeypatch.setenv(runtime.PROFILE_VARIABLE, "fast")
+    with pytest.raises(ValueError, match="SIGNAL_FIRST_PROFILE='fast': must be one of 'quick', 'full'"):
+        runtime.profile()
+
+
+def test_provenance_names_machine_and_versions_in_what_json_can_hold():
+    told = json.loads(json.dumps(runtime.provenance()))
+    assert told["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert told["threads"] == torch.get_num_threads() and told["device"] and told["source"] == runtime.source_hash()
+
+
+def test_source_hash_changes_with_any_module_and_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "__file__", str(tmp_path / "runtime.py"))
+    seen = set()
+    for name, content in (("a.py", "x = 1"), ("a.py", "x = 2"), ("b.py", ""), ("c.txt", "no module")):
+        (tmp_path / name).write_text(content)
+        seen.add(runtime.source_hash())
+    assert len(seen) == 3 and all(len(digest) == 12 for digest in seen)
