@@ -41,7 +41,7 @@ book-strict: env  ## The same from nothing: no cached execution, no page kept
 test: export OMP_NUM_THREADS ?= 1
 test: env  ## Run every test, and every notebook through nbval
 	$(PY) -m pytest tests nbs -n $(WORKERS) --dist loadscope \
-		--nbval-lax --nbval-current-env --nbval-cell-timeout 300
+		--nbval-lax --nbval-current-env --nbval-cell-timeout 900
 
 notebooks: env  ## Refresh the paired .ipynb and their verdicts' outputs
 	$(PY) tools/notebooks.py --workers $(WORKERS)

@@ -12,6 +12,11 @@ from helpers import checks
 
 PROFILE_VARIABLE = "SIGNAL_FIRST_PROFILE"
 
+# A forked process has torch's threads only in name and waits for them for ever. With one thread it needs no other; a
+# pool of processes, one to a core, wants no more either.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
 
 def profile():
     """"quick" on a CPU and "full" on a GPU, unless the environment variable SIGNAL_FIRST_PROFILE says which."""
@@ -42,6 +47,13 @@ def provenance():
     versions = {package: metadata.version(package) for package in ("torch", "numpy")}
     return {"profile": profile(), "device": name, "threads": torch.get_num_threads(),
             "python": platform.python_version(), **versions, "source": source_hash()}
+
+
+def about_this_run():
+    """`provenance` as a few short lines, for the top of a chapter."""
+    made = provenance()
+    return (f"{made['profile']} profile, {made['device']}, threads: {made['threads']}\n"
+            f"Python {made['python']}, torch {made['torch']}, numpy {made['numpy']}, helpers {made['source']}")
 
 
 def source_hash():
