@@ -28,8 +28,10 @@ for copy, tests in json.loads(sys.argv[1]):
         sys.path.insert(0, copy)
         import helpers
         right = os.path.dirname(os.path.dirname(helpers.__file__)) == copy
-        os._exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests]) if right else {OTHER_PACKAGE})
-    print(os.waitstatus_to_exitcode(os.wait()[1]))
+        code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests]) if right else {OTHER_PACKAGE}
+        sys.stdout.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
 """
 
 RULES = "test_descent.py::test_gamma_and_rho_follow_the_update_rules_over_clean_and_noisy_samples[compiled]"

@@ -54,7 +54,7 @@ def test_forward_is_the_formula_of_the_paper(sample):
     # Sums of 100 products in float64, in another order.
     assert torch.allclose(f, by_hand, rtol=0, atol=1e-13)
     stacked = torch.stack([sample.y[:, None] * sample.mu, sample.xi], 1)
-    assert torch.equal(model(stacked), f)
+    assert torch.equal(model(stacked), f) and torch.equal(model((sample.y[:, None] * sample.mu, sample.xi)), f)
     assert torch.allclose(model(stacked[0]), f[0], rtol=0, atol=1e-13)
 
 

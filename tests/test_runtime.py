@@ -1,6 +1,9 @@
 """Profile, device and provenance."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -39,3 +42,26 @@ def test_source_hash_changes_with_any_module_and_its_name(tmp_path, monkeypatch)
         (tmp_path / name).write_text(content)
         seen.add(runtime.source_hash())
     assert len(seen) == 3 and all(len(digest) == 12 for digest in seen)
+
+
+FORK = """
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import numpy as np
+from helpers import SignalNoise, descend
+
+def run(seed):
+    return descend(SignalNoise(100, 400, n_snr2=4.0), 10, 0.01, 0.1, 20, seed).margins
+
+here = np.concatenate([run(seed) for seed in range(3)])
+with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
+    there = np.concatenate(list(pool.map(run, range(3))))
+assert np.array_equal(here, there)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="this system cannot fork")
+def test_a_pool_of_forked_processes_trains_although_its_parent_ran_threads():
+    """Without help the children wait for ever for OpenMP threads that a fork does not copy; hence the time limit."""
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], env=environment, check=True, timeout=300)

@@ -142,8 +142,7 @@ def _given_tests(problems):
 def _batch_size(runs, m, recorded, n_test, given_tests, engine, device, memory):
     """How many runs go at a time, so that they and the whole Record stay within `memory` bytes."""
     n, d = runs[0][0].n, max(run[0].d for run in runs)
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    budget = free // 2 if memory is None else checks.integer("memory", memory)
+    budget = _free_memory(device) // 2 if memory is None else checks.integer("memory", memory)
     # Twice: the parts are joined by copying.
     record = 2 * 8 * len(runs) * (recorded * (RECORDED_NUMBERS_PER_SAMPLE * n + 2 * m) + 2 * m * n)
     need = explicit.bytes_per_run(n, d, m, n_test, given_tests) if engine == "explicit" else \
@@ -153,6 +152,13 @@ def _batch_size(runs, m, recorded, n_test, given_tests, engine, device, memory):
         raise MemoryError(f"memory={budget}: {len(runs)} runs need {record} bytes to be recorded and {need} to run one "
                           "at a time; record at fewer steps, take fewer runs, or raise memory")
     return min(len(runs), left // need)
+
+
+def _free_memory(device):
+    if device.type == "cpu":
+        return psutil.virtual_memory().available
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # free within torch
+    return torch.cuda.mem_get_info(device)[0] + cached
 
 
 def _describe(problem, init_std, lr, seed):

@@ -38,11 +38,11 @@ def inner_products(problem, m, init_std, seed):
 
 
 def _of_sample(sample, m, init_std, seed):
-    vectors = sample.vectors
     weight = TwoLayerCNN(sample.d, m, init_std, seed).weight.detach()
     flat = weight.flatten(0, 1)
-    return InnerProducts(vectors @ vectors.T, weight @ vectors.T, flat @ flat.T, sample.y, sample.y_obs,
-                         sample.xi_test @ vectors.T, weight @ sample.xi_test.T, sample.y_test)
+    responses = torch.cat([weight @ sample.mu[:, None], weight @ sample.xi.T], -1)
+    return InnerProducts(sample.gram, responses, flat @ flat.T, sample.y, sample.y_obs,
+                         sample.test_gram, weight @ sample.xi_test.T, sample.y_test)
 
 
 def _of_distribution(problem, m, init_std, seed):

@@ -59,9 +59,9 @@ def measure(state, y, y_obs, draws):
     on_signal, on_noise = state.responses[..., 0], state.responses[..., 1:]
     signal = torch.stack([_output(side * on_signal[..., None])[..., 0] for side in SIGNS], -1)
     noise = _output(on_noise)
-    own = (y_obs < 0).long()[:, None, None].expand(-1, 1, state.rho.shape[2], -1)  # index of j = y_obs_i
-    rho_own, rho_cross = (state.rho.gather(1, index)[:, 0] for index in (own, 1 - own))
-    active = (on_noise.gather(1, own)[:, 0] > 0).to(y)
+    plus = (y_obs > 0)[:, None]  # where j = +1 is the observed label
+    rho_own, rho_cross = torch.where(plus, *state.rho.unbind(1)), torch.where(plus, *state.rho.flip(1).unbind(1))
+    active = (torch.where(plus, *on_noise.unbind(1)) > 0).to(y)
     values = {"margins": y_obs * (_of_label(signal, y) + noise), "signal_response": signal, "gamma": state.gamma,
               "rho": rho_own.mean(1), "rho_max": rho_own.amax(1), "rho_cross": rho_cross.mean(1),
               "rho_cross_min": rho_cross.amin(1), "active": active.mean(1)}
@@ -71,8 +71,12 @@ def measure(state, y, y_obs, draws):
 
 def _output(responses):
     """f of one patch from the filters' responses to it, (runs, 2, m, patches) -> (runs, patches)."""
-    means = torch.relu(responses).mean(2)
-    return means[:, 0] - means[:, 1]
+    return _difference(torch.relu(responses))
+
+
+def _difference(rectified):
+    plus, minus = rectified.mean(2).unbind(1)
+    return plus - minus
 
 
 def _of_label(signal, y):
@@ -81,15 +85,20 @@ def _of_label(signal, y):
 
 
 def _test_errors(state, signal, noise, draws):
-    covariance = _noise_covariance(state, draws)
-    scale = draws.noise_std[:, None, None]
     shape = (*state.responses.shape[:3], -1)
-    fresh = state.test_responses if draws.given else (scale * (covariance @ draws.normals)).view(shape)
-    f = _of_label(signal, draws.y) + _output(fresh)
+    root = None if draws.given and not draws.zeta else _noise_root(state, draws)
+    on_signal = _of_label(signal, draws.y)
+    # In place where the array is ours: new ones of this size cost more than the arithmetic.
+    if draws.given:
+        f = on_signal + _output(state.test_responses)
+    else:
+        fresh = (draws.noise_std[:, None, None] * root) @ draws.normals
+        f = on_signal + _difference(fresh.relu_().view(shape))
     if draws.zeta:
         index = draws.patch[:, None, None].expand(*shape[:3], -1)
-        patch = state.responses[..., 1:].gather(3, index) + draws.zeta * (covariance @ draws.zeta_normals).view(shape)
-        reused = _wrong(draws.y * (_of_label(signal, draws.y) + _output(patch)))
+        patch = state.responses[..., 1:].gather(3, index).flatten(1, 2)
+        patch.baddbmm_(root, draws.zeta_normals, alpha=draws.zeta)
+        reused = _wrong(draws.y * (on_signal + _difference(patch.relu_().view(shape))))
     else:  # exact: every training patch with either label
         reused = (_wrong(signal[:, :1] + noise) + _wrong(-(signal[:, 1:] + noise))) / 2
     return {"fresh_error": _wrong(draws.y * f), "reused_error": reused, "observed_error": _wrong(draws.y_obs * f)}
@@ -99,7 +108,7 @@ def _wrong(margins):
     return (margins <= 0).to(margins.dtype).mean(-1)
 
 
-def _noise_covariance(state, draws):
+def _noise_root(state, draws):
     """A square root of the covariance of the filters' responses to unit noise: W W^T, or W P W^T off the signal."""
     on_signal = state.responses[..., 0].flatten(1) / draws.mu_norm[:, None]
     seen = draws.orthogonal[:, None, None] * (on_signal[:, :, None] * on_signal[:, None, :])

@@ -24,8 +24,11 @@ class TwoLayerCNN(nn.Module):
         self.weight = nn.Parameter(torch.from_numpy(init_std * normals))
 
     def forward(self, *patches):
-        """f, shape (...,), on patches of shape (..., d): ``model(y * mu, xi)``, or one tensor (..., patches, d)."""
-        if len(patches) == 1:
+        """f, shape (...,), on patches of shape (..., d): ``model(y * mu, xi)``, the pair as a tuple, or one tensor
+        (..., patches, d)."""
+        if len(patches) == 1 and isinstance(patches[0], tuple | list):
+            patches = patches[0]
+        elif len(patches) == 1:
             stacked = torch.as_tensor(patches[0])
             checks.require(stacked.ndim > 1, "patches.shape", tuple(stacked.shape), "(..., patches, d)")
             patches = stacked.unbind(-2)

@@ -114,26 +114,26 @@ def _descend_one(gram, responses, coefficients, y, y_obs, rate, steps):
     """
     rows, columns = responses.shape
     m = rows // 2
-    zero = responses[0, 0] * 0
+    number = responses.dtype.type  # constants in the arrays' own precision: float32 is not widened
+    zero, one = number(0), number(1)
     outputs = np.empty(columns, responses.dtype)
     push = np.empty(columns, responses.dtype)
     update = np.empty_like(responses)
     moved = np.empty_like(responses)
     for step in range(steps):
-        outputs[:] = 0
-        plus, minus = zero, zero  # f on the signal patch of y = +1 and of y = -1
+        outputs[:] = zero  # f on each patch, times m; in column 0 on mu, the signal patch of y = +1
+        minus = zero  # the same on -mu
         for row in range(rows):
-            sign = 1 if row < m else -1
-            for i in range(1, columns):
+            sign = one if row < m else -one
+            for i in range(columns):
                 outputs[i] += sign * max(responses[row, i], zero)
-            plus += sign * max(responses[row, 0], zero)
             minus += sign * max(-responses[row, 0], zero)
         push_plus, push_minus, size = zero, zero, zero
         for i in range(1, columns):
             positive = y[i - 1] > 0
-            margin = y_obs[i - 1] * (outputs[i] + (plus if positive else minus)) / m
+            margin = y_obs[i - 1] * (outputs[i] + (outputs[0] if positive else minus)) / number(m)
             size += abs(margin)
-            push[i] = rate * y_obs[i - 1] / (1 + np.exp(margin))
+            push[i] = rate * y_obs[i - 1] / (one + np.exp(margin))
             if positive:
                 push_plus += push[i]
             else:
@@ -141,11 +141,11 @@ def _descend_one(gram, responses, coefficients, y, y_obs, rate, steps):
         if not size <= DIVERGED * (columns - 1):  # also true of NaN
             return step
         for row in range(rows):
-            sign = 1 if row < m else -1
+            sign = one if row < m else -one
             on_signal = responses[row, 0]
-            update[row, 0] = sign * (push_plus if on_signal > 0 else (push_minus if on_signal < 0 else zero))
+            update[row, 0] = sign * (push_plus if on_signal > zero else (push_minus if on_signal < zero else zero))
             for i in range(1, columns):
-                update[row, i] = sign * push[i] if responses[row, i] > 0 else zero
+                update[row, i] = sign * push[i] if responses[row, i] > zero else zero
             for i in range(columns):
                 coefficients[row, i] += update[row, i]
         np.dot(update, gram, moved)
@@ -219,5 +219,6 @@ def reduced_engine(products, lr, device, dtype):
 
 
 def bytes_per_run(n, m, n_test, given_tests):
-    """Peak working memory of one run, in bytes: K and its float64 source, the state and its copies, test draws."""
-    return 8 * (2 * (n + 1) * (n + 1 + given_tests) + 12 * 2 * m * (n + 1) + 4 * (2 * m) ** 2 + 8 * 2 * m * n_test)
+    """Peak working memory of one run, in bytes: K and its float64 source, the state and its copies (those inside CUDA
+    graphs too), and the test draws."""
+    return 8 * (2 * (n + 1) * (n + 1 + given_tests) + 20 * 2 * m * (n + 1) + 4 * (2 * m) ** 2 + 8 * 2 * m * n_test)

@@ -9,6 +9,7 @@ import dataclasses
 import math
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import psutil
@@ -77,6 +78,16 @@ class Sample:
     def vectors(self):
         """(n + 1, d): mu in row 0, the noise patches below. The weights move in the span of these rows."""
         return torch.cat([self.mu[None], self.xi])
+
+    @cached_property
+    def gram(self):
+        """(n + 1, n + 1): inner products of `vectors`, computed once."""
+        return self.vectors @ self.vectors.T
+
+    @cached_property
+    def test_gram(self):
+        """(n_test, n + 1): inner products of the test patches with `vectors`, computed once."""
+        return self.xi_test @ self.vectors.T
 
 
 @dataclass(frozen=True)
