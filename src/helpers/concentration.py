@@ -149,7 +149,8 @@ class CrossTalk:
 def cross_talk_bounds(problem, m, delta):
     """The bounds of lem-cross-talk, which hold on the good event of probability 1 - delta. Returns CrossTalk.
 
-    Raises ValueError where the noise fills fewer than 24 Lambda dimensions (`good_event_log`): the lemma is silent there.
+    Raises ValueError where the noise fills fewer than 24 Lambda dimensions (`good_event_log`), where the lemma is
+    silent.
     """
     n, d, log = problem.n, degrees(problem), good_event_log(problem.n, m, delta)
     checks.require(d >= 24 * log, "dimension of the noise", d, f">= 24 Lambda = {24 * log:.1f}")
