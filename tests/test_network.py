@@ -142,3 +142,12 @@ def test_gradient_descent_moves_the_weights_in_the_span_that_decompose_reads(sam
     assert gamma.shape == (2, 3) and rho.shape == (2, 3, 20) and float(gamma.abs().min()) > 0.1
     # Fifty updates of size one, each rounded at 1e-16.
     assert torch.allclose(start + compose(gamma, rho, sample), model.weight, rtol=0, atol=1e-13)
+
+
+def test_decompose_refuses_weights_that_left_the_span(sample):
+    """lem-decomposition: outside the span of mu and the noise patches there is none; rounding is forgiven."""
+    start = TwoLayerCNN(sample.d, 2, 0.1, seed=0).weight.detach()
+    inside = start + torch.ones(2, 2, len(sample.vectors), dtype=torch.float64) @ sample.vectors
+    decompose(inside.float(), start.float(), sample)
+    with pytest.raises(ValueError, match=r"weight=.*out of the span"):
+        decompose(inside + 0.1 * torch.ones_like(start), start, sample)

@@ -74,6 +74,9 @@ class LimitLaw:
     r_clean: np.ndarray
     r_noisy: np.ndarray
 
+    def __repr__(self):
+        return f"LimitLaw(n_snr2={self.n_snr2:g}, flip_rate={self.flip_rate:g}, {len(self.times)} times)"
+
     @property
     def clean_margin(self):
         """(T,) A + r_c."""

@@ -32,13 +32,14 @@ class TwoLayerCNN(nn.Module):
             stacked = torch.as_tensor(patches[0])
             checks.require(stacked.ndim > 1, "patches.shape", tuple(stacked.shape), "(..., patches, d)")
             patches = stacked.unbind(-2)
+        patches = [torch.as_tensor(patch).to(self.weight) for patch in patches]
+        width, shapes = self.weight.shape[-1], [tuple(patch.shape) for patch in patches]
+        alike = len(set(shapes)) == 1 and shapes[0][-1:] == (width,)
+        checks.require(alike, "patch.shape", shapes, f"(..., {width}), the same for each patch")
         return sum(self._output(patch) for patch in patches)
 
     def _output(self, patch):
-        patch = torch.as_tensor(patch).to(self.weight)
-        width = self.weight.shape[-1]
-        checks.require(patch.shape[-1:] == (width,), "patch.shape", tuple(patch.shape), f"(..., {width})")
-        plus, minus = torch.relu(self.weight @ patch.reshape(-1, width).T).mean(1)
+        plus, minus = torch.relu(self.weight @ patch.reshape(-1, patch.shape[-1]).T).mean(1)
         return (plus - minus).reshape(patch.shape[:-1])
 
 
@@ -80,12 +81,18 @@ def decompose(weight, weight_init, sample):
 
     Returns gamma (2, m) and rho (2, m, n), float64 on the CPU, the unique solution of
     ``w_{j,r} = w_{j,r}(0) + j gamma_{j,r} mu/|mu|^2 + sum_i rho_{j,r,i} xi_i/|xi_i|^2`` (Han et al. 2025, section 4).
-    Raises ValueError on other shapes, non-finite weights, d < n + 1, and linearly dependent vectors.
+    Raises ValueError on other shapes, non-finite weights, d < n + 1, linearly dependent vectors, and weights that moved
+    out of the span of mu and the noise patches, which gradient descent never leaves.
     """
     checks.instance("sample", sample, Sample)
     weight = checks.vectors("weight", weight, 2, None, sample.d)
     weight_init = checks.vectors("weight_init", weight_init, *weight.shape)
-    return Decomposition(sample)(weight - weight_init)
+    decomposition, change = Decomposition(sample), weight - weight_init
+    outside = float((change - change @ decomposition.q @ decomposition.q.T).norm())
+    rounding = 1e-3 * float(change.norm()) + 1e-6 * float(weight_init.norm())  # of weights trained in float32
+    checks.require(outside <= rounding, "weight", f"<moved by {outside:.3g} out of the span>",
+                   "weight_init plus a combination of mu and the noise patches")
+    return decomposition(change)
 
 
 def coefficient_steps(responses, y, y_obs, rate):

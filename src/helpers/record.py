@@ -94,6 +94,11 @@ class Record:
         checks.require(bool(np.all(np.diff(self.times) > 0)), "times", self.times, "strictly increasing")
         checks.require(bool(np.all(np.isfinite(self.margins))), "margins", "<non-finite>", "finite")
 
+    def __repr__(self):
+        runs, steps, n = self.margins.shape
+        when = f"{steps} times from {self.times[0]} to {self.times[-1]}"
+        return f"Record({runs} runs, {when}, {n} samples: {', '.join(self._arrays())})"
+
     @property
     def flipped(self):
         """(runs, n) bool: samples whose observed label is not the true one."""

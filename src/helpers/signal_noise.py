@@ -135,8 +135,9 @@ class SignalNoise:
         value = checks.positive(name, value)
         unit = self.noise_std * math.sqrt(self.d)
         snr = {"snr": value, "mu_norm": value / unit, "n_snr2": math.sqrt(value / self.n)}[name]
-        derived = {"snr": snr, "mu_norm": snr * unit, "n_snr2": self.n * snr**2} | {name: value}
+        derived = {"snr": snr, "mu_norm": snr * unit, "n_snr2": self.n * snr * snr} | {name: value}
         for field, number in derived.items():
+            checks.require(0 < number < math.inf, name, value, f"such that {field} is a positive finite number")
             set_field(field, number)
         set_field("_given", name)
 
