@@ -151,3 +151,13 @@ def test_decompose_refuses_weights_that_left_the_span(sample):
     decompose(inside.float(), start.float(), sample)
     with pytest.raises(ValueError, match=r"weight=.*out of the span"):
         decompose(inside + 0.1 * torch.ones_like(start), start, sample)
+
+
+def test_forward_refuses_patches_that_are_not_finite_or_not_alike(sample):
+    model = TwoLayerCNN(sample.d, 2, 0.1, seed=0)
+    broken = sample.xi.clone()
+    broken[3, 5] = torch.nan
+    with pytest.raises(ValueError, match="patch=.<1 non-finite values>"):
+        model(sample.xi, broken)
+    with pytest.raises(ValueError, match=r"patch\.shape"):
+        model(sample.xi, sample.xi[:3])

@@ -26,7 +26,7 @@ class ExplicitEngine:
         """Take `steps` gradient steps in every run. Raises FloatingPointError, with the step, if one diverges."""
         for run, (model, patches, y_obs) in enumerate(zip(self.models, self.patches, self.y_obs)):
             for step in range(steps):
-                margins = y_obs * model(*patches)
+                margins = y_obs * model.output(patches)
                 if not margins.detach().abs().mean() <= DIVERGED:
                     raise Diverged(self.step + step, run)
                 loss = functional.softplus(-margins).mean()

@@ -36,9 +36,15 @@ class TwoLayerCNN(nn.Module):
         width, shapes = self.weight.shape[-1], [tuple(patch.shape) for patch in patches]
         alike = len(set(shapes)) == 1 and shapes[0][-1:] == (width,)
         checks.require(alike, "patch.shape", shapes, f"(..., {width}), the same for each patch")
-        return sum(self._output(patch) for patch in patches)
+        bad = sum(int((~torch.isfinite(patch)).sum()) for patch in patches)
+        checks.require(bad == 0, "patch", f"<{bad} non-finite values>", "finite")
+        return self.output(patches)
 
-    def _output(self, patch):
+    def output(self, patches):
+        """`forward` on a sequence of patches that were checked before, for a training loop."""
+        return sum(self._of_patch(patch) for patch in patches)
+
+    def _of_patch(self, patch):
         plus, minus = torch.relu(self.weight @ patch.reshape(-1, patch.shape[-1]).T).mean(1)
         return (plus - minus).reshape(patch.shape[:-1])
 
