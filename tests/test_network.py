@@ -157,7 +157,7 @@ def test_forward_refuses_patches_that_are_not_finite_or_not_alike(sample):
     model = TwoLayerCNN(sample.d, 2, 0.1, seed=0)
     broken = sample.xi.clone()
     broken[3, 5] = torch.nan
-    with pytest.raises(ValueError, match="patch=.<1 non-finite values>"):
+    with pytest.raises(ValueError, match=r"patch=.<1 non-finite values>"):
         model(sample.xi, broken)
     with pytest.raises(ValueError, match=r"patch\.shape"):
         model(sample.xi, sample.xi[:3])
