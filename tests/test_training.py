@@ -17,11 +17,12 @@ from torch.nn.functional import cross_entropy, softplus
 from helpers import checkpoints, losses
 from helpers.checkpoints import CheckpointError
 from helpers.device_images import PADDING, DeviceImages
+from helpers.elr_plus import ELRPlus
 from helpers.fit import Recipe, fit, outputs, standardise
 from helpers.images import LabelledImages, load_digits
 from helpers.label_noise import add_label_noise
 from helpers.losses import ELR, CrossEntropy
-from helpers.models import Dropout, PreActResNet, SmallCNN, resnet, vgg
+from helpers.models import Dropout, Pair, PreActResNet, SmallCNN, resnet, vgg
 from helpers.record import Record
 
 SHORT = Recipe(epochs=3, lr=0.05, batch_size=32)
@@ -49,7 +50,8 @@ def small_cnn(data, seed=0):
 
 NETWORKS = {"small CNN": small_cnn,
             "VGG with dropout": lambda data, seed=0: vgg(data.image_shape, data.n_classes, width=4, seed=seed),
-            "PreAct ResNet": lambda data, seed=0: PreActResNet(data.image_shape, data.n_classes, (1, 1), 4, seed)}
+            "PreAct ResNet": lambda data, seed=0: PreActResNet(data.image_shape, data.n_classes, (1, 1), 4, seed),
+            "pair under ELR+": lambda data: Pair(small_cnn(data, 0), NETWORKS["PreAct ResNet"](data, 1))}
 
 
 # ---- several classes
@@ -149,6 +151,71 @@ def test_elr_accepts_one_output():
     assert "ELR(strength=3.0, momentum=0.7)" in record.config["recipe"]["loss"]
 
 
+# ---- ELR+
+
+def pair(data, seeds=(0, 1)):
+    return Pair(*(small_cnn(data, seed) for seed in seeds))
+
+
+def test_a_pair_answers_with_the_mean_of_both(three):
+    model, x = pair(three), torch.from_numpy(three.x)
+    both = torch.stack([network(x).softmax(1) for network in model.networks])
+    torch.testing.assert_close(model(x).softmax(1), both.mean(0))
+    torch.testing.assert_close(model(x).exp(), both.mean(0))
+
+
+def test_elr_plus_of_twins_without_its_additions_is_elr(three):
+    """Two equal networks, no mixup, no memory of the weights: the other network says what one's own does."""
+    plus = ELRPlus(average=0.0, mixup=0.0, ramp=0)
+    twins = fit(pair(three, (0, 0)), three, replace(SHORT, loss=plus), 0)
+    single = fit(small_cnn(three), three, replace(SHORT, loss=ELR()), 0)
+    np.testing.assert_allclose(twins.margins, single.margins, rtol=1e-3, atol=1e-4)
+    for change in ({"mixup": 1.0}, {"average": 0.9}):
+        other = fit(pair(three, (0, 0)), three, replace(SHORT, loss=replace(plus, **change)), 0)
+        assert np.abs(other.margins - single.margins).max() > 1e-3
+
+
+def test_targets_of_elr_plus_come_from_the_other_networks_mean(three):
+    """One step by hand: targets, mixed loss, and the running mean of the weights after two steps."""
+    model = pair(three)
+    loss = ELRPlus(average=0.5, ramp=0, mixup=1.0).start(three.n, 3, "cpu", model)
+    x, index = torch.from_numpy(three.x[:8]), torch.arange(8)
+    labels = torch.from_numpy(three.y_obs[:8])
+    said = [network(x).softmax(1).detach() for network in model.networks]
+    value = loss.of_model(model, x, labels, index, np.random.default_rng(0))
+    torch.testing.assert_close(loss.targets[:, :8], 0.3 * torch.stack(said[::-1]))
+    assert not loss.targets[:, 8:].any()
+    rng, expected = np.random.default_rng(0), 0.0
+    for k, network in enumerate(model.networks):
+        share = rng.beta(1, 1)
+        share, order = max(share, 1 - share), torch.from_numpy(rng.permutation(8))
+        log_p = network(share * x + (1 - share) * x[order]).log_softmax(1)
+        target = share * loss.targets[k, :8] + (1 - share) * loss.targets[k, order]
+        pick = lambda y, log_p=log_p: log_p.gather(1, y[:, None])[:, 0]  # noqa: E731
+        expected += -(share * pick(labels) + (1 - share) * pick(labels[order])).mean()
+        expected += 3 * torch.log(1 - (log_p.exp() * target).sum(1)).mean()
+    torch.testing.assert_close(value, expected)
+    weights, means = [], []
+    for step in range(3):
+        loss.after_step(model)
+        weights.append(model.networks[0].layers[0].weight.detach().clone())
+        means.append(loss.averaged[0].module.layers[0].weight.clone())
+        with torch.no_grad():
+            model.networks[0].layers[0].weight.add_(0.1 * (step + 1))
+    torch.testing.assert_close(means[2], (weights[0] + weights[1]) / 4 + weights[2] / 2)
+
+
+def test_the_ramp_of_elr_plus():
+    loss = ELRPlus(average=0.997, ramp=100)
+    assert loss.average_at(0) == pytest.approx(0.997 * np.exp(-5)) and loss.average_at(50) < 0.5
+    assert loss.average_at(100) == loss.average_at(1000) == 0.997
+
+
+def test_elr_plus_needs_a_pair(three):
+    with pytest.raises(ValueError, match=r"model=.*models\.Pair"):
+        fit(small_cnn(three), three, replace(SHORT, loss=ELRPlus()), 0)
+
+
 # ---- augmentation
 
 def test_augmented_images_are_crops_and_mirror_images():
@@ -221,10 +288,11 @@ def test_more_bad_recipes_are_named(change):
         Recipe(lr=0.1, **change)
 
 
-@pytest.mark.parametrize("change", [{"strength": -1.0}, {"momentum": 1.0}])
+@pytest.mark.parametrize("change", [
+    {"strength": -1.0}, {"momentum": 1.0}, {"average": 1.0}, {"ramp": -1}, {"mixup": -1.0}])
 def test_bad_elr_is_named(change):
     with pytest.raises(ValueError, match=next(iter(change))):
-        ELR(**change)
+        ELRPlus(**change)
 
 
 # ---- precision
@@ -246,7 +314,8 @@ def test_bfloat16_trains_nearby_and_measures_in_float32(three):
 
 RECIPES = {"small CNN": replace(SHORT, epochs=5, augment=True, loss=ELR()),
            "VGG with dropout": replace(SHORT, epochs=5, milestones=(2,)),
-           "PreAct ResNet": replace(SHORT, epochs=5, restart_every=2, augment=True)}
+           "PreAct ResNet": replace(SHORT, epochs=5, restart_every=2, augment=True),
+           "pair under ELR+": replace(SHORT, epochs=5, loss=ELRPlus(ramp=10))}
 
 
 class Killed(Exception):
@@ -272,7 +341,8 @@ def test_a_killed_run_resumes_and_ends_with_the_same_numbers(name, three, tmp_pa
             fit(build(three), three, recipe, 3, checkpoint=path, watch=killed_at(epoch))
     torch.manual_seed(99)
     model, trained = build(three), []
-    model.register_forward_hook(lambda module, x, f: trained.append(module.training))
+    first = getattr(model, "networks", [model])[0]
+    first.register_forward_hook(lambda module, x, f: trained.append(module.training))
     record = fit(model, three, recipe, 3, checkpoint=path)
     assert sum(trained) == 4  # the batches of one epoch: it did not begin anew
     assert np.array_equal(record.margins, expected.margins) and np.array_equal(record.predictions, expected.predictions)
@@ -295,6 +365,7 @@ def test_a_finished_run_is_read_and_not_trained_again(three, tmp_path):
 RUN = """
 import sys
 from helpers import checkpoints
+from helpers.elr_plus import ELRPlus
 from helpers.fit import Recipe, fit
 from helpers.images import load_digits
 from helpers.models import SmallCNN

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from helpers import checkpoints, checks, runtime
 from helpers.descent import log_times
 from helpers.device_images import DeviceImages
+from helpers.elr_plus import ELRPlus
 from helpers.images import class_index, class_labels
 from helpers.losses import ELR, CrossEntropy, margins
 from helpers.models import Dropout
@@ -24,6 +25,7 @@ from helpers.record import Record
 from helpers.signal_noise import random_stream
 
 MEASURE_BATCH = 1000  # images in one forward pass when measuring: bounds the memory of the activations
+LOSSES = (CrossEntropy, ELR, ELRPlus)
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -36,7 +38,7 @@ class Recipe:
     restart_every, lowest_lr : if restart_every > 0, lr falls along a cosine to lowest_lr and jumps back to lr every so
         many epochs (Loshchilov and Hutter 2017); with restart_every = epochs it falls once.
     augment : random crops and mirror images (helpers.device_images).
-    loss : CrossEntropy() or ELR(...).
+    loss : CrossEntropy(), ELR(...), or ELRPlus(...), which trains a models.Pair of networks.
     """
 
     epochs: int = 60
@@ -49,7 +51,7 @@ class Recipe:
     restart_every: int = 0
     lowest_lr: float = 0.0
     augment: bool = False
-    loss: CrossEntropy | ELR = field(default_factory=CrossEntropy)
+    loss: CrossEntropy | ELR | ELRPlus = field(default_factory=CrossEntropy)
 
     def __post_init__(self):
         checks.integer("epochs", self.epochs)
@@ -65,7 +67,7 @@ class Recipe:
         checks.require(not (len(self.milestones) and self.restart_every), "milestones", self.milestones,
                        "() where restart_every > 0")
         checks.one_of("augment", self.augment, (False, True))
-        checks.require(isinstance(self.loss, (CrossEntropy, ELR)), "loss", self.loss, "CrossEntropy() or ELR(...)")
+        checks.require(isinstance(self.loss, LOSSES), "loss", self.loss, "CrossEntropy(), ELR(...) or ELRPlus(...)")
 
     def lr_at(self, epoch):
         """The step size in an epoch, counted from 0."""
@@ -115,8 +117,8 @@ def fit(model, data, recipe, seed, record_at=None, n_val=0, device="cpu", thread
                 "recipe": asdict(recipe) | {"loss": repr(recipe.loss), "milestones": list(recipe.milestones)},
                 "device": str(device), "precision": _precision(precision, device), "threads": threads,
                 "torch": torch.__version__, "numpy": np.__version__, "source": runtime.source_hash()}
-    with _threads(checks.integer("threads", threads)), torch.backends.cudnn.flags(enabled=True, deterministic=True):
-        run = _Run(model.to(device, memory_format=torch.channels_last), data, recipe, seed, device,
+    with _threads(checks.integer("threads", threads)):
+        run = TrainingRun(model.to(device, memory_format=torch.channels_last), data, recipe, seed, device,
                    settings["precision"] == "bfloat16")
         if checkpoint is not None:
             made_by = checkpoints.identity(settings, seed, times, data, model)
@@ -134,7 +136,7 @@ def fit(model, data, recipe, seed, record_at=None, n_val=0, device="cpu", thread
     return _record(run, data, times, n_test, settings, seed)
 
 
-class _Run:
+class TrainingRun:
     """The state of a training run: what a checkpoint keeps, and one epoch more at a time."""
 
     def __init__(self, model, data, recipe, seed, device, autocast):
@@ -144,7 +146,7 @@ class _Run:
         self.model, self.recipe, self.seed, self.device, self.autocast = model, recipe, seed, device, autocast
         self.optimizer = torch.optim.SGD(model.parameters(), recipe.lr, recipe.momentum,
                                          weight_decay=recipe.weight_decay)
-        self.loss = recipe.loss.start(data.n, data.n_classes, device)
+        self.loss = recipe.loss.start(data.n, data.n_classes, device, model)
         self.orders = random_stream(seed, "order of images")
         self.n_classes, self.epoch, self.seconds = data.n_classes, -1, 0.0
         self.margins, self.predicted, self.test_predicted = [], [], []
@@ -153,14 +155,18 @@ class _Run:
         """Epoch 0 is the untrained network; each later one trains on every image once."""
         start = time.perf_counter()
         self.epoch += 1
-        if self.epoch > 0:
-            self._train()
-        if measure:
-            f = outputs(self.model, self.images, self.epoch, self.n_classes)
-            self.margins.append(margins(f, self.labels).cpu().numpy())
-            self.predicted.append(_predicted(f))
-            self.test_predicted.append(_predicted(outputs(self.model, self.test, self.epoch, self.n_classes)))
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True):
+            if self.epoch > 0:
+                self._train()
+            if measure:
+                self._measure()
         self.seconds += time.perf_counter() - start
+
+    def _measure(self):
+        f = outputs(self.model, self.images, self.epoch, self.n_classes)
+        self.margins.append(margins(f, self.labels).cpu().numpy())
+        self.predicted.append(_predicted(f))
+        self.test_predicted.append(_predicted(outputs(self.model, self.test, self.epoch, self.n_classes)))
 
     def _train(self):
         self.model.train()
@@ -168,18 +174,19 @@ class _Run:
             group["lr"] = self.recipe.lr_at(self.epoch - 1)
         total = torch.zeros((), device=self.device)
         order = torch.from_numpy(self.orders.permutation(len(self.images))).to(self.device)
-        crops, masks = (random_stream(self.seed, f"{what}, epoch {self.epoch}") for what in ("augmentation", "dropout"))
+        crops, masks, mixing = (random_stream(self.seed, f"{what}, epoch {self.epoch}")
+                                for what in ("augmentation", "dropout", "mixup"))
         for module in self.model.modules():
             if isinstance(module, Dropout):
                 module.reseed(masks, self.device)
         for batch in order.split(self.recipe.batch_size):
             x = self.images.batch(batch, crops)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                f = self.model(x)
-            loss = self.loss(f.float(), self.labels[batch], batch)
+                loss = self.loss.of_model(self.model, x, self.labels[batch], batch, mixing)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
+            self.loss.after_step(self.model)
             total += loss.detach()
         _require_finite(total, self.epoch)
 

@@ -18,7 +18,7 @@ CLAMP = 1e-4  # probabilities are kept in [CLAMP, 1 - CLAMP] under ELR, as in th
 class CrossEntropy:
     """The mean of -log p of the observed label."""
 
-    def start(self, n, n_classes, device="cpu"):
+    def start(self, n, n_classes, device="cpu", model=None):
         """The loss as a module, called as loss(outputs, labels, index)."""
         return _CrossEntropy()
 
@@ -40,20 +40,31 @@ class ELR:
         checks.real("strength", self.strength, 0.0)
         checks.real("momentum", self.momentum, 0.0, 1.0, open_high=True)
 
-    def start(self, n, n_classes, device="cpu"):
+    def start(self, n, n_classes, device="cpu", model=None):
         """The loss as a module with the targets (n, n_classes) of the n training samples, called as
         loss(outputs, labels, index), where index (batch,) says which samples these are."""
         return _ELR(self, n, n_classes).to(device)
 
 
-class _CrossEntropy(nn.Module):
+class Loss(nn.Module):
+    """What `fit` asks of a loss in training: its value on a batch, and whatever has to follow a step."""
+
+    def of_model(self, model, x, labels, index, rng):
+        """The mean loss of the images x (batch, ...) with labels (batch,), the training samples index (batch,)."""
+        return self(model(x).float(), labels, index)
+
+    def after_step(self, model):
+        """Called after each step."""
+
+
+class _CrossEntropy(Loss):
     def forward(self, outputs, labels, index):
         if outputs.ndim == 1:
             return softplus((1 - 2 * labels).to(outputs.dtype) * outputs).mean()
         return cross_entropy(outputs, labels)
 
 
-class _ELR(nn.Module):
+class _ELR(Loss):
     def __init__(self, loss, n, n_classes):
         super().__init__()
         self.loss = loss
@@ -61,13 +72,22 @@ class _ELR(nn.Module):
 
     def forward(self, outputs, labels, index):
         logits = as_logits(outputs).float()
-        p = logits.softmax(1).clamp(CLAMP, 1 - CLAMP)
+        p = probabilities(logits)
         seen = p.detach()
         beta = self.loss.momentum
         target = beta * self.targets[index] + (1 - beta) * seen / seen.sum(1, keepdim=True)
         self.targets[index] = target
-        regulariser = torch.log(1 - (p * target).sum(1)).mean()
-        return cross_entropy(logits, labels) + self.loss.strength * regulariser
+        return cross_entropy(logits, labels) + self.loss.strength * regulariser(p, target)
+
+
+def probabilities(logits):
+    """softmax, clamped to [CLAMP, 1 - CLAMP]."""
+    return logits.softmax(1).clamp(CLAMP, 1 - CLAMP)
+
+
+def regulariser(p, target):
+    """The mean over the batch of log(1 - <p_i, t_i>)."""
+    return torch.log(1 - (p * target).sum(1)).mean()
 
 
 def as_logits(outputs):

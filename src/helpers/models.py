@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from helpers import checks
+from helpers.losses import as_logits
 from helpers.signal_noise import random_stream
 from helpers.torchvision_import import import_torchvision
 
@@ -162,6 +163,18 @@ class PreActResNet(nn.Module):
     def forward(self, x):
         features = torch.relu(self.norm(self.blocks(self.stem(x))))
         return _squeeze(self.head(features.mean((2, 3))))
+
+
+class Pair(nn.Module):
+    """Two networks that answer together: logits log((p + q) / 2), whose softmax is the mean of both networks'."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.networks = nn.ModuleList([first, second])
+
+    def forward(self, x):
+        both = [as_logits(network(x)).log_softmax(1) for network in self.networks]
+        return torch.logaddexp(*both) - math.log(2)
 
 
 class _PreActBlock(nn.Module):
