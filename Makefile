@@ -53,8 +53,9 @@ notebooks: env  ## Refresh the paired .ipynb and their verdicts' outputs
 record: env  ## Record the runs that take minutes into book/results; resumes, and leaves what is up to date
 	OMP_NUM_THREADS=1 $(PY) tools/record.py --workers $(WORKERS)
 
-bench: env  ## Print the table of the engine's speed and accuracy on this machine
+bench: env  ## Print the tables of speed and accuracy of the engine and of training on this machine
 	$(PY) benchmarks/engine.py
+	$(PY) benchmarks/training.py
 
 lint: env  ## Check the code with ruff and the notebook pairs
 	$(PY) -m ruff check .

@@ -1,7 +1,12 @@
 """The phase diagram: one cell, boundaries read off a map, the recorded maps, and the script that records them."""
 
+import dataclasses
+import itertools
 import json
+import subprocess
+import time
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -369,12 +374,35 @@ def test_recording_refuses_bad_arguments(arguments):
         recorder.main(arguments)
 
 
-@given(lengths=st.lists(st.integers(1, 700), min_size=1, max_size=3))
-def test_parts_of_a_grid_have_all_its_cells_in_portions(lengths):
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=3), at_a_time=st.integers(1, 300))
+def test_parts_of_a_grid_have_all_its_cells_in_portions(lengths, at_a_time):
     grid = {f"x{k}": list(range(length)) for k, length in enumerate(lengths)}
-    parts = recorder._parts(grid)
-    axis = max(grid, key=lambda name: len(grid[name]))
-    assert [value for part in parts for value in part[axis]] == grid[axis]
-    assert all(part[name] == grid[name] for part in parts for name in grid if name != axis)
-    rest = np.prod([len(values) for name, values in grid.items() if name != axis])
-    assert all(len(part[axis]) * rest <= max(recorder.AT_A_TIME, rest) for part in parts)
+    parts = recorder._parts(recorder.Recording(phase_cell, grid, "", at_a_time))
+    assert [tuple(cell.values()) for part in parts for cell in part] == list(itertools.product(*grid.values()))
+    assert all(len(part) == at_a_time for part in parts[:-1]) and 0 < len(parts[-1]) <= at_a_time
+
+
+def test_recording_stops_at_its_deadline_and_goes_on_later(tiny, monkeypatch, capsys):
+    folder, arguments = tiny
+    monkeypatch.setitem(recorder.RECORDINGS, "tiny", dataclasses.replace(recorder.RECORDINGS["tiny"], at_a_time=3))
+    clock = iter([0.0, 59.0, 61.0])  # the start, before the first part, before the second
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: next(clock), perf_counter=time.perf_counter))
+        assert recorder.main([*arguments, "--minutes", "1"]) == 0
+    assert "3 cells in the store" in capsys.readouterr().out and not (folder / "results").exists()
+    recorder.main(arguments)
+    assert (made(folder)["cells_computed"], made(folder)["cells_from_store"]) == (1, 3)
+
+
+def test_recording_names_the_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(recorder, "ROOT", tmp_path)
+    assert recorder.commit() is None
+    start = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    git = lambda *words: subprocess.run([*start, *words], check=True, capture_output=True)  # noqa: E731
+    git("init")
+    (tmp_path / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-m", "first")
+    clean = recorder.commit()
+    (tmp_path / "file").write_text("2")
+    assert len(clean) == 12 and recorder.commit() == clean + "+"

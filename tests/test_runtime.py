@@ -36,12 +36,27 @@ def test_provenance_names_machine_and_versions_in_what_json_can_hold():
 
 
 def test_source_hash_changes_with_any_module_and_its_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "__file__", str(tmp_path / "runtime.py"))
+    monkeypatch.setattr(runtime, "FOLDER", tmp_path)
     seen = set()
     for name, content in (("a.py", "x = 1"), ("a.py", "x = 2"), ("b.py", ""), ("c.txt", "no module")):
         (tmp_path / name).write_text(content)
         seen.add(runtime.source_hash())
     assert len(seen) == 3 and all(len(digest) == 12 for digest in seen)
+
+
+def test_source_hash_of_a_module_counts_what_it_imports_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "FOLDER", tmp_path)
+    files = {"top": "from helpers import direct\nfrom helpers.base import x\nimport numpy", "direct": "",
+             "base": "def f():\n    import helpers.inner", "inner": "from helpers import offered", "__init__": "",
+             "other": ""}
+    for name, content in files.items():
+        (tmp_path / f"{name}.py").write_text(content)
+    before = runtime.source_hash("top")
+    for name, content in files.items():
+        (tmp_path / f"{name}.py").write_text(content + "\n# edited")
+        assert (runtime.source_hash("top") == before) == (name == "other"), name
+        (tmp_path / f"{name}.py").write_text(content)
+    assert runtime.source_hash("top") == before != runtime.source_hash("base")
 
 
 FORK = """

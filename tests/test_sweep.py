@@ -300,7 +300,7 @@ def test_key_counts_what_the_function_reads(monkeypatch):
     assert cell_keys(reads_offset, cell) != before
     monkeypatch.setitem(globals(), "OFFSET", 1.0)
     assert cell_keys(reads_offset, cell) == before
-    monkeypatch.setattr("helpers.store.source_hash", lambda: "edited")
+    monkeypatch.setattr("helpers.store.source_hash", lambda module: "edited")
     assert cell_keys(reads_offset, cell) != before
 
 

@@ -2,16 +2,19 @@
 
     python tools/record.py                    record what is missing or made by another grid or other arguments
     python tools/record.py --force NAME ...   record these again, whatever is there
+    python tools/record.py --minutes 8        begin no new cells after so many minutes; the next call goes on from there
     python tools/record.py --check            say what is missing or out of date; computes nothing
 
 Each finished cell is kept under --store at once: an interrupted recording resumes. A cell counts as the same only under
-the same source of `helpers` (helpers.store). Nothing in book/results is typed in by hand.
+the same source of the modules that make it (helpers.store). Nothing in book/results is typed in by hand.
 """
 
 import argparse
 import inspect
 import io
+import itertools
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -33,11 +36,15 @@ AT_A_TIME = 200  # cells given to a pool at once: CPython 3.11 may hang if a wor
 
 @dataclass(frozen=True)
 class Recording:
-    """A sweep worth recording: the function of a cell, its grid, and what the table shows, in a sentence."""
+    """A sweep worth recording: the function of a cell, its grid, and what the table shows, in a sentence.
+
+    at_a_time : cells given to the workers at once; between two such parts the clock is read.
+    """
 
     function: Callable
     grid: dict
     about: str
+    at_a_time: int = AT_A_TIME
 
 
 RECORDINGS = {
@@ -72,22 +79,27 @@ def fault(name, recording, results):
     return None if rows == made.get("rows") else f"{name}.csv has {rows} rows, not {made.get('rows')}"
 
 
-def record(name, recording, results, store, workers):
-    """Run the sweep and write NAME.csv and NAME.json. Cells in `store` are not computed again."""
-    made_by, start, before = provenance(), time.perf_counter(), _stored(store)
+def record(name, recording, results, store, workers, deadline=float("inf")):
+    """Run the sweep and write NAME.csv and NAME.json. Cells in `store` are not computed again.
+
+    Returns what the JSON says; None if the time.monotonic() `deadline` came first, with the cells so far in the store.
+    """
+    made_by, start, before = provenance() | {"commit": commit()}, time.perf_counter(), _stored(store)
+    parts = _parts(recording)
     if workers == 1:
-        table = sweep(recording.function, recording.grid, store=store)
+        whole = _compute(recording.function, parts, None, store, deadline)
     else:
         context = get_context("forkserver")
         context.set_forkserver_preload([recording.function.__module__])  # imported once, not by every worker
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            for part in _parts(recording.grid):
-                sweep(recording.function, part, pool, store)
-        table = sweep(recording.function, recording.grid, store=store)  # reads the store
-    seconds, computed = time.perf_counter() - start, _stored(store) - before
+            whole = _compute(recording.function, parts, pool, store, deadline)
+    if not whole:
+        return None
+    table = sweep(recording.function, recording.grid, store=store)  # reads the store
+    seconds, computed, cells = time.perf_counter() - start, _stored(store) - before, sum(map(len, parts))
     made = description(recording) | {
         "rows": len(table), "columns": list(table.columns), "workers": workers, "seconds": round(seconds, 1),
-        "cells_computed": computed, "cells_from_store": len(table) - computed,
+        "cells_computed": computed, "cells_from_store": cells - computed,
         "recorded": time.strftime("%Y-%m-%d", time.gmtime()), "made_by": made_by}
     text = io.StringIO()
     table.to_csv(text, index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
@@ -97,14 +109,29 @@ def record(name, recording, results, store, workers):
     return made
 
 
-def _parts(grid):
-    """Grids with the same cells, of about AT_A_TIME each, cut along the longest axis."""
-    axis = max(grid, key=lambda name: len(grid[name]))
-    rest = 1
-    for name in grid:
-        rest *= len(grid[name]) if name != axis else 1
-    width = max(1, AT_A_TIME // rest)
-    return [grid | {axis: grid[axis][first:first + width]} for first in range(0, len(grid[axis]), width)]
+def _compute(function, parts, pool, store, deadline):
+    """Whether every part was swept before the deadline."""
+    for part in parts:
+        if time.monotonic() >= deadline:
+            return False
+        sweep(function, part, pool, store)
+    return True
+
+
+def _parts(recording):
+    """The grid's cells in lists of `at_a_time`."""
+    cells = [dict(zip(recording.grid, values)) for values in itertools.product(*recording.grid.values())]
+    return [cells[first:first + recording.at_a_time] for first in range(0, len(cells), recording.at_a_time)]
+
+
+def commit():
+    """The commit of the working tree, with a + if there are changes since; None where git or its history is missing."""
+    git = lambda *words: subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)  # noqa: E731
+    try:
+        head, changes = git("rev-parse", "--short=12", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+    except FileNotFoundError:
+        return None
+    return head.stdout.strip() + ("+" if changes.stdout else "") if head.returncode == 0 else None
 
 
 def _stored(store):
@@ -117,6 +144,7 @@ def main(arguments=None):
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1: here)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the tables go (default book/results)")
     parser.add_argument("--store", type=Path, default=STORE, help="where cells are kept (default build/record)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no new cells after so many minutes")
     parser.add_argument("--force", action="store_true", help="record even what is up to date")
     parser.add_argument("--check", action="store_true", help="say what is missing or out of date; fail if any")
     options = parser.parse_args(arguments)
@@ -128,12 +156,16 @@ def main(arguments=None):
     if options.check:
         print(*[f"{name}: {reason or 'up to date'}" for name, reason in faults.items()], sep="\n")
         return 1 if any(faults.values()) else 0
+    deadline = time.monotonic() + 60 * options.minutes
     for name, reason in faults.items():
         if reason is None and not options.force:
             print(f"{name}: up to date")
             continue
         print(f"{name}: {reason or 'forced'}; recording", flush=True)
-        made = record(name, chosen[name], options.results, options.store / name, options.workers)
+        made = record(name, chosen[name], options.results, options.store / name, options.workers, deadline)
+        if made is None:
+            print(f"{name}: {_stored(options.store / name)} cells in the store; run again to go on")
+            return 0
         print(f"{name}: {made['rows']} rows, {made['cells_computed']} cells computed in {made['seconds']:.0f} s")
     return 0
 

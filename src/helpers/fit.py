@@ -116,7 +116,7 @@ def fit(model, data, recipe, seed, record_at=None, n_val=0, device="cpu", thread
     settings = {"data": data.name, "model": type(model).__name__,
                 "recipe": asdict(recipe) | {"loss": repr(recipe.loss), "milestones": list(recipe.milestones)},
                 "device": str(device), "precision": _precision(precision, device), "threads": threads,
-                "torch": torch.__version__, "numpy": np.__version__, "source": runtime.source_hash()}
+                "torch": torch.__version__, "numpy": np.__version__, "source": runtime.source_hash("fit")}
     with _threads(checks.integer("threads", threads)):
         run = TrainingRun(model.to(device, memory_format=torch.channels_last), data, recipe, seed, device,
                    settings["precision"] == "bfloat16")

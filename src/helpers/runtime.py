@@ -1,5 +1,6 @@
 """Where and how a chapter runs: profile, device, versions."""
 
+import ast
 import hashlib
 import os
 import platform
@@ -10,6 +11,7 @@ import torch
 
 from helpers import checks
 
+FOLDER = Path(__file__).parent  # of this package's source
 PROFILE_VARIABLE = "SIGNAL_FIRST_PROFILE"
 
 # A forked process has torch's threads only in name and waits for them for ever. With one thread it needs no other; a
@@ -56,9 +58,33 @@ def about_this_run():
             f"Python {made['python']}, torch {made['torch']}, numpy {made['numpy']}, helpers {made['source']}")
 
 
-def source_hash():
-    """Twelve hex digits that change when any module of this package does."""
+def source_hash(module=None):
+    """Twelve hex digits that change when any module of this package does.
+
+    module : the name of a module, "fit" for helpers.fit: then only its source counts, and that of what it imports.
+    """
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(FOLDER.glob("*.py") if module is None else _reached(FOLDER / f"{module}.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _reached(start):
+    """The files of this package that `start` imports, directly or not, and itself."""
+    found, queue = set(), [start]
+    while queue:
+        path = queue.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [name.name for name in node.names]
+            files = [FOLDER / f"{name.removeprefix('helpers.')}.py" for name in names if name.startswith("helpers.")]
+            queue += [file for file in files if file.exists()]
+            if isinstance(node, ast.ImportFrom) and node.module == "helpers" and not all(map(Path.exists, files)):
+                queue.append(FOLDER / "__init__.py")  # a name that the package itself offers
+    return found

@@ -25,11 +25,13 @@ class StoreFileError(ValueError):
 def cell_keys(function, cells):
     """The store's key of each cell: 32 hex digits of the function, the arguments and this package's source.
 
-    The function counts with its name, its source, and what it reads from its surroundings: plain values, arrays, and
+    Of a function of this package, only its module's source counts, and that of the modules which that one imports. The
+    function counts with its name, its source, and what it reads from its surroundings: plain values, arrays, and
     the functions of its own module, which count likewise. Classes, and modules other than `helpers`, do not count.
     Raises ValueError where a source cannot be had, or where the function reads data that has no stable key.
     """
-    shared = [FORMAT, source_hash(), _identity(function)]
+    package, _, module = getattr(inspect.unwrap(function), "__module__", "").partition(".")
+    shared = [FORMAT, source_hash(module if package == "helpers" else None), _identity(function)]
     keys = [json.dumps([shared, {name: plain(name, value) for name, value in cell.items()}], sort_keys=True)
             for cell in cells]
     return [hashlib.sha256(key.encode()).hexdigest()[:32] for key in keys]
