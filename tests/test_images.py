@@ -7,10 +7,21 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import datasets
 
 from helpers import images, torchvision_import
-from helpers.images import CIFAR10_VARIABLE, LabelledImages, load_cifar10_pair, load_digits, load_images
+from helpers.images import (
+    CIFAR10_VARIABLE,
+    LabelledImages,
+    as_two_classes,
+    class_index,
+    class_labels,
+    load_cifar10_pair,
+    load_digits,
+    load_images,
+)
 from helpers.torchvision_import import import_torchvision
 
 
@@ -182,7 +193,11 @@ def test_arrays_that_are_not_cifar10s_are_named(tmp_path, changes, message):
     ({"x": np.full((4, 1, 8, 8), 2.0)}, "x=.*from 2.0"), ({"x": np.full((4, 1, 8, 8), np.nan)}, "x="),
     ({"x_test": np.zeros((2, 1, 4, 4))}, "x_test.shape"), ({"y": np.zeros(4)}, "y="), ({"y": np.ones(3)}, "y.shape"),
     ({"y_obs": np.ones(5)}, "y_obs.shape"), ({"y_test_obs": np.array([0.0, 1.0])}, "y_test_obs"),
-    ({"classes": ("one",)}, "classes")])
+    ({"classes": ("one",)}, "classes"), ({"classes": ("one", "one")}, "classes"), ({"classes": "no"}, "classes"),
+    ({"classes": ("a", "b", "c"), "y": np.array([0, 1, 2, 3])}, r"y=\[3.0\].*0 to 2"),
+    ({"classes": ("a", "b", "c"), "y_obs": np.array([0, 1, 2, -1])}, r"y_obs=\[-1.0\].*0 to 2"),
+    ({"classes": ("a", "b", "c"), "y_test": np.array([0, 1.5])}, r"y_test=\[1.5\].*whole"),
+    ({"classes": ("a", "b", "c"), "y": np.zeros(3)}, "y.shape")])
 def test_bad_images_and_labels_are_named(changes, message):
     good = {"name": "", "classes": ("no", "yes"), "x": np.zeros((4, 1, 8, 8)), "y": np.ones(4),
             "x_test": np.zeros((2, 1, 8, 8)), "y_test": np.ones(2)}
@@ -195,6 +210,96 @@ def test_bad_images_and_labels_are_named(changes, message):
 def test_split_sizes_of_the_digits_are_checked(n_train):
     with pytest.raises(ValueError, match="n_train"):
         load_digits(n_train)
+
+
+THREE = ("a", "b", "c")
+
+
+def three_classes(n=30, seed=0):
+    """Images whose only pixel tells the class, and observed labels of which every fifth is the next class."""
+    y = np.random.default_rng(seed).integers(0, 3, n)
+    x, y_obs = (y / 2).reshape(-1, 1, 1, 1), np.where(np.arange(n) % 5 == 0, (y + 1) % 3, y)
+    noise = {"kind": "made", "realised_flip_rate": float((y != y_obs).mean())}
+    return LabelledImages("made", THREE, x, y, x[:9], y[:9], y_obs, y_obs[:9], noise)
+
+
+def test_more_than_two_classes_have_the_positions_of_their_names_as_labels():
+    data = three_classes()
+    assert data.n_classes == 3 and load_digits().n_classes == 2
+    for labels in (data.y, data.y_obs, data.y_test, data.y_test_obs):
+        assert labels.dtype == np.int64 and set(labels) <= {0, 1, 2}
+    assert np.array_equal(data.flipped, np.arange(30) % 5 == 0)
+    from_lists = LabelledImages("", list(THREE), data.x, data.y.astype(float), data.x_test, data.y_test.tolist())
+    assert from_lists.classes == THREE and np.array_equal(from_lists.y_obs, data.y) and from_lists.y.dtype == np.int64
+
+
+def test_the_realised_rate_of_a_subset_is_its_own():
+    data = three_classes()
+    part = data.subset(7, seed=2)
+    assert part.noise == {"kind": "made", "realised_flip_rate": part.flipped.mean()} != data.noise
+    assert np.array_equal(np.rint(2 * part.x.ravel()), part.y)
+    assert three_classes().subset(7).noise["kind"] == "made" and load_digits().subset(7).noise == {}
+
+
+@given(st.integers(2, 12), st.lists(st.integers(0, 10**6), min_size=1, max_size=30))
+def test_class_index_and_class_labels_are_inverse(k, numbers):
+    index = np.array(numbers) % k
+    labels = class_labels(index, k)
+    assert labels.dtype == (np.float64 if k == 2 else np.int64)
+    assert set(labels) <= ({-1, 1} if k == 2 else set(range(k)))
+    for given_labels in (labels, labels.astype(float), labels.tolist(), labels[None]):
+        back = class_index(given_labels, k)
+        assert back.dtype == np.int64 and np.array_equal(back.ravel(), index)
+
+
+def test_two_classes_stand_in_the_order_minus_plus():
+    assert class_index([-1.0, 1.0], 2).tolist() == [0, 1] and class_labels(np.array([0, 1]), 2).tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize(("function", "labels", "k", "name"), [
+    (class_index, [0, 1], 2, r"y=\[0\].*-1 or \+1"), (class_index, [-1, 1], 3, r"y=\[-1\].*0 to 2"),
+    (class_index, [0.5], 3, "y="), (class_index, [np.nan], 3, "y="), (class_index, ["a"], 3, "y="),
+    (class_index, [0], 1, "n_classes"), (class_labels, [0.0], 3, "index"), (class_labels, [3], 3, r"index=\[3\]"),
+    (class_labels, [-1], 2, "index")])
+def test_labels_of_the_wrong_convention_are_named(function, labels, k, name):
+    with pytest.raises(ValueError, match=name):
+        function(labels, k)
+
+
+def test_two_of_many_classes_keep_images_labels_and_noise_together():
+    data = three_classes(300)
+    two = as_two_classes(data, "c", "a")
+    assert two.name == "made: c against a" and two.classes == ("c", "a") and two.y.dtype == np.float64
+    kept = (data.y != 1) & (data.y_obs != 1)
+    assert np.array_equal(two.y, np.where(data.y[kept] == 0, 1.0, -1.0))
+    assert np.array_equal(two.y_obs, np.where(data.y_obs[kept] == 0, 1.0, -1.0))
+    assert np.array_equal(two.x, data.x[kept])
+    assert len(two.y_test) == ((data.y_test != 1) & (data.y_test_obs != 1)).sum()
+    assert 0 < two.noise["realised_flip_rate"] == two.flipped.mean() and two.noise["kind"] == "made"
+
+
+def test_groups_of_classes_become_one():
+    data = three_classes(300)
+    two = as_two_classes(data, ("a", "b"), "c")
+    assert two.n == data.n and two.classes == ("a, b", "c")
+    assert np.array_equal(two.y > 0, data.y == 2) and np.array_equal(two.y_obs > 0, data.y_obs == 2)
+    # a wrong label inside the group is no wrong label any more
+    assert two.flipped.sum() == (data.flipped & ((data.y == 2) | (data.y_obs == 2))).sum()
+
+
+@pytest.mark.parametrize(("negative", "positive", "message"), [
+    ("a", "z", "positive='z'.*'a', 'b', 'c'"), ("a", ("b", "a"), "positive=.*not in `negative`"),
+    ((), "a", "negative"), (0, "a", "negative=0"), (["a"], "b", "negative")])
+def test_classes_that_are_not_there_are_named(negative, positive, message):
+    with pytest.raises(ValueError, match=message):
+        as_two_classes(three_classes(), negative, positive)
+
+
+def test_a_pair_without_images_is_refused():
+    data = three_classes()
+    kept = data.y == 0
+    with pytest.raises(ValueError, match=r"data='made'.*b and c"):
+        as_two_classes(LabelledImages("made", THREE, data.x[kept], data.y[kept], data.x, data.y[:30]), "b", "c")
 
 
 def run_python(code):

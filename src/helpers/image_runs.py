@@ -14,14 +14,14 @@ from helpers.runtime import best_device
 SETTINGS = {"handwritten digits": (32, Recipe(epochs=60, lr=0.1)), "CIFAR-10 images": (16, Recipe(epochs=40, lr=0.03))}
 
 
-def image_run(data, seed, recipe=None, n_val=0):
+def image_run(data, seed, recipe=None, n_val=0, record_at=None):
     """Record of one SmallCNN trained on `data` with the labels that it has; the seed is of the weights and the batches.
 
-    recipe : by default that of SETTINGS. n_val : see fit.fit. Raises KeyError for data that SETTINGS does not know.
+    recipe : by default that of SETTINGS. n_val, record_at : see fit.fit. Raises KeyError for data that SETTINGS does not know.
     """
     width, standard = SETTINGS[data.name]
     model = SmallCNN(data.image_shape, width, seed)
-    return fit(model, data, recipe or standard, seed, n_val=n_val, device=best_device())
+    return fit(model, data, recipe or standard, seed, record_at, n_val, device=best_device())
 
 
 def image_runs(data, flip_rate, seeds, n_val=0):
