@@ -163,3 +163,7 @@ def test_a_long_value_is_cut_short_in_the_message():
     with pytest.raises(ValueError) as caught:
         checks.require(False, "x", list(range(10_000)), "short")
     assert len(str(caught.value)) < 400
+
+
+def test_python_floats_keep_their_sixteen_digits():
+    assert checks.vectors("x", [0.1, 1 / 3], 2).tolist() == [0.1, 1 / 3]

@@ -63,7 +63,7 @@ def one_of(argument, value, choices: Iterable):
 def vectors(argument, value, *shape):
     """Return `value` as a finite float64 CPU tensor of `shape`, where None stands for any length."""
     try:
-        tensor = torch.as_tensor(value).detach()
+        tensor = torch.as_tensor(value if torch.is_tensor(value) else np.asarray(value)).detach()  # floats as float64
     except (TypeError, ValueError, RuntimeError):  # strings, ragged lists, None
         tensor = None
     require(tensor is not None and not tensor.is_complex(), argument, value, "an array of real numbers")

@@ -17,7 +17,7 @@ SETTINGS = {"handwritten digits": (32, Recipe(epochs=60, lr=0.1)), "CIFAR-10 ima
 def image_run(data, seed, recipe=None, n_val=0, record_at=None):
     """Record of one SmallCNN trained on `data` with the labels that it has; the seed is of the weights and the batches.
 
-    recipe : by default that of SETTINGS. n_val, record_at : see fit.fit. Raises KeyError for data that SETTINGS does not know.
+    recipe : by default that of SETTINGS. n_val, record_at : see fit.fit. Raises KeyError for data unknown to SETTINGS.
     """
     width, standard = SETTINGS[data.name]
     model = SmallCNN(data.image_shape, width, seed)
