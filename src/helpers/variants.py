@@ -1,5 +1,6 @@
 """Gradient descent on softmax cross-entropy for any `helpers.scenes.Scene`, and its variants: other activations,
-mini-batches, label-noise gradient descent. The book's own network and training is the special case of two classes.
+mini-batches, label-noise gradient descent, early-learning regularisation. The book's own network and training is the
+special case of two classes.
 
 Output unit k has m filters and the logit f_k(x) = (1/m) sum_r sum_p phi(<w_{k,r}, x_p>) over the patches x_p of x. For
 two classes softmax is the logistic function of F_{+1} - F_{-1} (units 0 and 1), so the loss is the book's. With
@@ -18,6 +19,7 @@ import torch
 
 from helpers import checks
 from helpers.descent import log_times
+from helpers.elr_world import TERMS, moved_targets, term_slope
 from helpers.record import Record
 from helpers.reduced import DIVERGED, Diverged
 from helpers.runtime import provenance
@@ -36,6 +38,11 @@ class Method:
     batch_size : samples a step; None for all. It must divide n.
     batches : "reshuffled": each epoch goes once through a new random order; "independent": each step draws its own.
     flip_rate : label-noise gradient descent: each step flips each label anew with this probability.
+    strength : lambda >= 0, the weight of a term added to the loss of a sample with probabilities p and targets t: with
+        `term` "elr" it is log(1 - <p, t>) (chapter 16), with "kl" the divergence of p from t. t starts at 0, and each
+        step that sees the sample, before anything else, moves it to momentum t + (1 - momentum) p.
+    momentum : beta in [0, 1).
+    clamp : in the term p stands for p clamped to [clamp, 1 - clamp], no gradient passing outside; 0 for no clamp.
     """
 
     activation: str = "relu"
@@ -43,12 +50,20 @@ class Method:
     batch_size: int = None
     batches: str = "reshuffled"
     flip_rate: float = 0.0
+    strength: float = 0.0
+    term: str = "elr"
+    momentum: float = 0.7
+    clamp: float = 0.0
 
     def __post_init__(self):
         checks.one_of("activation", self.activation, ACTIVATIONS)
         checks.real("leak", self.leak, 0.0, 0.0 if self.activation == "squared" else 1.0)
         checks.one_of("batches", self.batches, BATCHES)
         checks.real("flip_rate", self.flip_rate, 0.0, 1.0)
+        checks.real("strength", self.strength, 0.0)
+        checks.one_of("term", self.term, TERMS)
+        checks.real("momentum", self.momentum, 0.0, 1.0, open_high=True)
+        checks.real("clamp", self.clamp, 0.0, 0.5, open_high=True)
 
     def phi(self, z):
         """The activation."""
@@ -130,6 +145,7 @@ class Engine:
         self.batch_rngs, self.label_rngs = ([random_stream(seed, name) for seed in seeds]
                                             for name in ("mini-batches", "label-noise descent"))
         self.order = np.zeros((self.runs, self.n), np.int64)
+        self.missing = torch.ones(self.runs, self.classes, self.n, dtype=torch.float64)  # 1 minus the targets
 
     def outputs(self):
         """(runs, K, R) mean over filters of phi(<w_{k,r}, v>): what each vector adds to each logit."""
@@ -144,8 +160,13 @@ class Engine:
     def advance(self):
         """One gradient step in every run."""
         logits = self.logits(self.outputs(), self.patches)
-        push = torch.nn.functional.one_hot(self._labels_now(), self.classes).mT - logits.softmax(1)
-        push = self.rate * push * self._weights()[:, None, :]
+        p, weights = logits.softmax(1), self._weights()[:, None, :]
+        push = torch.nn.functional.one_hot(self._labels_now(), self.classes).mT - p
+        if self.method.strength:
+            moved = moved_targets(p, self.missing, self.method.momentum, self.method.clamp)
+            self.missing = torch.where(weights > 0, moved, self.missing)
+            push = push - self.method.strength * term_slope(p, self.missing, self.method.term, self.method.clamp)
+        push = self.rate * push * weights
         p = self.patches.shape[2]
         index = self.patches.reshape(self.runs, 1, -1).expand(-1, self.classes, -1)
         of_vector = torch.zeros(self.start.shape[0], self.classes, self.start.shape[3], dtype=torch.float64)

@@ -1,0 +1,88 @@
+"""Chapter 16 on images: the runs, how they are read, and what ELR does to wrong-label images."""
+
+import numpy as np
+import pytest
+
+from helpers import elr_runs as runs
+from helpers.datasets import load_digit_classes
+from helpers.images import load_digits
+from helpers.losses import ELR
+from helpers.models import SmallCNN
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_digit_classes()
+
+
+@pytest.fixture(scope="module")
+def pair(data):
+    """{name: Record of two whole runs at nominal rate 0.4}."""
+    return {name: runs.elr_runs(data, 0.4, loss, range(2)) for name, loss in runs.LOSSES.items()}
+
+
+def test_obs_elr_images(pair, data):
+    """obs-elr-images at rate 0.4, 2 seeds: 0.85 and 0.10 memorised, last accuracy 0.72 and 0.95 when written."""
+    plain, elr = pair["cross-entropy"], pair["ELR"]
+    memorised = {name: runs.readings(record, "noisy")["observed"] for name, record in pair.items()}
+    assert memorised["cross-entropy"][:, -1].min() > 0.7 and memorised["ELR"][:, -1].max() < 0.25
+    early = runs.readings(plain, "noisy")["true"].max(1)
+    assert early.min() > 0.8  # read truly before they are memorised
+    assert (plain.fresh_error - elr.fresh_error)[:, -1].min() > 0.15
+    assert (elr.fresh_error[:, -1] - elr.fresh_error.min(1)).max() < 0.05
+    assert (plain.fresh_error[:, -1] - plain.fresh_error.min(1)).min() > 0.1
+
+
+def test_obs_elr_images_fails_without_memory_but_not_by_memorising(data, pair):
+    """The remark after obs-elr-images: many images end in a third class. 1 seed."""
+    record = runs.elr_run(data, 0.4, ELR(3.0, 0.0), 1)
+    noisy = runs.readings(record, "noisy")
+    assert record.fresh_error[0, -1] > pair["ELR"].fresh_error[1, -1] + 0.15
+    assert noisy["other"][0, -1] > noisy["observed"][0, -1]
+
+
+def test_the_two_losses_see_the_same_labels_weights_and_batches(pair):
+    plain, elr = pair["cross-entropy"], pair["ELR"]
+    assert np.array_equal(plain.y_obs, elr.y_obs) and np.array_equal(plain.margins[:, 0], elr.margins[:, 0])
+    assert plain.runs == elr.runs and plain.runs[0]["kind"] == "symmetric redraw"
+    # the paper's convention: 0.9 of the nominal rate; standard error of two runs of 1000 labels 0.011, four of them
+    assert abs(plain.flipped.mean() - 0.36) < 0.045
+
+
+def test_readings_are_shares_of_their_samples(pair):
+    record = pair["cross-entropy"]
+    noisy, clean = (runs.readings(record, which) for which in ("noisy", "clean"))
+    np.testing.assert_allclose(sum(noisy.values()), 1)
+    np.testing.assert_allclose(sum(clean.values()), 1)
+    chosen, k = record.flipped[0], 5
+    assert noisy["observed"][0, k] == pytest.approx((record.predictions[0, k] == record.y_obs[0])[chosen].mean())
+    assert noisy["true"][0, k] == pytest.approx((record.predictions[0, k] == record.y[0])[chosen].mean())
+    with pytest.raises(ValueError, match="which='wrong'"):
+        runs.readings(record, "wrong")
+
+
+def test_changes_of_the_recipe_and_runs_that_repeat(data):
+    small = data.subset(100)
+    one, two = (runs.elr_run(small, 0.4, ELR(), 3, epochs=2) for _ in range(2))
+    assert one.times.tolist() == [0, 1, 2] and np.array_equal(one.margins, two.margins)
+    assert one.config["recipe"]["lr"] == runs.SMALL["ten digits"][1].lr and "ELR" in one.config["recipe"]["loss"]
+
+
+def test_settings(data, monkeypatch):
+    make, recipe = runs.setting(data)
+    model = make(0)
+    assert isinstance(model, SmallCNN) and model.layers[-1].out_features == 10 and recipe.epochs == 40
+    assert (runs.PAPER.lr_at(39), runs.PAPER.lr_at(40), runs.PAPER.lr_at(80)) == pytest.approx((2e-2, 2e-4, 2e-6))
+    with pytest.raises(ValueError, match="data\\.name"):
+        runs.setting(load_digits())
+    stand_in = type("Data", (), {"name": "CIFAR-10", "image_shape": (3, 32, 32), "n_classes": 10})()
+    for chosen, is_small in (("quick", True), ("full", False)):
+        monkeypatch.setattr(runs, "profile", lambda chosen=chosen: chosen)
+        make, recipe = runs.setting(stand_in)
+        assert (recipe == runs.PAPER) != is_small and isinstance(make(0), SmallCNN) == is_small
+
+
+def test_published_table_is_consistent():
+    """Higher noise, lower accuracy; ELR above cross-entropy; in per cent."""
+    assert (runs.PUBLISHED.diff().dropna() < 0).all(axis=None) and (runs.PUBLISHED > 50).all(axis=None)
+    assert (runs.PUBLISHED["ELR"] > runs.PUBLISHED["cross-entropy"]).all()
