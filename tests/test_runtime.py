@@ -46,15 +46,15 @@ def test_source_hash_changes_with_any_module_and_its_name(tmp_path, monkeypatch)
 
 def test_source_hash_of_a_module_counts_what_it_imports_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "FOLDER", tmp_path)
-    files = {"top": "from helpers import direct\nfrom helpers.base import x\nimport numpy", "direct": "",
-             "base": "def f():\n    import helpers.inner", "inner": "from helpers import offered", "__init__": "",
-             "other": ""}
+    top = "from helpers import (  # here\n    direct,\n    sub as name,\n)\nfrom helpers.base import x\nimport numpy"
+    files = {"top": top, "direct": "", "base": "def f():\n    import helpers.inner",
+             "inner": "from helpers import offered", "__init__": "", "sub": "", "other": "", "name": "", "here": "", "x": ""}
     for name, content in files.items():
         (tmp_path / f"{name}.py").write_text(content)
     before = runtime.source_hash("top")
     for name, content in files.items():
         (tmp_path / f"{name}.py").write_text(content + "\n# edited")
-        assert (runtime.source_hash("top") == before) == (name == "other"), name
+        assert (runtime.source_hash("top") == before) == (name in ("other", "name", "here", "x")), name
         (tmp_path / f"{name}.py").write_text(content)
     assert runtime.source_hash("top") == before != runtime.source_hash("base")
 

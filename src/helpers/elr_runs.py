@@ -3,14 +3,16 @@
 import pandas as pd
 
 from helpers import checks
+from helpers.elr_plus import ELRPlus
 from helpers.fit import Recipe, fit
 from helpers.image_runs import side_by_side
 from helpers.label_noise import SymmetricRedraw, add_label_noise
 from helpers.losses import ELR, CrossEntropy
-from helpers.models import SmallCNN, resnet
+from helpers.models import Pair, SmallCNN, resnet
 from helpers.runtime import best_device, profile
 
 LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(3.0, 0.7)}
+SECOND = 1000  # between the seeds of the two networks under ELR+
 # The paper's recipe for ELR on CIFAR-10 (PAPER) and ours for a network that a CPU can train. None augments.
 PAPER = Recipe(epochs=120, lr=0.02, weight_decay=1e-3, batch_size=128, milestones=(40, 80), decay=0.01)
 SMALL = {"ten digits": (32, Recipe(epochs=40, lr=0.05)), "CIFAR-10": (16, Recipe(epochs=40, lr=0.03))}
@@ -32,11 +34,13 @@ def setting(data):
 
 def elr_run(data, rate, loss, seed, **changes):
     """Record of one run with symmetric noise of nominal `rate` in the paper's convention, labels redrawn from all
-    classes. The seed is of the noise, the weights and the batches; `changes` are fields of the Recipe."""
+    classes. The seed is of the noise, the weights and the batches; `changes` are fields of the Recipe. Under ELRPlus
+    there are two networks, the second with initial weights of its own."""
     make, recipe = setting(data)
     recipe = Recipe(**{**recipe.__dict__, "loss": loss, **changes})
     noisy = add_label_noise(data, SymmetricRedraw(rate), seed)
-    return fit(make(seed), noisy, recipe, seed, record_at=_epochs(recipe.epochs), device=best_device())
+    model = Pair(make(seed), make(seed + SECOND)) if isinstance(loss, ELRPlus) else make(seed)
+    return fit(model, noisy, recipe, seed, record_at=_epochs(recipe.epochs), device=best_device())
 
 
 def elr_runs(data, rate, loss, seeds, **changes):

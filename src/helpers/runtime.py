@@ -1,9 +1,9 @@
 """Where and how a chapter runs: profile, device, versions."""
 
-import ast
 import hashlib
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -74,17 +74,16 @@ def _reached(start):
     found, queue = set(), [start]
     while queue:
         path = queue.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            names = []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
-            elif isinstance(node, ast.Import):
-                names = [name.name for name in node.names]
-            files = [FOLDER / f"{name.removeprefix('helpers.')}.py" for name in names if name.startswith("helpers.")]
-            queue += [file for file in files if file.exists()]
-            if isinstance(node, ast.ImportFrom) and node.module == "helpers" and not all(map(Path.exists, files)):
-                queue.append(FOLDER / "__init__.py")  # a name that the package itself offers
+        if path not in found:
+            found.add(path)
+            queue += _imported(path.read_text("utf-8"))
     return found
+
+
+def _imported(text):
+    """Files of this package named in import statements. By pattern: Python 3.11's `ast` fails in threads."""
+    for module, names in re.findall(r"^\s*from helpers(?:\.(\w+))? import (\([^)]*\)|.*)", text, re.MULTILINE):
+        for name in [module] if module else re.findall(r"\w+", re.sub(r"\bas \w+|#.*", "", names)):
+            file = FOLDER / f"{name}.py"
+            yield file if file.exists() else FOLDER / "__init__.py"  # a name that the package itself offers
+    yield from (FOLDER / f"{name}.py" for name in re.findall(r"^\s*import helpers\.(\w+)", text, re.MULTILINE))
