@@ -48,7 +48,8 @@ def test_source_hash_of_a_module_counts_what_it_imports_and_nothing_else(tmp_pat
     monkeypatch.setattr(runtime, "FOLDER", tmp_path)
     top = "from helpers import (  # here\n    direct,\n    sub as name,\n)\nfrom helpers.base import x\nimport numpy"
     files = {"top": top, "direct": "", "base": "def f():\n    import helpers.inner",
-             "inner": "from helpers import offered", "__init__": "", "sub": "", "other": "", "name": "", "here": "", "x": ""}
+             "inner": "from helpers import offered", "__init__": ""}
+    files |= dict.fromkeys(("sub", "other", "name", "here", "x"), "")
     for name, content in files.items():
         (tmp_path / f"{name}.py").write_text(content)
     before = runtime.source_hash("top")
