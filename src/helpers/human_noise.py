@@ -106,7 +106,7 @@ def readable(law, true):
 
 def reading_share(law, true):
     """The expected share of readable images among the noisy samples: sum of q over readable images, over the sum of q
-    (prop-reading-bound). NaN where no label is ever wrong."""
+    (prop-reading-share). NaN where no label is ever wrong."""
     q = mistakes(law, true)
     return float(q[readable(law, true)].sum() / q.sum()) if q.sum() > 0 else float("nan")
 
