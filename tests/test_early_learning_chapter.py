@@ -229,6 +229,15 @@ def test_cor_early_linear_for_small_noise(Delta):
     assert not early_learning(limit_constants(1.0, 1e-5, Delta / 2, 2.0, 2.01 * (1 - Delta))).holds
 
 
+@pytest.mark.parametrize("Delta", [0.05, 0.5, 0.9])
+def test_cor_early_linear_needs_a_bounded_step_for_the_coefficients(Delta):
+    """cor-early-linear: for small sigma any step up to 4 leaves a (1 - 5 a / 16) above .05, wherever between omega and
+    omega + a_0 + eta G+ / 2 the last step ends (concave in a: the ends are enough); from a = 16/5 on it is empty."""
+    bound = early_learning(limit_constants(1.0, 1e-4, Delta / 2, 2.0))
+    claims = [least_change(a, 0.0, 0.0, 0.0) for a in (0.1, 0.1 + 2 * bound.fastest)]
+    assert min(claims) > 0.05 and least_change(3.2, 0.0, 0.0, 0.0) <= 1e-12
+
+
 def test_cor_early_linear_likely_constants_hold_for_many_samples():
     sizes = [early_learning(likely_constants(mixture(n, n, 0.01, 0.2), 2.0, 0.05)) for n in (10**4, 10**6, 10**8)]
     limit = early_learning(limit_constants(1.0, 0.01, 0.2, 2.0))

@@ -114,6 +114,25 @@ def test_prop_elr_clamp_holds_the_margin(start, end):
         assert edge < z < edge + np.log1p(20_000 * h * clamp) + h * strength
 
 
+def farthest_from_the_edge(strength, clamp, h):
+    """Largest distance from -z_eps over 300 steps of size h, from starts within h strength / 2 of it."""
+    edge = np.log((1 - clamp) / clamp)
+    z, farthest = -edge + h * strength / 2 * np.linspace(-1, 1, 101), 0.0
+    for _ in range(300):
+        z = z + h * np.where(np.abs(z) <= edge, elr.settled_pull(z, strength), expit(-z))
+        farthest = max(farthest, np.abs(z + edge).max())
+    return farthest
+
+
+@pytest.mark.parametrize(("strength", "clamp"), [(2.2, 0.05), (3.0, 1e-4), (7.0, 0.01)])
+def test_prop_elr_clamp_needs_a_small_step(strength, clamp):
+    """prop-elr-clamp: h lambda / 2 < z_eps - |z*| keeps margins near; with three times that step some get away."""
+    room = np.log((1 - clamp) / clamp) + elr.dividing_margin(strength)
+    h = 0.95 * 2 * room / strength
+    assert farthest_from_the_edge(strength, clamp, h) <= 0.95 * room + 1e-9
+    assert farthest_from_the_edge(strength, clamp, 3 * h) > 3 * room
+
+
 def test_prop_elr_clamp_is_that_of_the_training_loss():
     """prop-elr-clamp: outside of the clamp the loss used on images has the gradient of cross-entropy alone."""
     logits = torch.tensor([[0.0, 9.5], [0.0, -9.5], [0.0, 3.0]], dtype=torch.float64, requires_grad=True)
@@ -298,6 +317,26 @@ def test_prop_elr_contrary():
         early, late = (contrary_margin(c, tau, strength, weight, end) for end in (1.0, 20.0))
         assert late < early < 0
         assert contrary_margin(c, tau, 0.0, 1.0, 200.0) > contrary_margin(c, tau, 0.0, 1.0, 30.0) > 0
+
+
+def contrary_margin_of_the_scheme(strength, momentum, weight, h, end):
+    """z(end) of one contrary sample beside the Euler scheme at c = 8, tau = 0.1."""
+    signal = elr_euler(8.0, 0.1, strength, momentum, h, round(end / h)).signal
+    r, z, miss, alive = 0.0, 0.0, np.ones(2), True
+    for k in range(1, len(signal)):
+        miss = momentum * miss + (1 - momentum) * expit([-z, z])
+        r += alive * h / 2 * elr.pull(z, np.log(miss[1] / miss[0]), strength)
+        alive, r = alive and r > 0, max(r, 0.0)
+        z = r - weight * signal[k]
+    return z
+
+
+def test_prop_elr_contrary_is_sharp_at_strength_one():
+    """prop-elr-contrary: at lambda = 1 the border is k c (1 - 2 tau) = 1, that is 0.156. At lambda = 3 the law's border
+    is 0.048 without memory and 0.108 with the momentum and the step of the runs, as the chapter says."""
+    for strength, momentum, h, border in ((1.0, 0.0, 0.1, 1 / 6.4), (3.0, 0.0, 0.01, 0.048), (3.0, 0.7, 0.1, 0.108)):
+        kept, lost = (contrary_margin_of_the_scheme(strength, momentum, k * border, h, 20.0) for k in (0.93, 1.07))
+        assert lost < 0 < kept
 
 
 def test_contrary_samples_in_the_engine():

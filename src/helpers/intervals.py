@@ -1,0 +1,24 @@
+"""Means over runs with intervals."""
+
+import numpy as np
+from scipy.stats import t
+
+from helpers import checks
+
+
+def t_interval(values, level=0.95):
+    """Mean of `values` (runs,) and half the width of Student's interval of the mean: it covers the spread between runs.
+
+    Raises ValueError for fewer than two runs.
+    """
+    values = np.asarray(values, float)
+    checks.require(values.ndim == 1 and len(values) >= 2, "values.shape", values.shape, "(runs,), two runs or more")
+    level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return values.mean(), half
+
+
+def mean_and_interval(values):
+    """The same at 95% as text, "0.853 ± 0.103"."""
+    mean, half = t_interval(values)
+    return f"{mean:.3f} ± {half:.3f}"
