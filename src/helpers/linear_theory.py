@@ -118,7 +118,8 @@ class EarlyLearning:
     first, last : bounds on T, times the step size (add 1 to `last` over the step size).
     fresh : bound on the accuracy of theta_T on fresh samples.
     read_truly : bound on the share of noisy samples that theta_T reads by their true label.
-    fall, rise : bounds on the changes of the mean squared coefficients, at <theta_T, v> = target.
+    fall, rise : bounds on the changes of the mean squared coefficients when the component along v has come from start
+        to target, a = target - start.
     """
 
     holds: bool
