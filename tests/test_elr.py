@@ -86,3 +86,14 @@ def test_published_table_is_consistent():
     """Higher noise, lower accuracy; ELR above cross-entropy; in per cent."""
     assert (runs.PUBLISHED.diff().dropna() < 0).all(axis=None) and (runs.PUBLISHED > 50).all(axis=None)
     assert (runs.PUBLISHED["ELR"] > runs.PUBLISHED["cross-entropy"]).all()
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "ELR", "ELR+"])
+def test_a_cell_of_the_recorded_table(loss):
+    rows = runs.elr_cell(loss, 0.4, 0, n_train=200, width=4, epochs=3)
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3] and {row["flip rate"] for row in rows} != {0.4}
+    for row in rows:
+        assert row["noisy observed"] + row["noisy true"] + row["noisy other"] == pytest.approx(1)
+        assert row["clean true"] + row["clean other"] == pytest.approx(1) and 0 <= row["accuracy"] <= 1
+    with pytest.raises(ValueError, match="loss='KL'"):
+        runs.elr_cell("KL", 0.4, 0)

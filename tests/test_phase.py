@@ -3,9 +3,11 @@
 import dataclasses
 import itertools
 import json
+import os
 import subprocess
 import time
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,9 +18,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import SignalNoise, descend
+from helpers import SignalNoise, checkpoints, descend
+from helpers.fit import Recipe, fit
 from helpers.gram import inner_products
+from helpers.images import load_digits
 from helpers.limit import limit_law
+from helpers.models import SmallCNN
 from helpers.phase import (
     PLANES,
     S_END,
@@ -392,6 +397,34 @@ def test_recording_stops_at_its_deadline_and_goes_on_later(tiny, monkeypatch, ca
     assert "3 cells in the store" in capsys.readouterr().out and not (folder / "results").exists()
     recorder.main(arguments)
     assert (made(folder)["cells_computed"], made(folder)["cells_from_store"]) == (1, 3)
+
+
+def trained(seed, folder):
+    """A cell that trains, and is killed at its first call, once a checkpoint is there."""
+    data = load_digits().subset(60)
+    if not (Path(folder) / "called").exists():
+        (Path(folder) / "called").touch()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checkpoints, "SECONDS", 0.0)
+            fit(SmallCNN(data.image_shape, 4), data, Recipe(epochs=3), seed, record_at=[3])
+        raise KeyboardInterrupt
+    model, epochs = SmallCNN(data.image_shape, 4), []
+    model.register_forward_hook(lambda module, *_: epochs.append(module.training))
+    return {"error": float(fit(model, data, Recipe(epochs=3), seed, record_at=[3]).fresh_error[0, -1]),
+            "trained": sum(epochs)}
+
+
+def test_a_killed_training_run_of_a_recording_goes_on(monkeypatch, tmp_path):
+    grid = {"seed": [0], "folder": [str(tmp_path)]}
+    monkeypatch.setattr(recorder, "RECORDINGS", {"tiny": recorder.Recording(trained, grid, "one run")})
+    arguments = ["--results", str(tmp_path / "results"), "--store", str(tmp_path / "store")]
+    with pytest.raises(KeyboardInterrupt):
+        recorder.main(arguments)
+    assert checkpoints.FOLDER_VARIABLE not in os.environ
+    assert len(list((tmp_path / "store" / "tiny" / "checkpoints").iterdir())) == 1
+    recorder.main(arguments)
+    assert pd.read_csv(tmp_path / "results" / "tiny.csv").trained.tolist() == [0]
+    assert not (tmp_path / "store" / "tiny" / "checkpoints").exists()
 
 
 def test_recording_names_the_commit(monkeypatch, tmp_path):

@@ -392,6 +392,19 @@ def test_a_killed_process_resumes(tmp_path):
     assert np.array_equal(Record.load(tmp_path / "run.npz").margins, expected.margins)
 
 
+def test_runs_share_a_folder_of_checkpoints(three, tmp_path, monkeypatch):
+    """Two runs in one folder do not meet; the folder may also come from the environment; who watches goes without."""
+    monkeypatch.setenv(checkpoints.FOLDER_VARIABLE, str(tmp_path / "kept"))
+    records = [fit(small_cnn(three), three, SHORT, seed) for seed in (0, 1)]
+    assert len(list((tmp_path / "kept").glob("*.pt"))) == 2
+    model, calls = small_cnn(three), []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    again = fit(model, three, SHORT, 1, checkpoint=tmp_path / "kept")
+    assert not calls and np.array_equal(again.margins, records[1].margins)
+    fit(model, three, SHORT, 1, watch=lambda epoch, model: None)
+    assert calls and len(list((tmp_path / "kept").glob("*.pt"))) == 2
+
+
 def test_damaged_and_foreign_checkpoints_are_refused(three, tmp_path):
     path = tmp_path / "run.pt"
     fit(small_cnn(three), three, SHORT, 0, checkpoint=path)

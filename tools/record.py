@@ -14,15 +14,19 @@ import inspect
 import io
 import itertools
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from helpers.checkpoints import FOLDER_VARIABLE
 from helpers.phase import PLANES, phase_cell
 from helpers.record import write_atomically
 from helpers.runtime import provenance
@@ -86,15 +90,17 @@ def record(name, recording, results, store, workers, deadline=float("inf")):
     """
     made_by, start, before = provenance() | {"commit": commit()}, time.perf_counter(), _stored(store)
     parts = _parts(recording)
-    if workers == 1:
-        whole = _compute(recording.function, parts, None, store, deadline)
-    else:
-        context = get_context("forkserver")
-        context.set_forkserver_preload([recording.function.__module__])  # imported once, not by every worker
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            whole = _compute(recording.function, parts, pool, store, deadline)
+    checkpoints = Path(store) / "checkpoints"
+    with _environment(FOLDER_VARIABLE, str(checkpoints)):  # a killed training run goes on, too
+        if workers == 1:
+            whole = _compute(recording.function, parts, None, store, deadline)
+        else:
+            context = get_context("spawn")  # a fork server that runs already would have the environment of its start
+            with ProcessPoolExecutor(workers, mp_context=context) as pool:
+                whole = _compute(recording.function, parts, pool, store, deadline)
     if not whole:
         return None
+    shutil.rmtree(checkpoints, ignore_errors=True)
     table = sweep(recording.function, recording.grid, store=store)  # reads the store
     seconds, computed, cells = time.perf_counter() - start, _stored(store) - before, sum(map(len, parts))
     made = description(recording) | {
@@ -107,6 +113,16 @@ def record(name, recording, results, store, workers, deadline=float("inf")):
     # Last: without it, or with an old one, the recording counts as missing.
     write_atomically(results / f"{name}.json", (json.dumps(made, indent=1) + "\n").encode())
     return made
+
+
+@contextmanager
+def _environment(name, value):
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
 def _compute(function, parts, pool, store, deadline):

@@ -1,8 +1,10 @@
 """The state of a training run in a file, so that a killed run goes on where it was."""
 
 import dataclasses
+import hashlib
 import io
 import json
+import os
 import zlib
 from pathlib import Path
 
@@ -12,12 +14,19 @@ import torch
 from helpers.record import write_atomically
 
 FORMAT = "signal-first checkpoint 1"
+FOLDER_VARIABLE = "SIGNAL_FIRST_CHECKPOINTS"
 SECONDS = 60.0  # between two checkpoints
 SERIES = ("margins", "predicted", "test_predicted")
 
 
 class CheckpointError(ValueError):
     """A file that is not the whole checkpoint of this run."""
+
+
+def folder():
+    """The folder that SIGNAL_FIRST_CHECKPOINTS names, where runs that are given no file keep theirs; None if unset."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named).expanduser() if named else None
 
 
 def identity(settings, seed, times, data, model):
@@ -29,6 +38,13 @@ def identity(settings, seed, times, data, model):
     parts = {"settings": settings, "seed": int(seed), "times": [int(time) for time in times], "data": pixels,
              "weights": zlib.crc32(json.dumps(weights).encode()), "initial weights": start}
     return json.dumps({"format": FORMAT} | parts, sort_keys=True)
+
+
+def file_in(place, made_by):
+    """The checkpoint's file: `place` itself or, in a folder, a file named after the run's identity."""
+    place = Path(place)
+    inside = place.is_dir() or place == folder()
+    return place / f"{hashlib.sha256(made_by.encode()).hexdigest()[:24]}.pt" if inside else place
 
 
 def save(path, made_by, run):

@@ -97,7 +97,8 @@ def fit(model, data, recipe, seed, record_at=None, n_val=0, device="cpu", thread
         are always in float32.
     checkpoint : a file. The state of training is written there, atomically, every `checkpoints.SECONDS` and at the end.
         A call with the same arguments resumes from it and, on the same device, ends with the same numbers. The file
-        stays.
+        stays. In a folder the file is named after the run; without one, and without `watch`, the folder is the one that
+        SIGNAL_FIRST_CHECKPOINTS names, if any.
     watch : watch(epoch, model) is called at each recorded epoch, with the model in evaluation mode, which it must not
         change. After a resumption it is not called again for earlier epochs.
     progress : show a bar.
@@ -120,8 +121,11 @@ def fit(model, data, recipe, seed, record_at=None, n_val=0, device="cpu", thread
     with _threads(checks.integer("threads", threads)):
         run = TrainingRun(model.to(device, memory_format=torch.channels_last), data, recipe, seed, device,
                    settings["precision"] == "bfloat16")
+        if checkpoint is None and watch is None:
+            checkpoint = checkpoints.folder()
         if checkpoint is not None:
             made_by = checkpoints.identity(settings, seed, times, data, model)
+            checkpoint = checkpoints.file_in(checkpoint, made_by)
             checkpoints.restore(checkpoint, made_by, run)
         bar = tqdm(range(run.epoch + 1, times[-1] + 1), desc="epochs", disable=not progress, leave=False,
                    initial=run.epoch + 1, total=times[-1] + 1)
