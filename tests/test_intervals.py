@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.intervals import mean_and_interval, t_interval
+from helpers.intervals import mean_and_interval, share_interval, t_interval
 
 
 def test_interval_by_hand():
@@ -23,3 +23,11 @@ def test_interval_covers_the_mean_as_often_as_it_says():
 def test_one_run_has_no_interval(values):
     with pytest.raises(ValueError, match=r"values\.shape"):
         t_interval(values)
+
+
+def test_share_interval_by_hand():
+    """No success in n: the upper end p has (1 - p)^n = tail; and all successes mirror it."""
+    low, high = share_interval(0, 20)
+    assert low == 0 and (1 - high) ** 20 == pytest.approx(0.025, rel=1e-9)
+    np.testing.assert_allclose(share_interval([0, 20, 7], 20)[1], [1 - high, 1.0])
+    np.testing.assert_allclose(share_interval([7, 13], 20)[0], 1 - share_interval([7, 13], 20)[1][::-1])

@@ -20,7 +20,7 @@ from helpers.attribution import (
     turned,
 )
 from helpers.datasets import load_image_classes
-from helpers.fit import fit, outputs, standardise
+from helpers.fit import fit, outputs, predicted, standardise
 from helpers.image_runs import SETTINGS
 from helpers.images import class_index, load_images
 from helpers.label_noise import add_label_noise
@@ -73,8 +73,7 @@ class Explained:
 
     def predicted(self, moment, x=None):
         """(n,) positions of the classes predicted for the images x, by default those explained."""
-        f = outputs(self.models[moment], self.x if x is None else x, n_classes=self.n_classes).cpu()
-        return ((f > 0).long() if f.ndim == 1 else f.argmax(1)).numpy()
+        return predicted(outputs(self.models[moment], self.x if x is None else x, n_classes=self.n_classes))
 
     def margins(self, moment):
         """(n,) margins of the true classes; with one output, y f."""
@@ -125,7 +124,6 @@ def explained_run(data, flip_rate, seed, per_group=40, n_background=20, recipe=N
     epochs = {"turn": turn, "matched": min(gaps, key=gaps.get), "last": last, "control turn": turn,
               "control last": last}
     models = {moment: (control if "control" in moment else watch).models[epoch] for moment, epoch in epochs.items()}
-    record.config["classes"] = data.n_classes
     return _explain(noisy, models, epochs, record, seed, per_group, n_background, method, device)
 
 

@@ -21,7 +21,7 @@ from helpers.models import Dropout, PreActResNet, vgg
 from helpers.runtime import best_device, profile
 from helpers.selection import log2_threshold, quality
 from helpers.signal_noise import random_stream
-from helpers.stopping import all_stops, lowest
+from helpers.stopping import all_stops, at, lowest
 
 NETWORKS = ("VGG", "ResNet")
 WAYS = ("dropout off", "dropout on", "during the epoch")
@@ -251,7 +251,7 @@ def epoch_table(record, flip_rate):
         fixed["turning"] = record.times[turning(record)]
     for rule, stop in all_stops(record, flip_rate).items():
         name = rule.replace(",", "").replace(" ", "_")
-        fixed |= {f"{name}_epoch": record.times[stop], f"{name}_test": test[runs, stop]}
+        fixed |= {f"{name}_epoch": record.times[stop], f"{name}_test": at(test, stop)}
     table = {"run": np.repeat(runs, len(record.times)), "epoch": np.tile(record.times, len(runs))}
     table |= {name: values.ravel() for name, values in columns.items()}
     return pd.DataFrame(table | {name: np.repeat(values, len(record.times)) for name, values in fixed.items()})

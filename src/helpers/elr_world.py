@@ -26,6 +26,7 @@ from scipy.integrate import solve_ivp
 from scipy.special import expit, log_expit
 
 from helpers import checks
+from helpers.limit import Margins
 from helpers.signal_noise import random_stream
 
 TERMS = ("elr", "kl")
@@ -77,7 +78,7 @@ def late_strength_needed(n_snr2, flip_rate, memory):
 
 
 @dataclass(frozen=True, eq=False)
-class ElrLaw:
+class ElrLaw(Margins):
     """The law, or its Euler scheme, at `times`; all arrays (T,).
 
     signal, r_clean, r_noisy : A, r_c and r_n. miss_clean, miss_noisy : (2, T) 1 - own and 1 - other, what the targets
@@ -90,16 +91,6 @@ class ElrLaw:
     r_noisy: np.ndarray
     miss_clean: np.ndarray
     miss_noisy: np.ndarray
-
-    @property
-    def clean_margin(self):
-        """(T,) u = A + r_c."""
-        return self.signal + self.r_clean
-
-    @property
-    def noisy_margin(self):
-        """(T,) v = r_n - A."""
-        return self.r_noisy - self.signal
 
     @property
     def noisy_target_margin(self):

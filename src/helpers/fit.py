@@ -114,7 +114,7 @@ def fit(model, data, recipe, seed, record_at=None, n_val=0, device="cpu", thread
     times = checks.increasing("record_at", log_times(recipe.epochs) if record_at is None else record_at, recipe.epochs)
     n_test = len(data.y_test) - checks.integer("n_val", n_val, 0)
     checks.require(n_test > 0, "n_val", n_val, f"below {len(data.y_test)}, the number of test images")
-    settings = {"data": data.name, "model": type(model).__name__,
+    settings = {"data": data.name, "classes": data.n_classes, "model": type(model).__name__,
                 "recipe": asdict(recipe) | {"loss": repr(recipe.loss), "milestones": list(recipe.milestones)},
                 "device": str(device), "precision": _precision(precision, device), "threads": threads,
                 "torch": torch.__version__, "numpy": np.__version__, "source": runtime.source_hash("fit")}
@@ -169,8 +169,8 @@ class TrainingRun:
     def _measure(self):
         f = outputs(self.model, self.images, self.epoch, self.n_classes)
         self.margins.append(margins(f, self.labels).cpu().numpy())
-        self.predicted.append(_predicted(f))
-        self.test_predicted.append(_predicted(outputs(self.model, self.test, self.epoch, self.n_classes)))
+        self.predicted.append(predicted(f))
+        self.test_predicted.append(predicted(outputs(self.model, self.test, self.epoch, self.n_classes)))
 
     def _train(self):
         self.model.train()
@@ -233,7 +233,7 @@ def outputs(model, x, epoch=None, n_classes=2):
     return f.double()
 
 
-def _predicted(f):
+def predicted(f):
     """(n,) positions of the predicted classes; one output predicts the second where it is positive."""
     return ((f > 0).long() if f.ndim == 1 else f.argmax(1)).cpu().numpy()
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import brentq, linprog
 from scipy.special import softmax
-from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 
 from helpers import checks
@@ -18,12 +17,14 @@ from helpers.datasets import CIFAR10_VARIABLE, human_labels, load_cifar10
 from helpers.descent import log_times
 from helpers.fit import Recipe, fit
 from helpers.images import class_index, class_labels
+from helpers.intervals import share_interval
 from helpers.label_noise import realised_rate
 from helpers.models import SmallCNN
 from helpers.noise_kinds import draw_classes
 from helpers.runtime import best_device
 from helpers.selection import quality, ranking_auc, small_loss
 from helpers.signal_noise import random_stream
+from helpers.stopping import at
 
 WIDTH, RECIPE = 16, Recipe(epochs=25, lr=0.1)  # of the network on the digits
 KEEPS = ("image", "places", "class", "rate")
@@ -208,10 +209,7 @@ def _moments(wrong):
 
 def transition_interval(counts, level=0.95):
     """(K, K, 2) Clopper-Pearson intervals of the entries of the transition matrix, from its counts (K, K)."""
-    tail, sizes = (1 - checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)) / 2, counts.sum(1)[:, None]
-    low = np.where(counts > 0, beta.ppf(tail, np.maximum(counts, 1), sizes - counts + 1), 0.0)
-    high = np.where(counts < sizes, beta.ppf(1 - tail, counts + 1, np.maximum(sizes - counts, 1)), 1.0)
-    return np.stack([low, high], -1)
+    return share_interval(counts, counts.sum(1)[:, None], level)
 
 
 def competitors(matrix):
@@ -235,13 +233,12 @@ def summary(record):
     share of noisy samples that fit their observed label at the end, "best" and "last" are test accuracies.
     """
     top, noisy = crest(record), lambda values: record.mean_over(values, "noisy")
-    at = lambda values: values[np.arange(len(top)), top]  # noqa: E731
     gap = noisy(record.losses) - record.mean_over(record.losses, "clean")
     caught = [quality(small_loss(loss, 1 - flipped.mean()), flipped).recall
-              for loss, flipped in zip(at(record.losses), record.flipped)]
-    return {"crest": record.times[top], "read truly": at(noisy(record.fits_true)),
-            "copied": at(noisy(record.fits_observed)), "AUC": at(ranking_auc(record)), "caught": np.array(caught),
-            "loss gap": at(gap), "memorised": noisy(record.fits_observed)[:, -1],
+              for loss, flipped in zip(at(record.losses, top), record.flipped)]
+    return {"crest": record.times[top], "read truly": at(noisy(record.fits_true), top),
+            "copied": at(noisy(record.fits_observed), top), "AUC": at(ranking_auc(record), top),
+            "caught": np.array(caught), "loss gap": at(gap, top), "memorised": noisy(record.fits_observed)[:, -1],
             "best": 1 - record.fresh_error.min(1), "last": 1 - record.fresh_error[:, -1]}
 
 

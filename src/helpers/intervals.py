@@ -1,6 +1,7 @@
-"""Means over runs with intervals."""
+"""Intervals: of a mean over runs, and of a share that was counted."""
 
 import numpy as np
+from scipy.special import betaincinv
 from scipy.stats import t
 
 from helpers import checks
@@ -22,3 +23,14 @@ def mean_and_interval(values):
     """The same at 95% as text, "0.853 ± 0.103"."""
     mean, half = t_interval(values)
     return f"{mean:.3f} ± {half:.3f}"
+
+
+def share_interval(count, size, level=0.95):
+    """(..., 2) Clopper-Pearson interval of a probability, from `count` (...) successes in `size` (broadcast) trials."""
+    level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    count, size = np.asarray(count), np.asarray(size)
+    tail, rest = (1 - level) / 2, size - count
+    # Quantiles of beta distributions; with no success, or nothing else, one bound is the end of [0, 1].
+    low = np.where(count > 0, betaincinv(np.maximum(count, 1), rest + 1, tail), 0.0)
+    high = np.where(rest > 0, betaincinv(count + 1, np.maximum(rest, 1), 1 - tail), 1.0)
+    return np.stack([low, high], -1)

@@ -32,8 +32,22 @@ LARGEST_N_SNR2, LARGEST_TIME = 1e6, 1e300
 STIFF = 1000.0  # the gap relaxes in log time at a rate of about 4 c tau (1 - tau): explicit steps become too many
 
 
+class Margins:
+    """What the three responses of a law say of its two margins."""
+
+    @property
+    def clean_margin(self):
+        """(T,) A + r_c."""
+        return self.signal + self.r_clean
+
+    @property
+    def noisy_margin(self):
+        """(T,) r_n - A."""
+        return self.r_noisy - self.signal
+
+
 @dataclass(frozen=True, eq=False)
-class LimitLaw:
+class LimitLaw(Margins):
     """The law at `times` s = eta sigma^2 d t / (n m), for one class with flip rate tau and c = n SNR^2.
 
     Attributes
@@ -52,16 +66,6 @@ class LimitLaw:
 
     def __repr__(self):
         return f"LimitLaw(n_snr2={self.n_snr2:g}, flip_rate={self.flip_rate:g}, {len(self.times)} times)"
-
-    @property
-    def clean_margin(self):
-        """(T,) A + r_c."""
-        return self.signal + self.r_clean
-
-    @property
-    def noisy_margin(self):
-        """(T,) r_n - A."""
-        return self.r_noisy - self.signal
 
     @property
     def clean_loss(self):

@@ -29,17 +29,24 @@ class MatrixNoise:
 
 
 @dataclass(frozen=True)
-class Symmetric(MatrixNoise):
+class RatedNoise(MatrixNoise):
+    """The same, given by one number: `rate` in [0, below)."""
+
+    rate: float
+    below = 1.0
+
+    def __post_init__(self):
+        checks.real("rate", self.rate, 0.0, self.below, open_high=True)
+
+
+@dataclass(frozen=True)
+class Symmetric(RatedNoise):
     """Each label is wrong with probability `rate`, then any OTHER class with equal chances; rate in [0, 1 - 1/K).
 
     The same labels as `add_label_noise(data, rate, seed)` with a number.
     """
 
-    rate: float
     kind = "symmetric"
-
-    def __post_init__(self):
-        checks.real("rate", self.rate, 0.0, 1.0, open_high=True)
 
     def transition_matrix(self, classes):
         k = class_count(classes)
@@ -48,17 +55,13 @@ class Symmetric(MatrixNoise):
 
 
 @dataclass(frozen=True)
-class SymmetricRedraw(MatrixNoise):
+class SymmetricRedraw(RatedNoise):
     """With probability `rate` the label is drawn anew from ALL classes, the true one included; rate in [0, 1).
 
     The convention of the ELR and DivideMix code: the expected share of wrong labels is rate (K - 1) / K, below `rate`.
     """
 
-    rate: float
     kind = "symmetric redraw"
-
-    def __post_init__(self):
-        checks.real("rate", self.rate, 0.0, 1.0, open_high=True)
 
     def transition_matrix(self, classes):
         k = class_count(classes)
@@ -66,14 +69,10 @@ class SymmetricRedraw(MatrixNoise):
 
 
 @dataclass(frozen=True)
-class PairFlip(MatrixNoise):
+class PairFlip(RatedNoise):
     """Class i becomes class i + 1 (the last one becomes the first) with probability `rate` in [0, 1/2)."""
 
-    rate: float
-    kind = "pair flip"
-
-    def __post_init__(self):
-        checks.real("rate", self.rate, 0.0, 0.5, open_high=True)
+    kind, below = "pair flip", 0.5
 
     def transition_matrix(self, classes):
         k = class_count(classes)
@@ -81,18 +80,14 @@ class PairFlip(MatrixNoise):
 
 
 @dataclass(frozen=True)
-class AsymmetricCIFAR10(MatrixNoise):
+class AsymmetricCIFAR10(RatedNoise):
     """CIFAR-10's look-alikes: truck to automobile, bird to airplane, cat to dog and back, deer to horse.
 
     Each of these five classes flips with probability `rate` in [0, 1/2), the other five never: with classes of equal
     size "40%" means that 20% of all labels are wrong. `classes` must be CIFAR-10's names, or 10 for their usual order.
     """
 
-    rate: float
-    kind = "asymmetric CIFAR-10"
-
-    def __post_init__(self):
-        checks.real("rate", self.rate, 0.0, 0.5, open_high=True)
+    kind, below = "asymmetric CIFAR-10", 0.5
 
     def transition_matrix(self, classes):
         names = CIFAR10_CLASSES if np.ndim(classes) == 0 and class_count(classes) == 10 else classes
@@ -106,18 +101,14 @@ class AsymmetricCIFAR10(MatrixNoise):
 
 
 @dataclass(frozen=True)
-class AsymmetricCIFAR100(MatrixNoise):
+class AsymmetricCIFAR100(RatedNoise):
     """Next class within blocks of five consecutive label numbers (4 becomes 0, 9 becomes 5), `rate` in [0, 1/2).
 
     This is what the published code does. The numbers follow the alphabet, so the blocks are NOT CIFAR-100's twenty
     superclasses: "apple, aquarium fish, baby, bear, beaver" is one of them.
     """
 
-    rate: float
-    kind = "asymmetric CIFAR-100"
-
-    def __post_init__(self):
-        checks.real("rate", self.rate, 0.0, 0.5, open_high=True)
+    kind, below = "asymmetric CIFAR-100", 0.5
 
     def transition_matrix(self, classes):
         k = class_count(classes)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import betaincinv, expit
+from scipy.special import expit
 
 from helpers import checks
+from helpers.intervals import share_interval
 
 FORMAT = "signal-first record 1"
 TEST_ERRORS = ("fresh", "reused", "observed", "validation", "validation_observed")
@@ -169,11 +170,7 @@ class Record:
         size = self.test_sizes.get(which, 0)
         if size == 0:
             return np.stack([rate, rate], -1)
-        wrong, tail = np.rint(rate * size), (1 - level) / 2
-        # Quantiles of beta distributions; with no error, or nothing but errors, one bound is the end of [0, 1].
-        low = np.where(wrong > 0, betaincinv(np.maximum(wrong, 1), size - wrong + 1, tail), 0.0)
-        high = np.where(wrong < size, betaincinv(wrong + 1, np.maximum(size - wrong, 1), 1 - tail), 1.0)
-        return np.stack([low, high], -1)
+        return share_interval(np.rint(rate * size), size, level)
 
     def to_frame(self, per="run"):
         """Tidy data: a row for each run and time (per="run") or for each run, time and sample (per="sample")."""

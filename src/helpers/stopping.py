@@ -122,7 +122,7 @@ def split_share(values):
 
 
 def at(values, chosen):
-    """(runs,) the entries of `values` (runs, T) at the chosen times."""
+    """(runs, ...) the entries of `values` (runs, T, ...) at the chosen times."""
     return np.asarray(values)[np.arange(len(chosen)), chosen]
 
 
