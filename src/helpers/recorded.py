@@ -15,8 +15,8 @@ PLACES = (Path("../book/results"), Path("book/results"), Path(__file__).parents[
 class Recorded:
     """A recorded table and how it was made (NAME.csv, NAME.json).
 
-    table : a row for each row of the sweep. made : function, grid, arguments, seconds, workers, date, and made_by:
-    device, versions, source hash and commit.
+    table : a row for each row of the sweep. made : function, grid, arguments, seconds, workers, date, the files read, a
+    note, and made_by: device, versions, source hash and commit.
     """
 
     name: str
@@ -27,8 +27,10 @@ class Recorded:
         made_by = self.made["made_by"]
         commit = f", commit {made_by['commit']}" if made_by.get("commit") else ""
         where = f"{made_by['device']} ({self.made['workers']} workers"
+        files = "; ".join([*self.made.get("files", {}).values(), *filter(None, [self.made.get("note")])])
         return (f"{self.name}, recorded {self.made['recorded']} on {where}, "
-                f"{self.made['seconds'] / 60:.0f} min), torch {made_by['torch']}{commit}: {self.made['about']}")
+                f"{self.made['seconds'] / 60:.0f} min), torch {made_by['torch']}{commit}: {self.made['about']}"
+                + (f". Read: {files}" if files else ""))
 
 
 def load_recorded(name):
