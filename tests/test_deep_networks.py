@@ -198,6 +198,13 @@ def test_prop_dropout_half_bounds_the_accuracy_of_a_layer():
     assert off / 2 < on < (1 + off) / 2 and 0.5 < on < off - 0.05
 
 
+def test_prop_dropout_half_a_group_can_pass_one_half():
+    """Six samples barely right (one unit), four firmly wrong: 0.6 without dropout, 0.3 with, the least allowed."""
+    share = lambda b, a: np.mean([b + 2 * mask * a > 0 for mask in (0, 1)])  # noqa: E731
+    assert -0.9 + 1.0 > 0 and -2.0 + 0.5 < 0
+    assert 0.6 * share(-0.9, 1.0) + 0.4 * share(-2.0, 0.5) == pytest.approx(0.3) == pytest.approx(0.6 / 2)
+
+
 def test_prop_dropout_half_fails_at_other_rates():
     b, a = -1.0, 0.55  # ex-dropout-rate: two units of rate 0.3
     outputs = [b + (first + second) * a / 0.7 for first, second in itertools.product((0, 1), repeat=2)]
@@ -266,8 +273,9 @@ def test_obs_deep_stages(trained, network):
     assert (turn > 0).all() and (turn < len(record.times) - 1).all() and test.max(1).min() > 0.8
 
 
-def test_obs_deep_stages_without_flips(digits):
-    record = deep_run(digits, "VGG", 0, epochs=20)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_obs_deep_stages_without_flips(digits, network):
+    record = deep_run(digits, network, 0)
     test = 1 - record.fresh_error[0]
     assert test.max() - test[-1] < 0.03 and test[-1] > 0.9
 

@@ -15,6 +15,7 @@ from helpers.images import LabelledImages
 from helpers.label_noise import empirical_transition
 from helpers.models import SmallCNN
 from helpers.record import concatenate
+from helpers.recorded import load_recorded
 from helpers.selection import keep_samples
 from helpers.signal_noise import random_stream
 
@@ -295,6 +296,19 @@ def test_obs_human_noise_needs_the_image(runs, rated):
     """The mutation: raters who look at the class alone leave nothing of the difference."""
     blind = concatenate([run(rated, "image", seed, dial=0.0) for seed in range(3)])
     assert not weaker_first_stage(blind, runs["class"])[[0, 1, 3]].any()
+
+
+def test_obs_human_cifar10n():
+    """Recorded on CIFAR-10N: 3 label sets and 3 seeds, paired."""
+    rows = load_recorded("human_noise").table
+    pairs = rows.pivot(index=["kind", "seed"], columns="keep")
+    assert len(pairs) == 9
+    for name, sign in (("read truly", -1), ("copied", 1), ("AUC", -1), ("memorised", 1), ("best", 1)):
+        assert (sign * (pairs[name]["image"] - pairs[name]["rate"]) > 0).all(), name
+    assert (pairs["best"]["image"] - pairs["best"]["rate"]).max() < 0.02
+    assert (rows["noisy validation"] > rows["last"]).all()
+    cost = rows["best"] - rows["noisy validation"]
+    assert cost.mean() < 0.0075 and cost.max() < 0.029 and (rows["best"] - rows["last"]).min() > 0.04
 
 
 def test_summary_reads_a_record(runs):

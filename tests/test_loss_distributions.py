@@ -272,6 +272,17 @@ def test_prop_agreement_by_enumeration(k, kind, rate):
     assert plus >= 1 - 2 * q - 1e-12 and (k > 2 or plus >= 1 - 2 * e - 1e-12)
 
 
+@pytest.mark.parametrize(("kind", "separation"), [("symmetric", 1 - 0.5 / 4), ("pair", 1.0)])
+def test_prop_agreement_accuracy_is_no_ceiling(kind, separation):
+    """Five classes, half of the images given y + 2 with p_y = 0.4: a threshold separates better than accuracy 1/2."""
+    p = np.zeros((2, 5))  # images of class 0, one right and one wrong
+    p[:, 0], p[0, 3], p[1, 2] = (0.9, 0.4), 0.1, 0.6
+    row = KINDS[kind](0.3).transition_matrix(5)[0]
+    kept = p >= 0.3
+    assert (p.argmax(1) != 0).mean() == 0.5
+    assert kept[:, 0].mean() - (kept[:, 1:] @ row[1:]).mean() / 0.3 == pytest.approx(separation)
+
+
 @pytest.mark.parametrize("k", [2, 4])
 @pytest.mark.parametrize("noise", [Symmetric(0.3), PairFlip(0.4), None])
 def test_prop_noisy_validation_classes_formula_and_bound(k, noise):
@@ -379,6 +390,9 @@ def test_next_class_law_of_two_classes_and_late():
     late = next_class_law(60.0, 0.2, 10, [1.0, 1e6])
     kappa = (1 + 12 * 0.8) / (1 + 12 * 0.2)
     assert late.clean_margin[-1] - late.noisy_margin[-1] == pytest.approx(np.log(kappa), abs=0.01)
+    beyond = classes_law(60.0, 0.7, 10, [1.0, 1e10])  # tau > 1/2: at rest, and the ratio is 1
+    assert beyond.signal[-1] == pytest.approx(np.log(8 * 0.3 / 0.4), abs=0.01)
+    assert beyond.signal[-1] + beyond.r_clean[-1] - np.log(9) == pytest.approx(beyond.noisy_margin[-1], abs=0.01)
     with pytest.raises(ValueError, match="flip_rate="):
         next_class_law(8.0, 0.5, 3, s)
 

@@ -1,9 +1,12 @@
 """Reading recorded tables: what is there, what is not, and a line that says how a table was made."""
 
+import numpy as np
+import pandas as pd
 import pytest
+import record as recorder
 
 from helpers import recorded
-from helpers.recorded import load_recorded
+from helpers.recorded import Recorded, load_recorded
 
 
 def test_a_recording_comes_with_how_it_was_made():
@@ -14,8 +17,45 @@ def test_a_recording_comes_with_how_it_was_made():
         assert part in told
 
 
+@pytest.mark.parametrize("name", recorder.RECORDINGS)
+def test_recording_is_whole_and_made_by_the_present_grid_and_arguments(name):
+    """A table made by another grid, other default arguments, or cut short, fails here: `make record` makes it anew."""
+    recording = recorder.RECORDINGS[name]
+    assert recorder.fault(name, recording, recorder.RESULTS) is None
+    found = load_recorded(name)
+    assert {argument: set(found.table[argument]) for argument in recording.grid} == {
+        argument: set(values) for argument, values in recording.grid.items()}
+    assert list(found.table.columns) == found.made["columns"]
+    assert {"seconds", "workers", "recorded"} <= found.made.keys()
+    assert {"device", "torch", "source"} <= found.made["made_by"].keys()
+    assert set(found.made.get("files", {})) == set(recording.reads)
+    assert (recorder.RESULTS / f"{name}.csv").stat().st_size < 300_000
+
+
 def test_without_results_there_is_none_and_a_wrong_name_is_named(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=r"name='nonsense'.*phase_flips"):
         load_recorded("nonsense")
     monkeypatch.setattr(recorded, "PLACES", (tmp_path / "none",))
     assert load_recorded("phase_flips") is None
+
+
+def test_files_and_note_are_told():
+    found = load_recorded("phase_dimensions")
+    made = found.made | {"files": {"SOME_VARIABLE": "images.npz, sha256 00ff"}, "note": "shrunk"}
+    told = str(Recorded(found.name, found.table, made))
+    assert "Read images.npz, sha256 00ff." in told and "Note: shrunk." in told and "Note" not in str(found)
+
+
+def test_curves_of_a_recording_are_runs_by_times_of_the_rows_asked_for():
+    rows = [{"seed": s, "rate": r, "epoch": e, "test": 100 * s + 10 * e + r} for e in (3, 0, 1) for r in (0.2, 0.4)
+            for s in (1, 0)]
+    found = Recorded("made up", pd.DataFrame(rows), {})
+    times, values = found.curves("test", rate=0.4)
+    assert times.tolist() == [0, 1, 3]
+    assert np.array_equal(values, [[0.4, 10.4, 30.4], [100.4, 110.4, 130.4]])
+    with pytest.raises(ValueError, match=r"where=\{'rate': 0.3\}: must be one row"):
+        found.curves("test", rate=0.3)
+    with pytest.raises(ValueError, match="column='flip_rate'"):
+        found.curves("test", flip_rate=0.4)
+    with pytest.raises(ValueError, match="one row"):
+        Recorded("made up", pd.DataFrame(rows[1:]), {}).curves("test", rate=0.2)

@@ -26,11 +26,26 @@ class Recorded:
     def __str__(self):
         made_by = self.made["made_by"]
         commit = f", commit {made_by['commit']}" if made_by.get("commit") else ""
-        where = f"{made_by['device']} ({self.made['workers']} workers"
-        files = "; ".join([*self.made.get("files", {}).values(), *filter(None, [self.made.get("note")])])
-        return (f"{self.name}, recorded {self.made['recorded']} on {where}, "
-                f"{self.made['seconds'] / 60:.0f} min), torch {made_by['torch']}{commit}: {self.made['about']}"
-                + (f". Read: {files}" if files else ""))
+        lines = [f"{self.name}: {self.made['about']}.",
+                 f"Recorded {self.made['recorded']} on {made_by['device']} (workers: {self.made['workers']}) in "
+                 f"{self.made['seconds'] / 60:.0f} min, torch {made_by['torch']}{commit}."]
+        lines += [f"Read {file}." for file in self.made.get("files", {}).values()]
+        lines += [f"Note: {self.made['note']}."] if self.made.get("note") else []
+        return "\n".join(lines)
+
+    def curves(self, column, time="epoch", run="seed", **where):
+        """(times (T,), values (runs, T)) of a column, from the rows in which other columns have the values `where`.
+
+        Raises ValueError if a column is not there, or if the runs do not have a value each at the same times.
+        """
+        for name in (column, time, run, *where):
+            checks.one_of("column", name, tuple(self.table.columns))
+        rows = self.table
+        for name, value in where.items():
+            rows = rows[rows[name] == value]
+        wide = rows.pivot(index=run, columns=time, values=column)
+        checks.require(wide.size > 0 and wide.notna().to_numpy().all(), "where", where, "one row for each run and time")
+        return wide.columns.to_numpy(), wide.to_numpy()
 
 
 def load_recorded(name):
