@@ -32,6 +32,7 @@ from helpers.loss_distances import (
 )
 from helpers.noise_kinds import AsymmetricCIFAR10, PairFlip, Symmetric, Transition
 from helpers.record import Record
+from helpers.recorded import load_recorded
 from helpers.selection import ranking_auc
 from helpers.signal_noise import random_stream
 from helpers.sweep import sweep
@@ -455,3 +456,22 @@ def test_obs_loss_distributions_one_seed():
             assert found.ks[0, -1] < held.ks[0, -1] < 1 and found.ks[0, -1] < peaks[name] - 0.1
     assert peaks["s20"] > 0.85 and peaks["s50"] > 0.85 and 0.7 < peaks["p20"] < 0.95 and peaks["p45"] < 0.6
     assert seen["s20"] > seen["s50"] > seen["p20"] > seen["p45"]
+
+
+def test_obs_loss_recorded():
+    """3 seeds for each of 2 data sets, 2 kinds and 2 rates; the numbers of the text beside the observation, too."""
+    rows = load_recorded("loss_distributions").table.sort_values("epoch")
+    runs = rows.groupby(["dataset", "rate", "seed", "kind"])
+    assert (runs.size() == 21).all()
+    best, last, gain = (values.unstack() for values in (runs.ks.max(), runs.ks.last(), runs.purity_gain.max()))
+    assert (best.pair < best.symmetric).all() and (gain.pair < gain.symmetric).all()
+    for values in (best, gain):
+        assert (values.loc["CIFAR-10"] < values.loc["MNIST"]).to_numpy().all()
+    assert (last < 0.85 * best).to_numpy().all()
+    below = last < runs.test_ks.last().unstack()
+    assert below.symmetric.all() and below.pair.xs(0.2, level="rate").all() and not below.pair.all()
+    fall = runs.accuracy.max() - runs.accuracy.last()
+    assert fall.between(0.04, 0.24).all()
+    safe = (gain >= 0.5).groupby(["dataset", "rate"]).sum()
+    assert safe.loc[("MNIST", 0.2)].tolist() == [3, 3] and safe.loc[("MNIST", 0.45)].tolist() == [1, 3]
+    assert safe.loc["CIFAR-10"].to_numpy().tolist() == [[0, 1], [0, 0]]

@@ -23,8 +23,10 @@ from helpers.attribution_runs import (
 from helpers.datasets import load_digit_classes
 from helpers.fit import Recipe
 from helpers.images import load_digits
+from helpers.intervals import mean_and_interval
 from helpers.label_noise import add_label_noise
 from helpers.record import Record
+from helpers.recorded import load_recorded
 
 EPOCHS = [0, *range(2, 13), 14, 16, 20, 60]
 
@@ -173,3 +175,17 @@ def test_attribution_cell(network, method):
         assert row["images"] == 4 and row["pixels"] == 2 and 0 <= row["signed last"] <= 2
         assert row["transplanted last"] is None or 0 <= row["transplanted last"] <= 1
     assert weight_distance(nn.Linear(2, 2), nn.Linear(2, 2)) > 0
+
+
+def test_obs_maps_cifar():
+    """The three recorded runs on CIFAR-10, each with its control; the interval is that of the page."""
+    table = load_recorded("where_it_looks").table.set_index(["seed", "group"])
+    last, control, even = (table[f"signed {what}"].unstack() for what in ("last", "control last", "matched"))
+    assert last.shape == (3, 3) and 0.76 < last.to_numpy().min() and last.to_numpy().max() < 0.84
+    assert 0.42 < control.to_numpy().min() and control.to_numpy().max() < 0.52
+    assert (even - control).to_numpy().min() > 0.24 and (last.noisy > last.clean).all()
+    assert mean_and_interval((even - control).noisy) == "0.287 ± 0.050"
+    assert (table.loc[(slice(None), "noisy"), "survives last"] == 0).all()
+    pasted = table["transplanted last"].unstack()
+    assert (pasted.noisy > pasted.clean).all()
+    assert table["true turn"].unstack().noisy.mean() > 0.8 and table["true last"].unstack().noisy.mean() < 0.1
