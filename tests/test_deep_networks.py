@@ -34,6 +34,7 @@ from helpers.images import LabelledImages, load_digits
 from helpers.label_noise import ClassConditional, add_label_noise
 from helpers.models import Dropout, PreActResNet
 from helpers.record import Record
+from helpers.recorded import load_recorded
 from helpers.selection import log2_threshold, quality
 from helpers.stopping import at
 from helpers.sweep import sweep
@@ -390,3 +391,27 @@ def test_unequal_rates_tilt_the_start(digits):
     record = deep_run(add_label_noise(digits, ClassConditional(0.3, 0.1), 0), "ResNet", 0, epochs=4)
     plus, minus = (mean_of_class(record, record.fits_true, label, "clean")[0, 1:].mean() for label in (1, -1))
     assert minus > plus + 0.1
+
+
+def test_obs_deep_cifar():
+    """3 seeds for each of 2 networks and 4 flip rates, and what the text says of the stops and of log 2."""
+    rows = load_recorded("deep_networks").table.sort_values("epoch")
+    runs = rows.groupby(["network", "flip_rate", "seed"])
+    truly, end = runs.noisy_true.agg(["max", "last"]).unstack("flip_rate"), runs.last()
+    assert (truly["max"][[0.1, 0.2]] >= 0.72).to_numpy().all() and (truly["last"][[0.1, 0.2]] <= 0.33).to_numpy().all()
+    assert (truly["max"].loc["ResNet", 0.4] > 0.66).all() and (truly["last"].loc["ResNet", 0.4] < 0.28).all()
+    means = lambda values: values.groupby(["network", "flip_rate"]).mean().unstack()  # noqa: E731
+    fall, kept = means(end.best - end["last"]), means(end.best - end.noisy_validation_test)
+    assert (fall[[0.1, 0.2]] > 0.04).to_numpy().all() and (fall[0.0] < 0.02).all()
+    assert kept[[0.0, 0.1, 0.2]].to_numpy().max() < 0.02
+    turned = rows[rows.epoch == rows.turning]
+    assert means(turned.set_index(["network", "flip_rate"]).caught)[[0.1, 0.2]].stack().between(0.7, 0.83).all()
+    assert means(turned.set_index(["network", "flip_rate"]).lost)[[0.1, 0.2]].stack().between(0.08, 0.15).all()
+
+
+def test_obs_deep_cifar_where_the_narrow_vgg_fails():
+    rows = load_recorded("deep_networks").table.sort_values("epoch")
+    tests = rows[(rows.network == "VGG") & (rows.flip_rate == 0.4)].groupby("seed")
+    assert tests.test.max().round(2).tolist() == [0.5, 0.71, 0.81]
+    assert tests.test.last().round(2).tolist() == [0.5, 0.59, 0.5]
+    assert tests.noisy_true.max()[1] < 0.52 and tests.noisy_observed.last()[1] > 0.87
