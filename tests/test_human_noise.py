@@ -11,7 +11,7 @@ from helpers import human_noise as people
 from helpers.datasets import CIFAR10_VARIABLE, CIFAR10N_VARIABLE, load_digit_classes
 from helpers.fit import Recipe, fit
 from helpers.human_labels import KINDS
-from helpers.images import LabelledImages
+from helpers.images import LabelledImages, shrunk
 from helpers.label_noise import empirical_transition
 from helpers.models import SmallCNN
 from helpers.record import concatenate
@@ -364,7 +364,9 @@ def test_cifar10n_cell_says_what_is_missing(monkeypatch):
 def test_shrunk_averages_squares():
     x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4) / 16
     data = LabelledImages("t", ("a", "b"), x, [1.0], x, [1.0])
-    assert np.allclose(people.shrunk(data, 2).x[0, 0], np.array([[2.5, 4.5], [10.5, 12.5]]) / 16)
+    assert np.allclose(shrunk(data, 2).x[0, 0], np.array([[2.5, 4.5], [10.5, 12.5]]) / 16)
+    with pytest.raises(ValueError, match="side=3: must be a divisor of 4"):
+        shrunk(data, 3)
 
 
 def test_noise_run_is_fit_on_the_held_out_data(rated):

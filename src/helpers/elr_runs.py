@@ -7,14 +7,14 @@ from helpers.datasets import load_image_classes
 from helpers.elr_plus import ELRPlus
 from helpers.fit import Recipe, fit
 from helpers.image_runs import side_by_side
+from helpers.images import shrunk
 from helpers.label_noise import SymmetricRedraw, add_label_noise
 from helpers.losses import ELR, CrossEntropy
-from helpers.models import Pair, PreActResNet, SmallCNN, resnet
+from helpers.models import Pair, SmallCNN, resnet
 from helpers.runtime import best_device, profile
 
 LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(3.0, 0.7)}
 SECOND = 1000  # between the seeds of the two networks under ELR+
-CELL_LOSSES = LOSSES | {"ELR+": ELRPlus(3.0, 0.7)}
 # The paper's recipe for ELR on CIFAR-10 (PAPER) and ours for a network that a CPU can train. None augments.
 PAPER = Recipe(epochs=120, lr=0.02, weight_decay=1e-3, batch_size=128, milestones=(40, 80), decay=0.01)
 SMALL = {"ten digits": (32, Recipe(epochs=40, lr=0.05)), "CIFAR-10": (16, Recipe(epochs=40, lr=0.03))}
@@ -50,19 +50,22 @@ def elr_runs(data, rate, loss, seeds, **changes):
     return side_by_side(lambda seed: elr_run(data, rate, loss, seed, **changes), seeds)
 
 
-def elr_cell(loss, rate, seed, n_train=10_000, width=16, epochs=30, lr=0.05, augment=False, precision="auto"):
+def elr_cell(loss, rate, seed, n_train=20_000, side=None, width=32, epochs=30, lr=0.03, augment=False,
+             precision="auto"):
     """Rows of one run on the ten classes of `load_image_classes` for a recorded table, one for each measured epoch.
 
-    loss : "cross-entropy", "ELR" or "ELR+". The network is a PreActResNet of eight layers, `width` channels at first;
-    lr falls to a hundredth at two thirds of the epochs. Columns: epoch, test accuracy, the shares of `readings` of
-    noisy and of clean samples, the realised flip rate and the seconds of the run. Raises ValueError.
+    loss : "cross-entropy", "ELR" or "ELR+"; the last averages weights over an epoch, about the paper's span, and ramps
+    up over half of the steps, as there. side : images are shrunk to so many pixels, by default not at all. The network
+    is a SmallCNN of `width`. Columns: epoch, test accuracy, the shares of `readings` of noisy and of clean
+    samples, the realised flip rate and the seconds of the run. Raises ValueError.
     """
     data = load_image_classes()
     data = data.subset(min(checks.integer("n_train", n_train), data.n))
-    noisy = add_label_noise(data, SymmetricRedraw(rate), seed)
-    recipe = Recipe(epochs, lr, weight_decay=1e-3, batch_size=128, milestones=(max(2 * epochs // 3, 1),), decay=0.01,
-                    augment=augment, loss=CELL_LOSSES[checks.one_of("loss", loss, CELL_LOSSES)])
-    make = lambda s: PreActResNet(data.image_shape, data.n_classes, (1, 1, 1), width, s)  # noqa: E731
+    noisy = add_label_noise(data if side is None else shrunk(data, side), SymmetricRedraw(rate), seed)
+    steps = -(-noisy.n // Recipe.batch_size)
+    losses = LOSSES | {"ELR+": ELRPlus(3.0, 0.7, average=1 - 1 / steps, ramp=epochs * steps // 2)}
+    recipe = Recipe(epochs, lr, augment=augment, loss=losses[checks.one_of("loss", loss, losses)])
+    make = lambda s: SmallCNN(noisy.image_shape, width, s, n_outputs=noisy.n_classes)  # noqa: E731
     model = Pair(make(seed), make(seed + SECOND)) if loss == "ELR+" else make(seed)
     record = fit(model, noisy, recipe, seed, _epochs(epochs), device=best_device(), precision=precision)
     columns = {"accuracy": 1 - record.fresh_error[0]}

@@ -16,7 +16,7 @@ from helpers import checks
 from helpers.datasets import CIFAR10_VARIABLE, human_labels, load_cifar10
 from helpers.descent import log_times
 from helpers.fit import Recipe, fit
-from helpers.images import class_index, class_labels
+from helpers.images import class_index, class_labels, shrunk
 from helpers.intervals import share_interval
 from helpers.label_noise import realised_rate
 from helpers.models import SmallCNN
@@ -268,10 +268,3 @@ def cifar10n_cell(kind, keep, seed, n_train=10_000, side=16, width=16, epochs=25
     values = summary(record) | {"flip rate": record.flipped.mean(1),
                                 "noisy validation": 1 - record.fresh_error[0, stop]}
     return {name: float(value[0]) for name, value in values.items()}
-
-
-def shrunk(data, side):
-    """`data` with images of side by side pixels, each the mean of a square; the old side must be a multiple."""
-    factor = data.image_shape[1] // side
-    small = lambda x: x.reshape(*x.shape[:2], side, factor, side, factor).mean((3, 5))  # noqa: E731
-    return replace(data, x=small(data.x), x_test=small(data.x_test))

@@ -85,6 +85,15 @@ class LabelledImages:
         return replace(self, x=self.x[chosen], y=y, y_obs=y_obs, noise=_rate_again(self.noise, y, y_obs))
 
 
+def shrunk(data, side):
+    """`data` with images of side by side pixels, each the mean of a square. ValueError unless side divides the old."""
+    old = data.image_shape[1]
+    side = checks.integer("side", side)
+    checks.require(old % side == 0, "side", side, f"a divisor of {old}, the side of the images")
+    small = lambda x: x.reshape(*x.shape[:2], side, old // side, side, old // side).mean((3, 5))  # noqa: E731
+    return replace(data, x=small(data.x), x_test=small(data.x_test))
+
+
 def class_index(y, n_classes):
     """The labels `y`, an array of any shape, as int64 positions 0 to n_classes - 1 in the list of classes.
 
