@@ -87,10 +87,6 @@ RECORDINGS = {
                     "size": ["quick"], "n_train": [2000], "precision": ["bfloat16"]},
         "Two stages of a narrow VGG-11 and a small ResNet on two classes of CIFAR-10, over flip rates",
         4, (CIFAR10_VARIABLE,)),
-    "vgg11": Recording(
-        deep_cell, {"seed": [0, 1], "flip_rate": [0.2], "network": ["VGG"], "size": ["full"], "n_train": [2000],
-                    "precision": ["bfloat16"]},
-        "Two stages of the standard VGG-11 on two classes of CIFAR-10", 2, (CIFAR10_VARIABLE,)),
     "elr": Recording(
         elr_cell, {"seed": [0, 1, 2], "rate": [0.2, 0.4, 0.6, 0.8], "loss": ["cross-entropy", "ELR", "ELR+"],
                    "n_train": [20_000], "side": [16]},
