@@ -8,6 +8,7 @@ from helpers.datasets import load_digit_classes
 from helpers.images import load_digits
 from helpers.losses import ELR
 from helpers.models import SmallCNN
+from helpers.recorded import load_recorded
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +98,16 @@ def test_a_cell_of_the_recorded_table(loss):
         assert row["clean true"] + row["clean other"] == pytest.approx(1) and 0 <= row["accuracy"] <= 1
     with pytest.raises(ValueError, match="loss='KL'"):
         runs.elr_cell("KL", 0.4, 0)
+
+
+def test_obs_elr_cifar():
+    """3 seeds for each of 3 losses and 4 nominal rates; the numbers of the text beside the observation, too."""
+    cells = load_recorded("elr").table.sort_values("epoch").groupby(["rate", "seed", "loss"])
+    last, end = cells.last().accuracy.unstack(), cells.last()["noisy observed"].unstack()
+    assert len(last) == 12
+    assert (end["ELR"] < 0.7 * end["cross-entropy"]).all() and (end["ELR+"] < end["ELR"]).all()
+    assert (last["ELR+"] > last["ELR"]).all() and (last["ELR"] > last["cross-entropy"]).all()
+    fall = (cells.accuracy.max() - cells.last().accuracy).unstack()
+    assert fall["ELR+"].max() < 0.03 and fall["ELR"].min() > 0.05 and fall["cross-entropy"].min() > 0.1
+    truly = cells["noisy true"].max().unstack()["cross-entropy"]
+    assert truly.between(0.31, 0.5).all() and end["cross-entropy"].between(0.6, 0.7).all()
