@@ -373,9 +373,14 @@ class Panel {
     Object.assign(pen, { strokeStyle: color, lineWidth: width * this.font / 13, lineJoin: "round" });
     pen.setLineDash(dash.map((length) => length * this.font / 13));
     pen.lineCap = dash === DOTS ? "round" : "butt";
+    pen.save();
+    pen.beginPath();
+    pen.rect(this.left, 0, this.right - this.left, this.bottom);
+    pen.clip();
     pen.beginPath();
     for (let k = 0; k < count; k++) pen.lineTo(this.x(place(times[k])), this.y(values[k]));
     pen.stroke();
+    pen.restore();
     pen.setLineDash([]);
   }
 
@@ -413,8 +418,9 @@ function paintMargins(panel, { run, history, law, numbers, showLaw, colors, jitt
   pen.globalAlpha = 1;
   if (panel.canvas.width && panel.canvas.height) pen.drawImage(trailsOf(panel, history, run, colors), 0, 0, panel.width, panel.height);
   panel.line(panel.left, zero, panel.right, zero, colors.neutral, DASHES, 1.5);
-  panel.text("fitted as labelled: loss below log 2", panel.right, zero - 0.5 * font, colors.muted, "right");
-  panel.text("label rejected: loss above log 2", panel.right, zero + 1.2 * font, colors.muted, "right");
+  const wide = panel.width > 40 * font;
+  panel.text(wide ? "fitted as labelled: loss below log 2" : "fitted", panel.right, zero - 0.5 * font, colors.muted, "right");
+  panel.text(wide ? "label rejected: loss above log 2" : "rejected", panel.right, zero + 1.2 * font, colors.muted, "right");
   if (showLaw) {
     for (const margins of [law.cleanMargin, law.noisyMargin]) panel.curve(TIMES, margins, POINTS, colors.theory, DOTS, 2);
     if (numbers.stageOne && numbers.memorisation < END) {
@@ -426,7 +432,7 @@ function paintMargins(panel, { run, history, law, numbers, showLaw, colors, jitt
   panel.line(now, panel.top, now, panel.bottom, colors.neutral);
   for (const noisy of [false, true]) { // clean samples as discs, noisy ones as diamonds
     const size = font * (noisy ? 0.36 : 0.23);
-    Object.assign(pen, { fillStyle: noisy ? colors.noisy : colors.clean, strokeStyle: colors.background, lineWidth: 0.8 });
+    Object.assign(pen, { fillStyle: noisy ? colors.noisy : colors.clean, strokeStyle: colors.background, lineWidth: 2 });
     pen.beginPath();
     for (let i = 0; i < run.n; i++) {
       if ((run.y[i] !== run.yObs[i]) !== noisy) continue;
@@ -435,8 +441,10 @@ function paintMargins(panel, { run, history, law, numbers, showLaw, colors, jitt
       if (noisy) { pen.lineTo(x, y + size); pen.lineTo(x - size, y); pen.lineTo(x, y - size); pen.closePath(); }
       else pen.arc(x, y, size, 0, 2 * Math.PI);
     }
+    pen.stroke(); // a rim first, so that the dots stand out from their trails
+    pen.globalAlpha = 0.85;
     pen.fill();
-    pen.stroke();
+    pen.globalAlpha = 1;
   }
 }
 
@@ -471,7 +479,7 @@ const lossPlace = (value) => Math.min(Math.max((Math.log10(value) - LOSS_FROM) /
 const counts = [new Float64Array(BINS), new Float64Array(BINS)];
 
 /** Histograms of the losses on a logarithmic axis, clean samples upward, noisy ones downward, each a share of its group. */
-function paintLosses(panel, { run, law, showLaw, colors }) {
+function paintLosses(panel, { run, law, showLaw, colors, playing }) {
   const { pen, font } = panel, { reading } = run;
   for (const group of counts) group.fill(0);
   for (let i = 0; i < run.n; i++) {
@@ -479,8 +487,7 @@ function paintLosses(panel, { run, law, showLaw, colors }) {
     counts[noisy ? 1 : 0][Math.floor(BINS * lossPlace(loss(run.margins[i])))] += 1 / (noisy ? reading.noisy : reading.clean);
   }
   const peak = Math.max(0.2, ...counts[0], ...counts[1]);
-  panel.peak = panel.peak === undefined ? peak : panel.peak + 0.15 * (peak - panel.peak); // glides instead of jumping
-  panel.high = 1.15 * Math.max(peak, panel.peak);
+  panel.high += (playing ? 0.15 : 1) * (1.15 * peak - panel.high); // glides instead of jumping
   panel.low = -panel.high;
   const powers = [-3, -2, -1, 0, 1].map((power) => [(power - LOSS_FROM) / (LOSS_TO - LOSS_FROM), String(10 ** power)]);
   panel.begin(colors, powers, "loss of a sample");
@@ -522,7 +529,9 @@ function paintCoefficients(panel, { history, law, showLaw, colors }) {
 /** Errors on true labels over time. */
 function paintErrors(panel, { run, history, law, showLaw, colors, settings }) {
   let most = Math.max(settings.tau / 2, showLaw ? law.reusedError[POINTS - 1] : 0);
-  for (let k = 0; k < history.count; k++) most = Math.max(most, history.reusedError[k], history.freshError[k]);
+  for (let k = 0; k < history.count; k++) { // of the first moments, when all is a guess, only the fall is drawn
+    if (history.s[k] >= 0.5) most = Math.max(most, history.reusedError[k], history.freshError[k]);
+  }
   panel.high = [0.05, 0.1, 0.2, 0.3, 0.4, 0.6].find((high) => high >= 1.15 * most) ?? 1;
   panel.low = -0.03 * panel.high;
   panel.timeAxis(colors, ticks(0, panel.high, 4), (value) => percent(value, 0));
@@ -589,7 +598,7 @@ function start(root) {
     app.law = limitLaw(c, tau, TIMES);
     app.numbers = lawNumbers(c, tau);
     app.history = createHistory(n);
-    app.jitter = Float64Array.from({ length: n }, () => 1.4 * (jitter.uniform() - 0.5));
+    app.jitter = Float64Array.from({ length: n }, () => 2 * (jitter.uniform() - 0.5));
     app.panels[2].high = 0.5;
     app.panels[0].low = 1.3 * Math.min(...app.law.noisyMargin) - 0.6;
     app.panels[0].high = 1.15 * app.law.cleanMargin[POINTS - 1] + 0.5;
