@@ -11,8 +11,8 @@
 "use strict";
 
 // ---------------------------------------------------------------------------------------------------- 1. the engine
-// Matrices are Float64Arrays, row by row. Filters are rows, the m with sign +1 first. Column 0 belongs to the signal mu,
-// column i to the noise patch of sample i. The noise has standard deviation 1.
+// Matrices are Float64Arrays, row by row. Filters are rows, the m with sign +1 first. Column 0 belongs to the signal
+// mu, column i to the noise patch of sample i. The noise has standard deviation 1.
 
 /** A generator of random numbers for each pair of a seed and a stream's name (sfc32: counter, shifts and sums). */
 function generator(seed, stream) {
@@ -78,7 +78,8 @@ function drawStart({ n, d, m, c, tau, init, h, seed, tests }) {
   const yObs = y.map((label) => (labels.uniform() < tau ? -label : label));
   // Coordinates of mu and the noise patches: the first axis points along mu, the others make the patches triangular.
   const along = generator(seed, "along the signal"), factor = new Float64Array(size * size);
-  const across = bartlett(n, d - 1, generator(seed, "noise"), generator(seed, "noise lengths")), rank = across.length / n;
+  const across = bartlett(n, d - 1, generator(seed, "noise"), generator(seed, "noise lengths"));
+  const rank = across.length / n;
   factor[0] = Math.sqrt(c * d / n);
   for (let i = 1; i < size; i++) {
     factor[i * size] = along.normal();
@@ -107,11 +108,13 @@ function createRun(start) {
     start: Float64Array.from(start.responses), responses: Float64Array.from(start.responses),
     coefficients: new Float64Array(2 * m * size), // of mu and the patches in each filter's change
     margins: new Float64Array(n), signal: new Float64Array(2), // y_obs f; f on the signal patch of y = +1 and of y = -1
-    update: new Float64Array(size), active: new Int32Array(size), push: new Float64Array(n), outputs: new Float64Array(size),
+    update: new Float64Array(size), active: new Int32Array(size), push: new Float64Array(n),
+    outputs: new Float64Array(size), own: new Float64Array(n), reading: {},
     covariance: new Float64Array(4 * m * m), test: new Float64Array(tests), filter: new Float64Array(tests),
-    own: new Float64Array(n), reading: {},
   };
-  for (const name of ["gram", "weightGram", "y", "yObs", "yTest", "normals"]) run[name] = Float64Array.from(start[name]);
+  for (const name of ["gram", "weightGram", "y", "yObs", "yTest", "normals"]) {
+    run[name] = Float64Array.from(start[name]);
+  }
   computeMargins(run);
   return run;
 }
@@ -153,7 +156,9 @@ function step(run) {
     for (let pair = 0; pair < count; pair += 2) {
       const k = active[pair], other = pair + 1 < count ? active[pair + 1] : k;
       const one = update[k], two = other === k ? 0 : update[other];
-      for (let l = 0, p = k * size, q = other * size; l < size; l++) responses[base + l] += one * gram[p + l] + two * gram[q + l];
+      for (let l = 0, p = k * size, q = other * size; l < size; l++) {
+        responses[base + l] += one * gram[p + l] + two * gram[q + l];
+      }
     }
   }
   run.steps += 1;
@@ -246,7 +251,8 @@ function choleskyInPlace(matrix, rows) {
 
 /** Slopes of u and v per unit of x. */
 function lawSlopes(c, tau, x, [u, v]) {
-  const a = c * (1 - tau), b = c * tau, half = Math.exp(x) / 2, clean = 1 / (1 + Math.exp(u)), noisy = 1 / (1 + Math.exp(v));
+  const a = c * (1 - tau), b = c * tau, half = Math.exp(x) / 2;
+  const clean = 1 / (1 + Math.exp(u)), noisy = 1 / (1 + Math.exp(v));
   return [half * ((1 + a) * clean - b * noisy), half * ((1 + b) * noisy - a * clean)];
 }
 
@@ -266,8 +272,8 @@ function limitLaw(c, tau, times) {
   const law = Object.fromEntries(names.map((name) => [name, new Float64Array(times.length)]));
   let x = 0, margins = [0, 0];
   times.forEach((time, t) => {
-    const target = Math.log1p(time), count = Math.ceil((target - x) / LAW_STEP);
-    for (let k = 0; k < count; k++) margins = lawStep(c, tau, x + (target - x) * k / count, margins, (target - x) / count);
+    const target = Math.log1p(time), count = Math.ceil((target - x) / LAW_STEP), dx = (target - x) / count;
+    for (let k = 0; k < count; k++) margins = lawStep(c, tau, x + k * dx, margins, dx);
     x = target;
     const [u, v] = margins, signal = c * ((1 - tau) * u - tau * v) / (1 + c); // the first integral
     const error = tau / 2 * (v > 0) + (1 - tau) / 2 * (u > 2 * signal); // r_n > A; r_c > A
@@ -326,8 +332,8 @@ function remember(history, run) {
 function ticks(low, high, count) {
   const rough = (high - low) / count, unit = 10 ** Math.floor(Math.log10(rough));
   const width = unit * [1, 2, 5, 10].find((factor) => factor * unit >= rough);
-  const first = Math.ceil(low / width - 1e-9);
-  return Array.from({ length: Math.max(0, Math.floor(high / width + 1e-9) - first + 1) }, (_, k) => (first + k) * width);
+  const first = Math.ceil(low / width - 1e-9), last = Math.floor(high / width + 1e-9);
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, k) => (first + k) * width);
 }
 
 /** A canvas with a coordinate system: x from 0 to 1, y from low to high. */
@@ -416,13 +422,17 @@ function paintMargins(panel, { run, history, law, numbers, showLaw, colors, jitt
   pen.fillStyle = colors.noisy;
   pen.fillRect(panel.left, zero, panel.right - panel.left, panel.bottom - zero);
   pen.globalAlpha = 1;
-  if (panel.canvas.width && panel.canvas.height) pen.drawImage(trailsOf(panel, history, run, colors), 0, 0, panel.width, panel.height);
+  const trails = trailsOf(panel, history, run, colors);
+  if (trails.width && trails.height) pen.drawImage(trails, 0, 0, panel.width, panel.height);
   panel.line(panel.left, zero, panel.right, zero, colors.neutral, DASHES, 1.5);
   const wide = panel.width > 40 * font;
-  panel.text(wide ? "fitted as labelled: loss below log 2" : "fitted", panel.right, zero - 0.5 * font, colors.muted, "right");
-  panel.text(wide ? "label rejected: loss above log 2" : "rejected", panel.right, zero + 1.2 * font, colors.muted, "right");
+  const [above, below] = wide ? ["fitted as labelled: loss below log 2", "label rejected: loss above log 2"] :
+    ["fitted", "rejected"];
+  panel.text(above, panel.right, zero - 0.5 * font, colors.muted, "right");
+  panel.text(below, panel.right, zero + 1.2 * font, colors.muted, "right");
   if (showLaw) {
-    for (const margins of [law.cleanMargin, law.noisyMargin]) panel.curve(TIMES, margins, POINTS, colors.theory, DOTS, 2);
+    panel.curve(TIMES, law.cleanMargin, POINTS, colors.theory, DOTS);
+    panel.curve(TIMES, law.noisyMargin, POINTS, colors.theory, DOTS);
     if (numbers.stageOne && numbers.memorisation < END) {
       const at = panel.x(place(numbers.memorisation));
       panel.line(at, zero, at, panel.bottom, colors.theory, DOTS, 1);
@@ -431,8 +441,8 @@ function paintMargins(panel, { run, history, law, numbers, showLaw, colors, jitt
   }
   panel.line(now, panel.top, now, panel.bottom, colors.neutral);
   for (const noisy of [false, true]) { // clean samples as discs, noisy ones as diamonds
-    const size = font * (noisy ? 0.36 : 0.23);
-    Object.assign(pen, { fillStyle: noisy ? colors.noisy : colors.clean, strokeStyle: colors.background, lineWidth: 2 });
+    const size = font * (noisy ? 0.36 : 0.23), fillStyle = noisy ? colors.noisy : colors.clean;
+    Object.assign(pen, { fillStyle, strokeStyle: colors.background, lineWidth: 2 });
     pen.beginPath();
     for (let i = 0; i < run.n; i++) {
       if ((run.y[i] !== run.yObs[i]) !== noisy) continue;
@@ -478,13 +488,13 @@ const BINS = 50, LOSS_FROM = -4, LOSS_TO = 1; // powers of ten
 const lossPlace = (value) => Math.min(Math.max((Math.log10(value) - LOSS_FROM) / (LOSS_TO - LOSS_FROM), 0), 0.9999);
 const counts = [new Float64Array(BINS), new Float64Array(BINS)];
 
-/** Histograms of the losses on a logarithmic axis, clean samples upward, noisy ones downward, each a share of its group. */
+/** Histograms of the losses on a logarithmic axis: clean samples upward, noisy ones downward, as shares of a group. */
 function paintLosses(panel, { run, law, showLaw, colors, playing }) {
   const { pen, font } = panel, { reading } = run;
   for (const group of counts) group.fill(0);
   for (let i = 0; i < run.n; i++) {
-    const noisy = run.y[i] !== run.yObs[i];
-    counts[noisy ? 1 : 0][Math.floor(BINS * lossPlace(loss(run.margins[i])))] += 1 / (noisy ? reading.noisy : reading.clean);
+    const noisy = run.y[i] !== run.yObs[i] ? 1 : 0, bin = Math.floor(BINS * lossPlace(loss(run.margins[i])));
+    counts[noisy][bin] += 1 / (noisy ? reading.noisy : reading.clean);
   }
   const peak = Math.max(0.2, ...counts[0], ...counts[1]);
   panel.high += (playing ? 0.15 : 1) * (1.15 * peak - panel.high); // glides instead of jumping
@@ -515,15 +525,19 @@ function paintLosses(panel, { run, law, showLaw, colors, playing }) {
 
 /** gamma and rho, means over filters and samples, with A, r_c and r_n of the law. */
 function paintCoefficients(panel, { history, law, showLaw, colors }) {
-  const last = Math.max(history.count - 1, 0), end = POINTS - 1;
-  panel.high = 1.08 * Math.max(0.5, ...[history.gamma, history.rhoClean, history.rhoNoisy].map((values) => values[last] || 0),
-                               ...(showLaw ? [law.signal[end], law.rClean[end], law.rNoisy[end] || 0] : [panel.high / 1.08]));
+  let most = showLaw ? Math.max(law.signal[POINTS - 1], law.rNoisy[POINTS - 1]) : panel.high / 1.08;
+  for (const values of [history.gamma, history.rhoClean, history.rhoNoisy]) {
+    most = Math.max(most, values[history.count - 1] || 0); // rhoNoisy is NaN where nothing was flipped
+  }
+  panel.high = 1.08 * most;
   panel.timeAxis(colors, ticks(0, panel.high, 4));
   panel.curve(history.s, history.rhoClean, history.count, colors.clean);
   panel.curve(history.s, history.rhoNoisy, history.count, colors.noisy, DASHES);
   panel.curve(history.s, history.gamma, history.count, colors.signal, [], 3);
   if (!showLaw) return;
-  for (const values of [law.signal, law.rClean, law.rNoisy]) panel.curve(TIMES, values, POINTS, colors.theory, DOTS, 1.6);
+  for (const values of [law.signal, law.rClean, law.rNoisy]) {
+    panel.curve(TIMES, values, POINTS, colors.theory, DOTS, 1.6);
+  }
 }
 
 /** Errors on true labels over time. */
@@ -545,12 +559,14 @@ function paintErrors(panel, { run, history, law, showLaw, colors, settings }) {
 
 /** Wilson's 95% interval of a share that was counted in `size` draws. */
 function shareInterval(share, size) {
-  const z = 1.96, middle = share + z * z / (2 * size), half = z * Math.sqrt(share * (1 - share) / size + (z / size) ** 2 / 4);
+  const z = 1.96, middle = share + z * z / (2 * size);
+  const half = z * Math.sqrt(share * (1 - share) / size + (z / size) ** 2 / 4);
   return [middle - half, middle + half].map((end) => Math.min(Math.max(end / (1 + z * z / size), 0), 1));
 }
 
 // -------------------------------------------------------------------------------------------------- 4. the controls
 
+const COLORS = ["clean", "noisy", "signal", "memorisation", "test", "theory", "neutral", "grid", "muted", "background"];
 const TESTS = 1000, FRAME = 9; // test draws; milliseconds of a frame that may be spent on gradient steps
 const PACE = 0.25, EARLY = 3; // log(1 + s / EARLY) grows by PACE a second at speed 1: slow at first, then ever faster
 
@@ -565,8 +581,11 @@ function start(root) {
 
   // A slider stands for its own number, or for one in its list (data-values).
   const listOf = (control) => control.dataset.values?.split(" ").map(Number);
-  const valueOf = (control) => control.type === "checkbox" ? Number(control.checked) :
-    listOf(control)?.[control.value] ?? Number(control.value);
+  function valueOf(control) {
+    if (control.type === "checkbox") return Number(control.checked);
+    if (control.type === "number") return Math.floor(Math.abs(Number(control.value) || 0)); // while it is being typed
+    return listOf(control)?.[control.value] ?? Number(control.value);
+  }
   function setValue(control, value) {
     const list = listOf(control);
     if (control.type === "checkbox") control.checked = value !== 0;
@@ -575,14 +594,14 @@ function start(root) {
     else control.value = Math.min(Math.max(value, control.min), control.max);
   }
   const words = {
-    dn: (value) => (value < 1e4 ? String(value) : `10${[...String(Math.round(Math.log10(value)))].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}`),
+    dn: (value) => (value < 1e4 ? String(value) : `10${"⁰¹²³⁴⁵⁶⁷⁸⁹"[Math.round(Math.log10(value))]}`),
     tau: (value) => value.toFixed(2), speed: (value) => `${value}×`,
   };
 
   /** Take the settings from the controls, and show their numbers beside them. */
   function readControls() {
     for (const control of inputs) {
-      const { name } = control, value = name === "seed" ? Math.floor(Math.abs(Number(control.value) || 0)) : valueOf(control);
+      const { name } = control, value = valueOf(control);
       app.settings[name] = value;
       const label = (words[name] ?? String)(value), output = find(`output[for="lab-${name}"]`);
       if (output) output.textContent = label;
@@ -619,7 +638,8 @@ function start(root) {
   function advanceUntil(now) {
     const { run } = app, deadline = performance.now() + FRAME;
     clock += Math.min(now - last, 50) / 1000 * PACE * app.settings.speed;
-    while (!app.finished && (run.steps + 1) * run.h <= EARLY * Math.expm1(clock) && performance.now() < deadline) advance();
+    const target = EARLY * Math.expm1(clock);
+    while (!app.finished && (run.steps + 1) * run.h <= target && performance.now() < deadline) advance();
     clock = Math.min(clock, Math.log1p((run.steps + 1) * run.h / EARLY)); // what there was no time for is not owed
     if (app.finished) setPlaying(false);
   }
@@ -666,23 +686,27 @@ function start(root) {
 
   /** The state in words, for those who cannot see the canvases: at once when asked, else every eight seconds. */
   function speak(now) {
-    const { run, law, numbers, settings } = app, { reading } = run, s = run.steps * run.h;
+    const { run, law, numbers } = app, { reading } = run, s = run.steps * run.h;
     if (!now && performance.now() - spoken < 8000) return;
     spoken = performance.now();
-    const k = Math.min(Math.round(place(s) * (POINTS - 1)), POINTS - 1), number = (value) => (Math.round(100 * value) / 100 || 0).toFixed(2);
-    const noisy = reading.noisy ? `Noisy samples: ${reading.noisyFitted} of ${reading.noisy} fitted to their wrong label, ` +
-      `mean margin ${number(reading.noisyMargin)} (law ${number(law.noisyMargin[k])}).` : "No noisy samples.";
-    const margins = `Clean samples: ${reading.cleanFitted} of ${reading.clean} fitted, mean margin ${number(reading.cleanMargin)} ` +
-      `(law ${number(law.cleanMargin[k])}). ${noisy}`;
-    const coefficients = `Mean gamma ${number(reading.gamma)}, mean rho of clean samples ${number(reading.rhoClean)}` +
-      (reading.noisy ? `, of noisy samples ${number(reading.rhoNoisy)}.` : ".");
-    const errors = `Error on true labels: ${percent(reading.freshError)} on new noise, ${percent(reading.reusedError)} on reused noise.`;
-    const plan = numbers.stageOne ? `The law has a Stage I; it lets the noisy margin return to 0 at s = ${number(numbers.memorisation)}.` :
-      "The law has no Stage I here.";
-    const words = `${app.finished ? "Finished" : app.playing ? "Running" : "Paused"} at s = ${number(s)}, step ${run.steps}. `;
-    const says = [margins, margins, coefficients, errors];
-    app.panels.forEach(({ canvas }, i) => canvas.setAttribute("aria-label", `${canvas.dataset.name}. ${says[i]}`));
-    const summary = find(".lab-summary"), whole = `${words}${margins} ${coefficients} ${errors} ${settings.law ? plan : ""}`;
+    const k = Math.min(Math.round(place(s) * (POINTS - 1)), POINTS - 1);
+    const number = (value) => (Math.round(100 * value) / 100 || 0).toFixed(2); // no -0.00
+    const group = (fitted, all, margin, lawful) => (all ? `${fitted} of ${all} fitted as labelled, mean margin ` +
+      `${number(margin)} (law ${number(lawful[k])}).` : "none.");
+    const clean = group(reading.cleanFitted, reading.clean, reading.cleanMargin, law.cleanMargin);
+    const noisy = group(reading.noisyFitted, reading.noisy, reading.noisyMargin, law.noisyMargin);
+    const margins = `Clean samples: ${clean} Noisy samples: ${noisy}`;
+    const coefficients = `Mean gamma ${number(reading.gamma)}, rho of clean samples ${number(reading.rhoClean)}, ` +
+      `of noisy samples ${reading.noisy ? number(reading.rhoNoisy) : "none"}.`;
+    const errors = `Error on true labels: ${percent(reading.freshError)} on new noise, ` +
+      `${percent(reading.reusedError)} on reused noise.`;
+    const mode = app.finished ? "Finished" : app.playing ? "Running" : "Paused";
+    const state = `${mode} at s = ${number(s)}, step ${run.steps}.`;
+    const plan = !app.showLaw ? "" : numbers.stageOne ?
+      `The law has a Stage I and memorises at s = ${number(numbers.memorisation)}.` : "The law has no Stage I here.";
+    const said = [margins, margins, coefficients, errors];
+    app.panels.forEach(({ canvas }, i) => canvas.setAttribute("aria-label", `${canvas.dataset.name}. ${said[i]}`));
+    const summary = find(".lab-summary"), whole = [state, margins, coefficients, errors, plan].join(" ");
     if (summary.textContent !== whole) summary.textContent = whole;
   }
 
@@ -707,8 +731,8 @@ function start(root) {
     full: () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen?.()),
     link: async () => {
       keep();
-      try { await navigator.clipboard.writeText(location.href); } catch { find(".lab-said").textContent = "It is in the address bar."; return; }
-      find(".lab-said").textContent = "Copied.";
+      const copied = navigator.clipboard?.writeText(location.href).then(() => "Copied.", () => null);
+      find(".lab-said").textContent = await copied ?? "It is in the address bar.";
     },
   };
 
@@ -720,11 +744,13 @@ function start(root) {
 
   // The link: #c=8&tau=0.1&... Written when a control is let go, read when the page opens and when the link changes.
   function keep() {
-    const query = inputs.filter(({ name }) => name !== "keys").map(({ name }) => `${name}=${app.settings[name]}`).join("&");
+    const carried = inputs.filter(({ name }) => name !== "keys");
+    const query = carried.map(({ name }) => `${name}=${app.settings[name]}`).join("&");
     try { history.replaceState(null, "", `#${query}`); } catch { location.hash = query; }
   }
   function load(hash) {
-    const given = [...new URLSearchParams(hash.slice(1))].filter(([name, value]) => name in input && isFinite(value) && value !== "");
+    const pairs = [...new URLSearchParams(hash.slice(1))];
+    const given = pairs.filter(([name, value]) => name in input && isFinite(value) && value !== "");
     for (const [name, value] of given) setValue(input[name], Number(value));
     readControls();
     app.dirty ||= given.length > 0;
@@ -737,24 +763,25 @@ function start(root) {
   }
 
   const keys = {
-    " ": actions.play, ".": () => actions.step(), arrowright: (event) => actions.step(event.shiftKey ? 10 : 1),
-    r: actions.reset, n: actions.seed, l: actions.law, f: actions.full, "+": () => actions.speed(1), "-": () => actions.speed(-1),
+    " ": actions.play, r: actions.reset, n: actions.seed, l: actions.law, f: actions.full,
+    ".": () => actions.step(), arrowright: (event) => actions.step(event.shiftKey ? 10 : 1),
+    "+": () => actions.speed(1), "-": () => actions.speed(-1),
   };
   function onKey(event) {
     const { target } = event, key = event.key.toLowerCase();
     if (!input.keys.checked || event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
     if (!(target === document.body || root.contains(target)) || !app.visible) return; // typing elsewhere on the page
-    if (target.matches("input[type=number]") || (target.matches("button, summary, [type=checkbox]") && key === " ")) return;
-    if (target.matches("[type=range]") && key.startsWith("arrow")) return; // a slider keeps its arrows
+    if (target.matches("[type=number]") || (target.matches("[type=range]") && key.startsWith("arrow"))) return;
+    if (target.matches("button, summary, [type=checkbox]") && key === " ") return;
     if (!(key in keys) || (event.repeat && !["arrowright", "."].includes(key))) return;
     event.preventDefault();
     keys[key](event);
   }
 
   function takeColors() {
-    const style = getComputedStyle(root), names = ["clean", "noisy", "signal", "memorisation", "test", "theory", "neutral", "grid", "muted", "background"];
-    app.colors = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--lab-${name}`).trim()]));
-    app.colors.family = style.fontFamily;
+    const style = getComputedStyle(root);
+    app.colors = { family: style.fontFamily };
+    for (const name of COLORS) app.colors[name] = style.getPropertyValue(`--lab-${name}`).trim();
     wake();
   }
 
@@ -762,19 +789,25 @@ function start(root) {
   const paints = [paintMargins, paintLosses, paintCoefficients, paintErrors];
   app.panels = [...root.querySelectorAll("canvas")].map((canvas, k) => new Panel(canvas, paints[k]));
   new ResizeObserver(() => { for (const panel of app.panels) panel.resize(); wake(); }).observe(root);
-  new MutationObserver(takeColors).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-  new IntersectionObserver(([entry]) => { app.visible = entry.isIntersecting; last = performance.now(); wake(); }).observe(root);
+  new MutationObserver(takeColors).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  new IntersectionObserver((entries) => {
+    app.visible = entries.at(-1).isIntersecting;
+    last = performance.now();
+    wake();
+  }).observe(root);
   for (const control of inputs) {
     control.addEventListener("input", () => changed(control));
     control.addEventListener("change", keep);
   }
-  for (const button of root.querySelectorAll("[data-do]")) button.addEventListener("click", () => actions[button.dataset.do]());
+  for (const button of root.querySelectorAll("[data-do]")) {
+    button.addEventListener("click", () => actions[button.dataset.do]());
+  }
   find("canvas").addEventListener("click", actions.play);
   if (!document.fullscreenEnabled) find("[data-do=full]").hidden = true;
   document.addEventListener("keydown", onKey);
   window.addEventListener("hashchange", () => follow(location.hash));
-  for (const link of document.querySelectorAll("a.lab-try")) {
-    link.addEventListener("click", (event) => { event.preventDefault(); follow(link.hash); keep(); });
+  for (const button of document.querySelectorAll(".lab-try")) { // the experiments in the text
+    button.addEventListener("click", () => { follow(button.dataset.link); keep(); root.focus({ preventScroll: true }); });
   }
   load(location.hash);
   takeColors();

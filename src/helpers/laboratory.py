@@ -26,7 +26,7 @@ def exported_run(problem, m, init_std, lr, steps, seed, record_at=None, n_test=3
     orthogonal to the signal, as on the page. Raises ValueError on anything else.
 
     start : what `createRun` in the page takes: n, m, h and rate = lr / (n m), labels y and yObs, and row by row gram
-        (n + 1, n + 1), responses (2m, n + 1), weightGram (2m, 2m); yTest and normals (2m, n_test) behind the fresh error.
+        (n + 1, n + 1), responses (2m, n + 1), weightGram (2m, 2m); yTest and normals (2m, n_test) of the fresh error.
     times, results : the recorded steps, and at each of them the entries COMPARED of the Record, flattened.
     final : every gamma (2, m) and rho (2, m, n) at the last of them, flattened.
     """
