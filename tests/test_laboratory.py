@@ -415,6 +415,8 @@ def test_the_summary_says_what_the_canvases_show(visit):
 def test_touch_on_a_telephone(visit):
     page = visit(width=390, height=844, has_touch=True, is_mobile=True, device_scale_factor=3)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    heights = page.evaluate("[...document.querySelectorAll('canvas')].map((one) => one.clientHeight)")
+    assert len(heights) == 4 and min(heights) > 150
     page.tap("[data-do=step]")
     assert state(page)["steps"] == 1
     page.tap("canvas >> nth=0")
