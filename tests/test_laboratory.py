@@ -307,7 +307,7 @@ def test_buttons_play_pause_step_and_reset(visit):
     page.click("canvas >> nth=0")
     page.wait_for_function("() => window.laboratory.app.run.steps > 0")
     page.click("[data-do=seed]")
-    assert state(page)["settings"]["seed"] == 2
+    assert state(page)["settings"]["seed"] == 3
 
 
 def test_reduced_motion_starts_paused(visit):
@@ -325,7 +325,7 @@ def test_keys_work_and_are_not_stolen_from_inputs(visit):
     page.keyboard.press("l")
     assert not state(page)["law"]
     page.keyboard.press("n")
-    assert state(page)["settings"]["seed"] == 2 and state(page)["steps"] == 0
+    assert state(page)["settings"]["seed"] == 3 and state(page)["steps"] == 0
     page.keyboard.press("+")
     assert state(page)["settings"]["speed"] == 2
     before = page.evaluate("scrollY")

@@ -414,6 +414,8 @@ class Panel {
   }
 }
 
+const CORNERS = [[1, 0], [0, 1], [-1, 0], [0, -1]]; // of a diamond
+
 /** The margins of all samples, riding along the law, each with its trail. */
 function paintMargins(panel, { run, history, law, numbers, showLaw, colors, jitter }) {
   const { pen, font } = panel, now = panel.x(Math.min(place(run.steps * run.h), 1)), zero = panel.y(0);
@@ -440,20 +442,20 @@ function paintMargins(panel, { run, history, law, numbers, showLaw, colors, jitt
     }
   }
   panel.line(now, panel.top, now, panel.bottom, colors.neutral);
-  for (const noisy of [false, true]) { // clean samples as discs, noisy ones as diamonds
+  for (const noisy of [false, true]) { // clean samples as discs, noisy ones as diamonds on top
     const size = font * (noisy ? 0.36 : 0.23), fillStyle = noisy ? colors.noisy : colors.clean;
-    Object.assign(pen, { fillStyle, strokeStyle: colors.background, lineWidth: 2 });
-    pen.beginPath();
+    Object.assign(pen, { fillStyle, strokeStyle: colors.background, lineWidth: 0.6, globalAlpha: 0.9 });
     for (let i = 0; i < run.n; i++) {
       if ((run.y[i] !== run.yObs[i]) !== noisy) continue;
       const x = now + jitter[i] * font, y = panel.y(run.margins[i]);
-      pen.moveTo(x + size, y);
-      if (noisy) { pen.lineTo(x, y + size); pen.lineTo(x - size, y); pen.lineTo(x, y - size); pen.closePath(); }
-      else pen.arc(x, y, size, 0, 2 * Math.PI);
+      pen.beginPath();
+      if (noisy) {
+        for (const [right, down] of CORNERS) pen.lineTo(x + right * size, y + down * size);
+        pen.closePath();
+      } else pen.arc(x, y, size, 0, 2 * Math.PI);
+      pen.fill();
+      pen.stroke();
     }
-    pen.stroke(); // a rim first, so that the dots stand out from their trails
-    pen.globalAlpha = 0.85;
-    pen.fill();
     pen.globalAlpha = 1;
   }
 }
@@ -807,7 +809,11 @@ function start(root) {
   document.addEventListener("keydown", onKey);
   window.addEventListener("hashchange", () => follow(location.hash));
   for (const button of document.querySelectorAll(".lab-try")) { // the experiments in the text
-    button.addEventListener("click", () => { follow(button.dataset.link); keep(); root.focus({ preventScroll: true }); });
+    button.addEventListener("click", () => {
+      follow(button.dataset.link);
+      keep();
+      root.focus({ preventScroll: true }); // so that keys go there
+    });
   }
   load(location.hash);
   takeColors();
