@@ -273,7 +273,7 @@ def state(page):
     return page.evaluate(STATE)
 
 
-def test_a_frame_is_fast(visit, record_property):
+def test_a_frame_is_fast(visit):
     """Step, read-out and drawing of the largest usual run, well within a sixtieth of a second on an idle machine. The
     bound is generous, and the median forgives a busy one a pause now and then."""
     page = visit("#n=200&m=20")
@@ -288,7 +288,6 @@ def test_a_frame_is_fast(visit, record_property):
       for (let k = 0; k < 40; k++) time(); // until the browser has compiled it
       return Array.from({ length: 60 }, time);
     }""")
-    record_property("median_frame_ms", statistics.median(times))
     assert statistics.median(times) < 40, f"median {statistics.median(times):.1f} ms"
 
 
@@ -423,6 +422,7 @@ def test_touch_on_a_telephone(visit):
     page.wait_for_function("() => window.laboratory.app.run.steps > 2")
     page.tap("canvas >> nth=0")
     assert not state(page)["playing"]
+    page.locator("#lab-tau").scroll_into_view_if_needed()
     box = page.locator("#lab-tau").bounding_box()
     page.touchscreen.tap(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2)
     assert state(page)["settings"]["tau"] > 0.3 and state(page)["steps"] == 0
