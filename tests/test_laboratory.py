@@ -274,8 +274,8 @@ def state(page):
 
 
 def test_a_frame_is_fast(visit):
-    """Step, read-out and drawing of the largest usual run, well within a sixtieth of a second on an idle machine. The
-    bound is generous, and the median forgives a busy one a pause now and then."""
+    """Step, read-out and drawing of the largest usual run fit into a sixtieth of a second. The least of 60 times is taken:
+    what the page needs, not what else the machine had to do."""
     page = visit("#n=200&m=20")
     times = page.evaluate("""() => {
       const { step, app } = window.laboratory;
@@ -288,7 +288,7 @@ def test_a_frame_is_fast(visit):
       for (let k = 0; k < 40; k++) time(); // until the browser has compiled it
       return Array.from({ length: 60 }, time);
     }""")
-    assert statistics.median(times) < 40, f"median {statistics.median(times):.1f} ms"
+    assert min(times) < 16, f"least {min(times):.1f} ms, median {statistics.median(times):.1f} ms"
 
 
 def test_buttons_play_pause_step_and_reset(visit):
