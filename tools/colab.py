@@ -3,9 +3,8 @@
     python tools/colab.py _build/colab                 addresses from the environment, as GitHub's runners set it
     python tools/colab.py out --package x.whl          another package to install, a file or an address
 
-No source names the repository. GITHUB_REPOSITORY (owner/name) and GITHUB_SHA say which archive the first cell installs,
-SITE_URL where the book is published. The publishing workflow sets them and pushes the notebooks to the branch BRANCH,
-to which the pages' launch buttons lead.
+No source names the repository: tools/addresses.py takes it from the environment. The publishing workflow pushes the
+notebooks to a branch of their own, to which the pages' launch buttons lead.
 """
 
 import argparse
@@ -13,15 +12,14 @@ import os
 import sys
 from pathlib import Path
 
+import addresses
 import execution
 import nbformat
 import numbering
 import status
-from book_extension import repository_url
 from plain_markdown import Plain
 from pybtex.database import parse_file
 
-BRANCH = "colab"
 # What a running kernel has loaded or a GPU's driver depends on: pip may add packages beside these, but not change them.
 KEPT = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas", "matplotlib")
 NOT_TIMED = "not measured with this profile"
@@ -43,9 +41,10 @@ print("Run time of this chapter:", {times}.get(profile(), "{unknown}"))'''
 
 INTRODUCTION = """\
 
-Chapter {number} of *{book}*{link}, as a notebook. **Run the cell above first** (a minute): it installs what the chapter needs
-and says which device and profile it found. With a GPU (Runtime, Change runtime type) the *full* profile runs, with more seeds
-and finer grids; `%env SIGNAL_FIRST_PROFILE=quick` in a cell before it asks for the short one.
+Chapter {number} of *{book}*{link}, as a notebook. **Run the cell above first** (a minute): it installs what the chapter
+needs, and says which device and profile it found and how long the chapter takes. With a GPU (Runtime, Change runtime type)
+the *full* profile runs, with more seeds and finer grids; `%env SIGNAL_FIRST_PROFILE=quick`, in a cell before it, asks for
+the short one.
 """
 
 COLOPHON = """\
@@ -56,23 +55,6 @@ Made from chapter {number} of *{book}*{link}. Code: MIT licence. Text and figure
 **Works cited**
 
 {references}"""
-
-
-def package_address(environment):
-    """What the first cell installs: the archive of the commit that GITHUB_REPOSITORY and GITHUB_SHA name.
-
-    Raises ValueError where they name none.
-    """
-    url, commit = repository_url(environment), environment.get("GITHUB_SHA", "")
-    if not (url and commit):
-        raise ValueError("set GITHUB_REPOSITORY=owner/name and GITHUB_SHA=commit, or name a --package")
-    return f"signal-first-noise-later @ {url}/archive/{commit}.zip"
-
-
-def notebook_address(environment, page):
-    """Where Colab opens the notebook of a page; "" without GITHUB_REPOSITORY."""
-    repository = environment.get("GITHUB_REPOSITORY", "")
-    return f"https://colab.research.google.com/github/{repository}/blob/{BRANCH}/{page}.ipynb" if repository else ""
 
 
 def notebook(pair, package, targets, bibliography, site="", times=None):
@@ -89,9 +71,9 @@ def notebook(pair, package, targets, bibliography, site="", times=None):
     words = {"number": targets[page].number, "book": book.title, "link": link}
     heading, _, text = cells[0].source.partition("\n")
     cells[0].source = heading + "\n" + INTRODUCTION.format(**words) + text
-    set_up = nbformat.v4.new_code_cell(
-        SET_UP.format(kept=KEPT, package=package, times=times or {}, unknown=NOT_TIMED), id="set-up")
-    end = nbformat.v4.new_markdown_cell(COLOPHON.format(references=plain.references() or "none", **words), id="colophon")
+    first = SET_UP.format(kept=KEPT, package=package, times=times or {}, unknown=NOT_TIMED)
+    last = COLOPHON.format(references=plain.references() or "none", **words)
+    set_up, end = nbformat.v4.new_code_cell(first, id="set-up"), nbformat.v4.new_markdown_cell(last, id="colophon")
     made.cells = [set_up, *cells, end]
     made.metadata.colab = {"name": pair.name, "provenance": [], "toc_visible": True}
     nbformat.validate(made)
@@ -136,7 +118,7 @@ def make(folder, package, site="", root=execution.ROOT):
         path = Path(folder) / "nbs" / f"{source.stem}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         pair = source.with_suffix(".ipynb")
-        nbformat.write(notebook(pair, package, targets, bibliography, site.rstrip("/"), times.get(source.stem)), path)
+        nbformat.write(notebook(pair, package, targets, bibliography, site, times.get(source.stem)), path)
         written.append(path)
     return written
 
@@ -145,10 +127,11 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the notebooks go")
     parser.add_argument("--package", help="what the first cell installs (default: the archive of this commit)")
-    parser.add_argument("--site", default=os.environ.get("SITE_URL", ""), help="address of the book (default: SITE_URL)")
+    parser.add_argument("--site", default=addresses.site_url(os.environ),
+                        help="address of the published book (default: SITE_URL)")
     options = parser.parse_args(arguments)
     try:
-        package = options.package or package_address(os.environ)
+        package = options.package or addresses.package_address(os.environ)
     except ValueError as error:
         sys.exit(f"error: {error}")
     print(*make(options.folder, package, options.site), sep="\n")

@@ -13,8 +13,9 @@ import execution
 import jupytext
 import yaml
 
-KINDS = {"theorem", "lemma", "proposition", "corollary", "definition", "observation", "conjecture", "property", "remark",
-         "example", "assumption", "axiom", "algorithm", "criterion", "notation"}  # of sphinx-proof, each with a counter
+# Of sphinx-proof, each with a counter of its own.
+KINDS = {"theorem", "lemma", "proposition", "corollary", "definition", "observation", "conjecture", "property",
+         "remark", "example", "assumption", "axiom", "algorithm", "criterion", "notation"}
 THING = re.compile(
     r"^ *:{3,}\{(?:prf:)?(?P<directive>[\w-]+)\}[ \t]*(?P<title>.*)\n(?P<options>(?: *:[\w-]+:.*\n)*)"
     r"|\$\$[ \t]*\((?P<equation>[\w:-]+)\)"
@@ -23,7 +24,7 @@ THING = re.compile(
 
 @dataclass(frozen=True)
 class Target:
-    """Something that can be referred to: "theorem", "3.2", its title, and the page it stands on ("nbs/03_stage_one")."""
+    """What can be referred to: "theorem", "3.2", its title, and the page it stands on ("nbs/03_stage_one")."""
 
     kind: str
     number: str
@@ -43,8 +44,9 @@ def pages(root=execution.ROOT):
 
 
 def title(page, root=execution.ROOT):
-    """The first heading of a page."""
-    return re.search(r"^# +(.*)$", _source(page, root), re.MULTILINE)[1].strip()
+    """The first heading of a page; its name where it has none."""
+    heading = re.search(r"^# +(.*)$", _source(page, root), re.MULTILINE)
+    return heading[1].strip() if heading else page
 
 
 def targets(root=execution.ROOT):

@@ -25,8 +25,8 @@ MARK = "\x00{}\x00"
 class Plain:
     """Turns the text of one page into plain Markdown.
 
-    page : "nbs/03_stage_one"; targets : what numbering.targets() returns; bibliography : pybtex's; site : the address of
-    the published book, or "" where it is not known. `cited` collects the keys of the works cited.
+    page : "nbs/03_stage_one". targets : what numbering.targets() returns. bibliography : pybtex's. site : the address of
+    the published book, or "" where it is not known. cited : collects the keys of the works cited.
     """
 
     page: str
@@ -131,7 +131,8 @@ class Plain:
             head = self.name(options["label"]) if "label" in options else kind.capitalize()
             return _quoted(f"**{head}**" + (f" ({argument})" if argument else "") + ".", body)
         if kind == "proof":
-            return [f"*Proof{' ' + argument if argument else ''}.*" + (f" {body[0]}" if body else ""), *body[1:], "", "∎"]
+            head = f"*Proof{' ' + argument if argument else ''}.*"
+            return [f"{head} {body[0]}" if body else head, *body[1:], "", "∎"]
         if kind in ("solution", "dropdown"):
             head = f"Solution of {self.name(argument)}" if kind == "solution" else argument
             return ["<details>", f"<summary><b>{head}</b></summary>", "", *body, "", "</details>"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import execution
 import jupytext
+import numbering
 import pandas as pd
 
 COLUMNS = ["chapter", "seconds", "profile", "device", "threads", "python", "torch", "numpy", "date"]
@@ -63,6 +64,23 @@ def markdown(table):
         return "Nothing has been timed here."
     lines = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).values.tolist()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def page(root=execution.ROOT):
+    """What the status page shows, in Markdown: this build's run times, then those kept from elsewhere."""
+    now, titles = measured(root), {Path(name).name: title for name, (_, title) in numbering.pages(root).items()}
+    before = together(root)
+    before = before[~before.set_index(KEY).index.isin(now.set_index(KEY).index)]
+    parts = [f"Together {now.seconds.sum() / 60:.0f} minutes. " if len(now) else "", _readable(now, titles)]
+    if len(before):
+        parts += ["\n\nMeasured earlier, elsewhere:\n\n", _readable(before, titles)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _readable(table, titles):
+    links = [f"[{titles.get(name, name)}](../nbs/{name}.md)" if name[:1].isdigit() else titles.get(name, name)
+             for name in table.chapter]
+    return markdown(table.assign(chapter=links, seconds=table.seconds.round()))
 
 
 def main(arguments=None):
