@@ -20,7 +20,7 @@ FORGET_PAGES := { rm -rf _build/.doctrees; exit 1; }
 
 LATEX_PACKAGES := latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf tex-gyre
 
-.PHONY: help env book book-strict pdf links colab times test notebooks record bench lint clean
+.PHONY: help env book book-strict pdf latex-packages links colab times test notebooks record bench lint clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ pdf: env  ## Build the book as a PDF into _build/book.pdf (needs LaTeX: latexmk 
 	cd _build/latex && latexmk -pdfxe -interaction=nonstopmode -halt-on-error -silent book.tex
 	cp _build/latex/book.pdf _build/book.pdf
 	@echo "The book: $(CURDIR)/_build/book.pdf"
+
+latex-packages:
+	@echo $(LATEX_PACKAGES)
 
 links: env  ## Ask every address that the book links to whether it answers (needs a network)
 	$(PY) tools/execution.py --workers $(WORKERS)

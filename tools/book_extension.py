@@ -15,7 +15,7 @@ from pathlib import Path
 import numbering
 import status
 import yaml
-from addresses import notebook_url, repository_url
+from addresses import notebook_url, repository_url, site_url
 from sphinx.util import logging
 
 GENERATED = {"<!-- run-times -->", "<!-- citation -->"}
@@ -31,6 +31,10 @@ def add_repository(app, config):
         repository_url=url, repository_branch=os.environ.get("GITHUB_REF_NAME") or "main", path_to_docs="",
         use_repository_button=True, use_issues_button=True,
         launch_buttons={"colab_url": "https://colab.research.google.com"})
+    if site := site_url(os.environ):  # where the workflow puts the PDF, too
+        footer = config.html_theme_options.get("extra_footer", "")
+        links = f'<a href="{site}/book/cite.html">Cite this book</a>. <a href="{site}/book.pdf">PDF</a>.'
+        config.html_theme_options["extra_footer"] = f"{footer} {links}"
 
 
 def lead_to_colab(app, pagename, templatename, context, doctree):

@@ -42,9 +42,9 @@ print("Run time of this chapter:", {times}.get(profile(), "{unknown}"))'''
 INTRODUCTION = """\
 
 Chapter {number} of *{book}*{link}, as a notebook. **Run the cell above first** (a minute): it installs what the chapter
-needs, and says which device and profile it found and how long the chapter takes. With a GPU (Runtime, Change runtime type)
-the *full* profile runs, with more seeds and finer grids; `%env SIGNAL_FIRST_PROFILE=quick`, in a cell before it, asks for
-the short one.
+needs, and says which device and profile it found and how long the chapter takes. With a GPU (Runtime, Change runtime
+type) the *full* profile runs, with more seeds and finer grids; `%env SIGNAL_FIRST_PROFILE=quick`, in a cell before it,
+asks for the short one.
 """
 
 COLOPHON = """\

@@ -25,8 +25,8 @@ MARK = "\x00{}\x00"
 class Plain:
     """Turns the text of one page into plain Markdown.
 
-    page : "nbs/03_stage_one". targets : what numbering.targets() returns. bibliography : pybtex's. site : the address of
-    the published book, or "" where it is not known. cited : collects the keys of the works cited.
+    page : "nbs/03_stage_one". targets : what numbering.targets() returns. bibliography : pybtex's. site : the address
+    of the published book, or "" where it is not known. cited : collects the keys of the works cited.
     """
 
     page: str
