@@ -1,4 +1,4 @@
-"""The notebooks that Colab opens: what they say, how they read there, and that one runs in an environment like Colab's."""
+"""The notebooks that Colab opens: what they say, how they read there, and that one runs in such an environment."""
 
 import ast
 import json

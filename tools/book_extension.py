@@ -39,12 +39,12 @@ def add_repository(app, config):
 
 def lead_to_colab(app, pagename, templatename, context, doctree):
     """Let a chapter's Colab button open the notebook that tools/colab.py made for it; other pages have none."""
-    chapter = pagename.startswith("nbs/") and Path(app.srcdir, pagename).with_suffix(".ipynb").exists()
+    paired = Path(app.srcdir, pagename).with_suffix(".ipynb").exists()
     for group in context.get("header_buttons", []):
         buttons = group.get("buttons", [])
         for button in [button for button in buttons if button.get("text") == "Colab"]:
             button["url"] = notebook_url(os.environ, pagename)
-            if not chapter:
+            if not paired:
                 buttons.remove(button)
     context["header_buttons"] = [group for group in context.get("header_buttons", [])
                                  if group.get("label") != "launch-buttons" or group["buttons"]]
