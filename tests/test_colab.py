@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from copy import deepcopy
 from importlib import metadata
 
 import addresses
@@ -220,12 +221,12 @@ CHAPTER = "01_data_model"  # the quickest
 LOOK = "from helpers.recorded import load_recorded; print(load_recorded('phase_flips'))"
 
 
-def run_as_in_colab(python, pair, wheel, folder):
-    """Run the Colab notebook of a pair, alone in an empty folder. Returns it with its outputs."""
-    (path,) = [path for path in colab.make(folder.parent / "made", str(wheel)) if path.stem == pair]
-    alone = folder / path.name
+def run_as_in_colab(python, notebook, wheel, folder):
+    """Run a notebook made for Colab, alone in an empty folder, with the wheel as the package. Returns it as run."""
+    notebook, alone = deepcopy(notebook), folder / "notebook.ipynb"
+    notebook.cells[0].source = notebook.cells[0].source.replace(PACKAGE, str(wheel))
     folder.mkdir()
-    shutil.move(path, alone)
+    nbformat.write(notebook, alone)
     foreign = ("PYTHON", "JUPYTER", "SIGNAL_FIRST", "PYTEST", "MPL", "VIRTUAL_ENV")
     variables = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     variables |= {"JUPYTER_PREFER_ENV_PATH": "1", "OMP_NUM_THREADS": "1"}
@@ -238,13 +239,13 @@ def said_by(cell):
     return "".join(output.get("text", "") for output in cell.outputs)
 
 
-def test_a_chapter_runs_as_colab_is(tmp_path, wheel):
+def test_a_chapter_runs_as_colab_is(tmp_path, made, wheel):
     """A fresh environment, the wheel, the notebook alone: it runs, and torch and its kind stay as they were."""
     python = environment_as_colab_is(tmp_path / "environment")
     with pytest.raises(subprocess.CalledProcessError):  # nothing of ours is there
         subprocess.run([python, "-c", "import helpers"], check=True, capture_output=True)
     before = subprocess.check_output([python, "-c", SAY], text=True)
-    notebook = run_as_in_colab(python, CHAPTER, wheel, tmp_path / "empty")
+    notebook = run_as_in_colab(python, made[CHAPTER], wheel, tmp_path / "empty")
     assert subprocess.check_output([python, "-c", SAY], text=True) == before and str(tmp_path) in before
     said = said_by(notebook.cells[0])
     assert re.search(r"^(quick|full) profile, .*threads", said, re.MULTILINE) and "Run time of this chapter: " in said
