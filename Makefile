@@ -18,7 +18,9 @@ BUILD := $(PY) -c "from jupyter_book.cli.main import main; main()" build . -W -n
 # Sphinx does not repeat a warning about a page it has already read: forget the pages, so that the next build fails too.
 FORGET_PAGES := { rm -rf _build/.doctrees; exit 1; }
 
-.PHONY: help env book book-strict test notebooks record bench lint clean
+LATEX_PACKAGES := latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf tex-gyre
+
+.PHONY: help env book book-strict pdf latex-packages links colab times test notebooks record bench lint clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +39,29 @@ book-strict: env  ## The same from nothing: no cached execution, no page kept
 	$(PY) tools/statements.py --check
 	$(PY) tools/execution.py --workers $(WORKERS) --strict
 	$(BUILD) --all
+
+# Sphinx's own LaTeX class, through XeTeX: pages of code and output hold more than LaTeX's own letters.
+pdf: env  ## Build the book as a PDF into _build/book.pdf (needs LaTeX: latexmk and xelatex)
+	@for tool in latexmk xelatex; do command -v $$tool >/dev/null || { \
+		echo "error: no $$tool. Install TeX Live, on Debian or Ubuntu: apt-get install $(LATEX_PACKAGES)" >&2; exit 1; }; done
+	$(PY) tools/execution.py --workers $(WORKERS)
+	$(BUILD) --builder latex || $(FORGET_PAGES)
+	cd _build/latex && latexmk -pdfxe -interaction=nonstopmode -halt-on-error -silent book.tex
+	cp _build/latex/book.pdf _build/book.pdf
+	@echo "The book: $(CURDIR)/_build/book.pdf"
+
+latex-packages:
+	@echo $(LATEX_PACKAGES)
+
+links: env  ## Ask every address that the book links to whether it answers (needs a network)
+	$(PY) tools/execution.py --workers $(WORKERS)
+	$(BUILD) --builder linkcheck
+
+colab: env  ## Make the notebooks that Colab opens into _build/colab (GITHUB_REPOSITORY and GITHUB_SHA say where they install from)
+	$(PY) tools/colab.py _build/colab
+
+times: env  ## Keep this machine's run times of the chapters in book/run_times.csv
+	$(PY) tools/status.py --keep
 
 # One thread a process: two processes side by side already fill two cores.
 # loadscope keeps a notebook's cells, and a test module's tests, in one process.

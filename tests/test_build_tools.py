@@ -138,7 +138,38 @@ def test_book_links_to_the_repository_it_is_told_of(site):
     code, text = build(site, *STRICT, GITHUB_REPOSITORY="a/b", GITHUB_SERVER_URL="https://github.com")
     assert code == 0, text
     page = (site / "_build/html/page.html").read_text()
-    assert "https://colab.research.google.com/github/a/b/blob/" in page and 'href="https://github.com/a/b"' in page
+    assert "https://colab.research.google.com/github/a/b/blob/colab/page.ipynb" in page
+    assert 'href="https://github.com/a/b"' in page
+
+
+def test_published_book_links_to_its_pdf(site):
+    code, text = build(site, *STRICT, GITHUB_REPOSITORY="a/b", SITE_URL="https://a.github.io/b")
+    assert code == 0, text
+    assert 'href="https://a.github.io/b/book.pdf"' in (site / "_build/html/page.html").read_text()
+
+
+def test_page_without_a_paired_notebook_has_no_colab_button(site):
+    (site / "page.ipynb").unlink()
+    code, text = build(site, *STRICT, GITHUB_REPOSITORY="a/b")
+    assert code == 0, text
+    assert "colab.research.google.com" not in (site / "_build/html/page.html").read_text()
+
+
+def test_a_number_that_colab_would_get_wrong_fails_the_build(site):
+    uncounted = "\n```{prf:lemma} In backticks\n```\n"
+    (site / "page.md").write_text(PAGE.replace("CODE", "7") + uncounted +
+                                  "\n:::{prf:lemma} A\n:label: lem-a\n\nx\n:::\n")
+    code, text = build(site, *STRICT)
+    assert code != 0 and "mend tools/numbering.py" in text
+
+
+def test_status_and_citation_are_filled_in(site):
+    (site / "page.md").write_text(PAGE.replace("CODE", "7") + "\n<!-- run-times -->\n\n<!-- citation -->\n")
+    shutil.copyfile(ROOT / "CITATION.cff", site / "CITATION.cff")
+    code, text = build(site, *STRICT)
+    assert code == 0, text
+    page = (site / "_build/html/page.html").read_text()
+    assert "Nothing has been timed here" in page and "@book{" in page
 
 
 def test_a_failed_cell_fails_the_build(site):

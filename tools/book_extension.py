@@ -1,7 +1,10 @@
 """Sphinx extension of the book: what Jupyter Book leaves undone.
 
-The sources hold no repository address. GitHub's runners set GITHUB_SERVER_URL and GITHUB_REPOSITORY (anybody else
-may, too); then the pages get a repository, an issue and a Colab button. Without them there is none of these buttons.
+The sources hold no repository address. Where the environment tells it (tools/addresses.py), the pages get a repository,
+an issue and a Colab button. Without it there is none of these buttons.
+
+Two pages are filled in while they are read: <!-- run-times --> becomes what this build's chapters took, and
+<!-- citation --> what CITATION.cff says.
 """
 
 import os
@@ -9,13 +12,15 @@ import re
 import shutil
 from pathlib import Path
 
+import numbering
+import status
+import yaml
+from addresses import notebook_url, repository_url, site_url
+from docutils import nodes
+from sphinx.util import logging
+
+GENERATED = {"<!-- run-times -->", "<!-- citation -->"}
 FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
-
-
-def repository_url(environment):
-    """The address of the repository, or "" where the environment does not tell."""
-    repository = environment.get("GITHUB_REPOSITORY", "")
-    return f"{environment.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}" if repository else ""
 
 
 def add_repository(app, config):
@@ -27,6 +32,76 @@ def add_repository(app, config):
         repository_url=url, repository_branch=os.environ.get("GITHUB_REF_NAME") or "main", path_to_docs="",
         use_repository_button=True, use_issues_button=True,
         launch_buttons={"colab_url": "https://colab.research.google.com"})
+    if site := site_url(os.environ):  # where the workflow puts the PDF, too
+        footer = config.html_theme_options.get("extra_footer", "")
+        links = f'<a href="{site}/book/cite.html">Cite this book</a>. <a href="{site}/book.pdf">PDF</a>.'
+        config.html_theme_options["extra_footer"] = f"{footer} {links}"
+
+
+def lead_to_colab(app, pagename, templatename, context, doctree):
+    """Let a chapter's Colab button open the notebook that tools/colab.py made for it; other pages have none."""
+    paired = Path(app.srcdir, pagename).with_suffix(".ipynb").exists()
+    for group in context.get("header_buttons", []):
+        buttons = group.get("buttons", [])
+        for button in [button for button in buttons if button.get("text") == "Colab"]:
+            button["url"] = notebook_url(os.environ, pagename)
+            if not paired:
+                buttons.remove(button)
+    context["header_buttons"] = [group for group in context.get("header_buttons", [])
+                                 if group.get("label") != "launch-buttons" or group["buttons"]]
+
+
+def citation(root):
+    """The book as CITATION.cff has it, as a sentence and as BibTeX."""
+    path = Path(root) / "CITATION.cff"
+    if not path.exists():
+        return "There is no CITATION.cff."
+    book = yaml.safe_load(path.read_text("utf-8"))["preferred-citation"]
+    authors = " and ".join(f"{{{author['name']}}}" if "name" in author else
+                           f"{author['family-names']}, {author['given-names']}" for author in book["authors"])
+    plain = authors.replace("{", "").replace("}", "")
+    fields = {"title": book["title"], "author": authors, "year": book["year"], "edition": book.get("edition")}
+    lines = [f"  {name:<7} = {{{value}}}," for name, value in fields.items() if value]
+    bibtex = ["```bibtex", "@book{signal_first,", *lines, "}", "```"]
+    return "\n".join([f"{plain} ({book['year']}). *{book['title']}*.", "", *bibtex])
+
+
+def fill_in(app, docname, source):
+    """Replace the marks of generated text in a page."""
+    text = source[0]
+    if "<!-- run-times -->" in text:
+        text = text.replace("<!-- run-times -->", status.page(app.srcdir))
+    if "<!-- citation -->" in text:
+        text = text.replace("<!-- citation -->", citation(app.srcdir))
+    source[0] = text
+
+
+def generated_pages(app, env, added, changed, removed):
+    """Pages with generated text are read anew in each build."""
+    return [name for name in env.found_docs
+            if (path := Path(app.srcdir, f"{name}.md")).exists()
+            and any(mark in path.read_text("utf-8") for mark in GENERATED)]
+
+
+def check_numbers(app, env):
+    """Warn where tools/numbering.py, by which Colab's notebooks number things, disagrees with Sphinx."""
+    counted = numbering.targets(app.srcdir)
+    for page, kinds in env.toc_fignumbers.items():
+        for name, numbers in [pair for kind in kinds.values() for pair in kind.items()]:
+            label, number = name.removeprefix("equation-"), ".".join(map(str, numbers))
+            if label in counted and counted[label].number != number:
+                logging.getLogger(__name__).warning(
+                    f"{page}: {label} is {number} here and {counted[label].number} in Colab; mend tools/numbering.py")
+
+
+def number_chapters_alike(app, doctree, docname):
+    """In the PDF, let the introduction's sections be headings without a number, so that chapter 1 is chapter 1."""
+    if app.builder.name != "latex" or docname != app.config.root_doc:
+        return
+    tops = [node for node in doctree.children if isinstance(node, nodes.section)]
+    for section in [node for top in tops for node in list(top.children) if isinstance(node, nodes.section)]:
+        title, *rest = section.children
+        section.replace_self([nodes.rubric("", "", *title.children), *rest])
 
 
 def offer_notebook(app, pagename, templatename, context, doctree):
@@ -52,5 +127,10 @@ def setup(app):
     app.add_config_value("comments_config", {}, "html")
     app.connect("config-inited", add_repository, priority=100)
     app.connect("html-page-context", offer_notebook, priority=100)
+    app.connect("html-page-context", lead_to_colab, priority=900)
+    app.connect("source-read", fill_in, priority=100)
+    app.connect("env-get-outdated", generated_pages)
+    app.connect("env-check-consistency", check_numbers)
+    app.connect("doctree-resolved", number_chapters_alike)
     app.connect("build-finished", drop_font_preloads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,6 +14,7 @@ import shutil
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter
@@ -72,12 +73,19 @@ def open_cache(root=ROOT):
     return get_cache(str(Path(root) / "_build" / ".jupyter_cache"))
 
 
-def is_cached(cache, notebook):
+def cached(cache, notebook):
+    """The cache's record of a notebook, None if it holds none."""
     try:
-        cache.match_cache_notebook(notebook)
+        return cache.match_cache_notebook(notebook)
     except KeyError:
-        return False
-    return True
+        return None
+
+
+def made_by(threads):
+    """Device, profile, versions and date of an execution: what helpers.runtime knows, and the kernels' threads."""
+    from helpers.runtime import provenance  # late: imports torch
+
+    return provenance() | {"threads": threads, "date": date.today().isoformat()}
 
 
 def execute(path, threads):
@@ -101,18 +109,18 @@ def fill(paths, workers, root=ROOT):
     """Execute those of `paths` that the cache lacks, `workers` at a time. Returns {path: failure} of the failed."""
     drop_if_stale(root)
     cache = open_cache(root)
-    missing = [path for path in paths if not is_cached(cache, jupytext.read(path))]
+    missing = [path for path in paths if cached(cache, jupytext.read(path)) is None]
     # Kernels are processes of their own: share the cores among those that run side by side.
     side_by_side = max(1, min(workers, len(missing)))
     threads = max(1, (os.cpu_count() or 1) // side_by_side)
-    failed = {}
+    made, failed = made_by(threads) if missing else None, {}
     with ThreadPoolExecutor(side_by_side) as pool:
         results = pool.map(execute, missing, [threads] * len(missing))
         for path, (notebook, seconds, failure) in zip(missing, results):
             if failure is not None:
                 failed[path] = failure
                 continue
-            bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+            bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds, "made_by": made})
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
             print(f"executed  {path.name} in {seconds:.0f} s", flush=True)
     return failed

@@ -8,7 +8,8 @@ import pandas as pd
 
 from helpers import checks
 
-PLACES = (Path("../book/results"), Path("book/results"), Path(__file__).parents[2] / "book" / "results")
+# In an installed package beside this file, in the repository in the book's folder.
+PLACES = (Path(__file__).parent / "results", Path(__file__).parents[2] / "book" / "results")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class Recorded:
 
 
 def load_recorded(name):
-    """The recording `name`; None where this copy of the book comes without recorded results, e.g. in Colab.
+    """The recording `name`; None where this copy of the book comes without recorded results.
 
     Raises ValueError if there are recorded results, but none of this name.
     """

@@ -1,0 +1,141 @@
+"""Make the notebooks that Colab opens: each chapter's paired notebook, set up by its first cell, in plain Markdown.
+
+    python tools/colab.py _build/colab                 addresses from the environment, as GitHub's runners set it
+    python tools/colab.py out --package x.whl          another package to install, a file or an address
+
+No source names the repository: tools/addresses.py takes it from the environment. The publishing workflow pushes the
+notebooks to a branch of their own, to which the pages' launch buttons lead.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import addresses
+import execution
+import nbformat
+import numbering
+import status
+from plain_markdown import Plain
+from pybtex.database import parse_file
+
+# What a running kernel has loaded or a GPU's driver depends on: pip may add packages beside these, but not change them.
+KEPT = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas", "matplotlib")
+NOT_TIMED = "not measured with this profile"
+
+SET_UP = '''\
+# @title Run this first: it installs the book's package and leaves Colab's own PyTorch alone
+from importlib.metadata import distributions
+from pathlib import Path
+
+kept = {kept}
+pins = {{f"{{item.name}}=={{item.version}}" for item in distributions() if item.name in kept}}
+Path("kept.txt").write_text("\\n".join(sorted(pins)))  # pip may add packages, but not change these
+%pip install -q -c kept.txt "{package}"
+
+from helpers.runtime import about_this_run, profile
+
+print(about_this_run())
+print("Run time of this chapter:", {times}.get(profile(), "{unknown}"))'''
+
+INTRODUCTION = """\
+
+Chapter {number} of *{book}*{link}, as a notebook. **Run the cell above first** (a minute): it installs what the chapter
+needs, and says which device and profile it found and how long the chapter takes. With a GPU (Runtime, Change runtime
+type) the *full* profile runs, with more seeds and finer grids; `%env SIGNAL_FIRST_PROFILE=quick`, in a cell before it,
+asks for the short one.
+"""
+
+COLOPHON = """\
+---
+Made from chapter {number} of *{book}*{link}. Code: MIT licence. Text and figures:
+[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/).
+
+**Works cited**
+
+{references}"""
+
+
+def notebook(pair, package, targets, bibliography, site="", times=None):
+    """The Colab notebook of the paired notebook `pair`.
+
+    package : what pip installs. targets : of numbering. site : address of the book or "". times : {profile: words}.
+    """
+    made = nbformat.read(pair, as_version=4)
+    page = f"nbs/{pair.stem}"
+    plain = Plain(page, targets, bibliography, site)
+    cells = [cell for cell in _cells(made.cells, plain) if cell.source.strip()]
+    book = next(target for target in targets.values() if target.kind == "page")
+    link = f" ([on the web]({site}/{page}.html))" if site else ""
+    words = {"number": targets[page].number, "book": book.title, "link": link}
+    heading, _, text = cells[0].source.partition("\n")
+    cells[0].source = heading + "\n" + INTRODUCTION.format(**words) + text
+    first = SET_UP.format(kept=KEPT, package=package, times=times or {}, unknown=NOT_TIMED)
+    last = COLOPHON.format(references=plain.references() or "none", **words)
+    set_up, end = nbformat.v4.new_code_cell(first, id="set-up"), nbformat.v4.new_markdown_cell(last, id="colophon")
+    made.cells = [set_up, *cells, end]
+    made.metadata.colab = {"name": pair.name, "provenance": [], "toc_visible": True}
+    nbformat.validate(made)
+    return made
+
+
+def _cells(cells, plain):
+    """A chapter's cells in plain Markdown, each figure's caption after it, hidden code folded into a form."""
+    solving = ""
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            solving = _solution(cell.source, solving)
+            cell.source = plain(cell.source)
+            yield cell
+            continue
+        figure = cell.metadata.get("mystnb", {}).get("figure")
+        name = plain.name(figure["name"]) if figure and "name" in figure else ""
+        if solving or "hide-input" in cell.metadata.get("tags", []):
+            title = f"{solving or name or 'Code'} {{ display-mode: \"form\" }}"
+            cell.source, cell.metadata.cellView = f"# @title {title}\n{cell.source}", "form"
+        yield cell
+        if name:
+            caption = plain(" ".join(str(figure.get("caption", "")).split()))
+            yield nbformat.v4.new_markdown_cell(f"**{name}.** {caption}", id=f"{cell.id}-caption")
+
+
+def _solution(text, solving):
+    """The title of the solution that is open after a cell of Markdown, "" if none is."""
+    for line in text.splitlines():
+        if "{solution-start}" in line:
+            solving = "Solution"
+        elif "{solution-end}" in line:
+            solving = ""
+    return solving
+
+
+def make(folder, package, site="", root=execution.ROOT):
+    """Write every chapter's notebook to folder/nbs/NN_slug.ipynb. Returns their paths."""
+    targets, bibliography = numbering.targets(root), parse_file(str(Path(root) / "book" / "references.bib"))
+    times, written = status.words(root), []
+    for source in execution.chapters(root):
+        path = Path(folder) / "nbs" / f"{source.stem}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pair = source.with_suffix(".ipynb")
+        nbformat.write(notebook(pair, package, targets, bibliography, site, times.get(source.stem)), path)
+        written.append(path)
+    return written
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the notebooks go")
+    parser.add_argument("--package", help="what the first cell installs (default: the archive of this commit)")
+    parser.add_argument("--site", default=addresses.site_url(os.environ),
+                        help="address of the published book (default: SITE_URL)")
+    options = parser.parse_args(arguments)
+    try:
+        package = options.package or addresses.package_address(os.environ)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    print(*make(options.folder, package, options.site), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""MyST text as plain Markdown, which Colab (and GitHub) show as it is meant.
+
+Every formula goes onto one line: Colab takes a line "=" inside a longer one for the underline of a heading, and the
+marks of a quotation would become part of it. Statements become quotations with a bold head, folded solutions fold by
+HTML, references become numbers, with a link where the book's address is known.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from numbering import KINDS
+from pybtex.plugin import find_plugin
+
+ADMONITIONS = {"note", "tip", "important", "warning", "seealso", "hint", "caution", "attention", "admonition"}
+FENCE = re.compile(r"^ {0,3}(:{3,})(?:\{([\w:-]+)\}[ \t]*(.*))?[ \t]*$")
+ROLE = re.compile(r"\{([\w:-]+)\}`([^`]*)`")
+CODE = re.compile(r"^( *)(`{3,}|~{3,}).*?^\1\2 *$|`+[^`\n]+`+", re.MULTILINE | re.DOTALL)
+DISPLAY = re.compile(r"\$\$(.+?)\$\$(?:[ \t]*\(([\w:-]+)\))?", re.DOTALL)
+INLINE = re.compile(r"(?<![\\$\w])\$(?!\s)((?:[^$\\]|\\.)+?)(?<!\s)\$(?![\w$])", re.DOTALL)
+LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]*)\)")
+MARK = "\x00{}\x00"
+
+
+@dataclass
+class Plain:
+    """Turns the text of one page into plain Markdown.
+
+    page : "nbs/03_stage_one". targets : what numbering.targets() returns. bibliography : pybtex's. site : the address
+    of the published book, or "" where it is not known. cited : collects the keys of the works cited.
+    """
+
+    page: str
+    targets: dict
+    bibliography: object
+    site: str = ""
+    cited: list = field(default_factory=list)
+
+    def __call__(self, text):
+        """Plain Markdown of a cell. Raises ValueError on a role or directive without a plain form."""
+        text = re.sub(r"^\([\w:-]+\)=[ \t]*\n", "", text, flags=re.MULTILINE)
+        text = ROLE.sub(self._role, text)
+        text, kept = _set_aside(CODE, text, lambda match: match[0])
+        text, formulas = _set_aside(DISPLAY, text, self._display, len(kept))
+        text, more = _set_aside(INLINE, text, lambda match: f"${_one_line(match[1])}$", len(kept) + len(formulas))
+        text = LINK.sub(self._link, text)
+        text = "\n".join(self._blocks(text.split("\n")))
+        for index, piece in reversed(list(enumerate([*kept, *formulas, *more]))):
+            text = text.replace(MARK.format(index), piece)
+        return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
+
+    def references(self):
+        """The list of the works cited so far, one bullet each."""
+        style, backend = find_plugin("pybtex.style.formatting", "plain")(), find_plugin("pybtex.backends", "markdown")()
+        entries = style.format_bibliography(self.bibliography, sorted(set(self.cited)))
+        return "\n".join("- " + " ".join(entry.text.render(backend).replace("\\.", ".").split()) for entry in entries)
+
+    def name(self, label):
+        """What the book calls a label: "Theorem 3.2", "chapter 7", "(3.1)", or a title."""
+        target = self.target(label)
+        if target.kind == "equation":
+            return f"({target.number})"
+        if target.kind == "page" and target.number:
+            return f"chapter {target.number}"
+        return f"{target.kind.capitalize()} {target.number}" if target.number else f"*{target.title}*"
+
+    def target(self, label):
+        name = label.rsplit("/")[-1]
+        for known in (label, f"nbs/{name}", f"book/{name}"):
+            if known in self.targets:
+                return self.targets[known]
+        raise ValueError(f"{self.page}: nothing is labelled {label!r}")
+
+    def _to(self, label, text):
+        """`text` as a link to a label's place in the published book; bare on its own page or without an address."""
+        target = self.target(label)
+        if not self.site or target.page == self.page:
+            return text
+        anchor = {"page": "", "equation": f"#equation-{label}"}.get(target.kind, f"#{label}")
+        return f"[{text}]({self.site}/{target.page}.html{anchor})"
+
+    def _role(self, match):
+        role, content = match[1], match[2]
+        if role == "math":
+            return f"${content}$"
+        if role in ("cite:t", "cite:p"):
+            works = [self._cite(key.strip(), role) for key in content.split(",")]
+            return "; ".join(works) if role == "cite:t" else f"({'; '.join(works)})"
+        if role not in ("prf:ref", "eq", "numref", "ref", "doc"):
+            raise ValueError(f"{self.page}: no plain form of the role {match[0]}")
+        named = re.fullmatch(r"(.*?)\s*<(.*)>", content, re.DOTALL)
+        label = (named[2] if named else content).strip()
+        return self._to(label, named[1] if named else _capital(self.name(label), match))
+
+    def _cite(self, key, role):
+        entry = self.bibliography.entries[key]
+        self.cited.append(key)
+        people = [" ".join([*person.prelast_names, *person.last_names]) for person in entry.persons["author"]]
+        names = people[0] + " et al." if len(people) > 2 else " and ".join(people)
+        return f"{names} ({entry.fields['year']})" if role == "cite:t" else f"{names}, {entry.fields['year']}"
+
+    def _display(self, match):
+        number = rf" \tag{{{self.target(match[2]).number}}}" if match[2] else ""
+        return f"$${_one_line(match[1])}{number}$$"
+
+    def _link(self, match):
+        text, where = match[1], match[2].removesuffix(".md")
+        return match[0] if re.match(r"[a-z]+:|#|\x00", where) else self._to(where, text)
+
+    def _blocks(self, lines):
+        """Lines without colon fences."""
+        out, index = [], 0
+        while index < len(lines):
+            fence = FENCE.match(lines[index])
+            if not fence or not fence[2]:
+                out.append(lines[index])
+                index += 1
+                continue
+            end = _closing(lines, index, len(fence[1]), f"{self.page}: {lines[index]!r} is never closed")
+            body, options = lines[index + 1:end], {}
+            while body and (option := re.match(r" *:([\w-]+):[ \t]*(.*)", body[0])):
+                options[option[1]] = option[2].strip()
+                body = body[1:]
+            out += ["", *self._directive(fence[2], fence[3].strip(), options, list(self._blocks(body))), ""]
+            index = end + 1
+        return out
+
+    def _directive(self, name, argument, options, body):
+        body = _trimmed(body)
+        kind = name.removeprefix("prf:")
+        if kind in KINDS | {"exercise"} | ADMONITIONS:
+            head = self.name(options["label"]) if "label" in options else kind.capitalize()
+            return _quoted(f"**{head}**" + (f" ({argument})" if argument else "") + ".", body)
+        if kind == "proof":
+            head = f"*Proof{' ' + argument if argument else ''}.*"
+            return [f"{head} {body[0]}" if body else head, *body[1:], "", "∎"]
+        if kind in ("solution", "dropdown"):
+            head = f"Solution of {self.name(argument)}" if kind == "solution" else argument
+            return ["<details>", f"<summary><b>{head}</b></summary>", "", *body, "", "</details>"]
+        if kind == "solution-start":
+            return [f"**Solution of {self.name(argument)}.**"]
+        if kind == "solution-end":
+            return []
+        raise ValueError(f"{self.page}: no plain form of the directive {name!r}")
+
+
+def _set_aside(pattern, text, form, first=0):
+    """(`text` with marks numbered from `first` in the matches' place, what stands for each of them)."""
+    kept = []
+
+    def replace(match):
+        kept.append(form(match))
+        return MARK.format(first + len(kept) - 1)
+
+    return pattern.sub(replace, text), kept
+
+
+def _one_line(formula):
+    """A formula on one line; "<" before a letter, which looks like an HTML tag, as its TeX name."""
+    return re.sub(r"<(?=[A-Za-z])", r"\\lt ", " ".join(formula.split()))
+
+
+def _capital(name, match):
+    """`name`, with a capital letter at the beginning of a sentence or of a line's first sentence."""
+    before = match.string[:match.start()]
+    return name[0].upper() + name[1:] if re.search(r"(?:^|\n\n|[.?!] |\| |[-*] |\d\. |\*\* )$", before) else name
+
+
+def _closing(lines, start, colons, complaint):
+    """The line that closes the fence opened on line `start`, which is not shorter."""
+    depth = [colons]
+    for index in range(start + 1, len(lines)):
+        fence = FENCE.match(lines[index])
+        if fence and fence[2]:
+            depth.append(len(fence[1]))
+        elif fence and len(fence[1]) >= depth[-1]:
+            depth.pop()
+            if not depth:
+                return index
+    raise ValueError(complaint)
+
+
+def _trimmed(lines):
+    while lines and not lines[0].strip():
+        lines = lines[1:]
+    while lines and not lines[-1].strip():
+        lines = lines[:-1]
+    return lines
+
+
+def _quoted(head, body):
+    """A quotation: a bold head, then the text."""
+    return [f"> {head}", ">", *(f"> {line}".rstrip() for line in body)]

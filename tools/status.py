@@ -1,0 +1,95 @@
+"""Run times: how long each chapter took, on what, and with which versions. Nothing is typed in by hand.
+
+    python tools/status.py            print the table of the execution cache, which the status page shows
+    python tools/status.py --keep     keep its rows in book/run_times.csv: one for each chapter, profile and device
+
+The cache knows the build at hand (tools/execution.py writes it down). The file keeps what other machines measured, a
+GPU for one, so that a notebook in Colab can say how long it will take there.
+"""
+
+import argparse
+from pathlib import Path
+
+import execution
+import jupytext
+import numbering
+import pandas as pd
+
+COLUMNS = ["chapter", "seconds", "profile", "device", "threads", "python", "torch", "numpy", "date"]
+KEY = ["chapter", "profile", "device"]
+KEPT = Path("book/run_times.csv")
+
+
+def measured(root=execution.ROOT):
+    """Table (COLUMNS) of the notebooks that the execution cache holds, in the book's order."""
+    cache, rows = execution.open_cache(root), []
+    for path in execution.notebooks(root):
+        record = execution.cached(cache, jupytext.read(path))
+        if record is not None and "made_by" in record.data:
+            made_by = record.data["made_by"]
+            rows.append({"chapter": path.stem, "seconds": round(record.data["execution_seconds"], 1)}
+                        | {name: made_by[name] for name in COLUMNS[2:]})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def kept(root=execution.ROOT):
+    """Table (COLUMNS) of book/run_times.csv, empty if there is none."""
+    path = Path(root) / KEPT
+    return pd.read_csv(path, dtype={"python": str}) if path.exists() else pd.DataFrame(columns=COLUMNS)
+
+
+def together(root=execution.ROOT):
+    """The cache's rows, and those of other devices and profiles from the file, of chapters that are still there."""
+    tables = [table for table in (kept(root), measured(root)) if len(table)]
+    if not tables:
+        return pd.DataFrame(columns=COLUMNS)
+    there = [path.stem for path in execution.notebooks(root)]
+    table = pd.concat(tables).drop_duplicates(KEY, keep="last")
+    return table[table.chapter.isin(there)].sort_values(KEY, key=lambda column: (
+        column.map(there.index) if column.name == "chapter" else column)).reset_index(drop=True)
+
+
+def words(root=execution.ROOT):
+    """{chapter: {profile: "about 40 s on AMD EPYC, 2 threads"}}: for each profile the shortest time known."""
+    found = {}
+    for row in together(root).sort_values("seconds", ascending=False).itertuples():
+        time = f"{row.seconds:.0f} s" if row.seconds < 100 else f"{row.seconds / 60:.0f} min"
+        found.setdefault(row.chapter, {})[row.profile] = f"about {time}, as on {row.device}, threads: {row.threads}"
+    return found
+
+
+def markdown(table):
+    """A table in Markdown, without an index; a sentence where it is empty."""
+    if table.empty:
+        return "Nothing has been timed here."
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).values.tolist()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def page(root=execution.ROOT):
+    """What the status page shows, in Markdown: this build's run times, then those kept from elsewhere."""
+    now, titles = measured(root), {Path(name).name: title for name, (_, title) in numbering.pages(root).items()}
+    before = together(root)
+    before = before[~before.set_index(KEY).index.isin(now.set_index(KEY).index)]
+    parts = [f"Together {now.seconds.sum() / 60:.0f} minutes. " if len(now) else "", _readable(now, titles)]
+    if len(before):
+        parts += ["\n\nMeasured earlier, elsewhere:\n\n", _readable(before, titles)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _readable(table, titles):
+    links = [f"[{titles.get(name, name)}](../nbs/{name}.md)" if name[:1].isdigit() else titles.get(name, name)
+             for name in table.chapter]
+    return markdown(table.assign(chapter=links, seconds=table.seconds.round()))
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", action="store_true", help="keep the rows in book/run_times.csv")
+    if parser.parse_args(arguments).keep:
+        together().to_csv(execution.ROOT / KEPT, index=False)
+    print(markdown(measured()))
+
+
+if __name__ == "__main__":
+    main()
