@@ -18,7 +18,7 @@ BUILD := $(PY) -c "from jupyter_book.cli.main import main; main()" build . -W -n
 # Sphinx does not repeat a warning about a page it has already read: forget the pages, so that the next build fails too.
 FORGET_PAGES := { rm -rf _build/.doctrees; exit 1; }
 
-.PHONY: help env book book-strict test notebooks record bench lint clean
+.PHONY: help env book book-strict test notebooks students slides record bench lint clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,13 @@ test: env  ## Run every test, and every notebook through nbval; write the table 
 
 notebooks: env  ## Refresh the paired .ipynb and their verdicts' outputs
 	$(PY) tools/notebooks.py --workers $(WORKERS)
+
+students: env  ## Write each chapter without solutions and outputs into build/students
+	$(PY) tools/students.py
+
+slides: env  ## Execute every chapter and make slides of each in build/slides
+	$(PY) tools/execution.py --workers $(WORKERS)
+	$(PY) tools/slides.py
 
 record: env  ## Record the runs that take minutes into book/results; resumes, and leaves what is up to date
 	OMP_NUM_THREADS=1 $(PY) tools/record.py --workers $(WORKERS)

@@ -34,8 +34,8 @@ def needed(statements):
         if isinstance(statement, (ast.Assign, ast.Import, ast.ImportFrom, ast.FunctionDef)):
             found -= bound(statement)
         if isinstance(statement, ast.For):
-            inside = needed(statement.body) - {node.id for node in ast.walk(statement.target) if isinstance(node, ast.Name)}
-            found |= inside | _read(statement.iter)
+            own = {node.id for node in ast.walk(statement.target) if isinstance(node, ast.Name)}
+            found |= needed(statement.body) - own | _read(statement.iter)
         else:
             found |= _read(statement)
     return found

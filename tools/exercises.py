@@ -1,4 +1,4 @@
-"""Exercises and solutions of a chapter, as its source has them. No command: students, slides and tests read them.
+"""Exercises and solutions of a chapter, as its source has them. Students, slides and tests are made from them.
 
 A solution is one directive (`solution`), or, where its code is run on the page, what stands between `solution-start`
 and `solution-end`. The stars at the end of an exercise's title say how hard it is.
@@ -55,8 +55,8 @@ def exercise_blocks(text):
     for first, line in enumerate(lines):
         match = EXERCISE.match(line)
         if match:
-            last = _closing(lines, first + 1, match[1])
-            found.append(_block(lines, first, last, match[2].strip()))
+            last = closing(lines, first + 1, match[1])
+            found.append(block_at(lines, first, last, match[2].strip()))
     return found
 
 
@@ -67,17 +67,16 @@ def solution_blocks(text):
         match = SOLUTION.match(line)
         if not match:
             continue
-        last = _closing(lines, first + 1, match[1])
+        last = closing(lines, first + 1, match[1])
         if match[2] == "solution-start":
             ends = [number for number in range(last, len(lines)) if END.match(lines[number])]
             if not ends:
                 raise ValueError(f"line {first + 1}: the solution of {match[3]} has no solution-end")
             inside = "\n".join(lines[last:ends[0]]).strip("\n")
-            last = _closing(lines, ends[0] + 1, END.match(lines[ends[0]])[1])
+            last = closing(lines, ends[0] + 1, END.match(lines[ends[0]])[1])
             found.append(Block(first, last, "", match[3], inside))
         else:
-            block = _block(lines, first, last, "")
-            found.append(Block(first, last, "", match[3], block.text))
+            found.append(Block(first, last, "", match[3], block_at(lines, first, last, "").text))
     return found
 
 
@@ -92,7 +91,7 @@ def exercises(text):
     return found
 
 
-def _closing(lines, start, fence):
+def closing(lines, start, fence):
     """The line after the one that closes `fence`. Raises ValueError if none does."""
     for number in range(start, len(lines)):
         if lines[number].rstrip() == fence:
@@ -100,7 +99,8 @@ def _closing(lines, start, fence):
     raise ValueError(f"line {start}: {fence} is never closed")
 
 
-def _block(lines, first, last, title):
+def block_at(lines, first, last, title):
+    """The Block of the directive that stands on lines first to last - 1."""
     inside, label = lines[first + 1:last - 1], ""
     while inside and (match := OPTION.match(inside[0])):
         label = match[2].strip() if match[1] == "label" else label
