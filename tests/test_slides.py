@@ -15,6 +15,8 @@ from nbformat.v4 import new_output
 CHAPTERS = execution.chapters()
 CHAPTER = r"""---
 kernelspec:
+  display_name: Python 3
+  language: python
   name: python3
 ---
 
@@ -135,7 +137,7 @@ def test_without_outputs_there_are_no_pictures_and_no_verdict(deck, monkeypatch)
 
 
 def test_a_long_text_goes_over_several_slides():
-    text = "\n\n".join(f"{number}. " + 60 * "words " for number in range(1, 8))
+    text = "\n\n".join(f"{number}. " + " ".join(60 * ["words"]) for number in range(1, 8))
     pages = slides.pages_of(text)
     assert len(pages) == 4 and "\n\n".join(pages) == text
     made = slides.text_slides("where", "Long", text, set())

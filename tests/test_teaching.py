@@ -19,8 +19,8 @@ def section(title):
 
 def chapter_rows():
     """{chapter: (its goals' letters, hours of reading)}."""
-    rows = re.findall(r"^\| \{doc\}`\.\./nbs/(\w+)` \| (.+) \| (\d*)([¼½¾]?) h \| [a-z]+ \|$", section("Goals and times"),
-                      re.MULTILINE)
+    row = r"^\| \{doc\}`\.\./nbs/(\w+)` \| (.+) \| (\d*)([¼½¾]?) h \| [a-z]+ \|$"
+    rows = re.findall(row, section("Goals and times"), re.MULTILINE)
     return {stem: (GOAL.findall(goals), float(hours or 0) + QUARTERS[part]) for stem, goals, hours, part in rows}
 
 
@@ -33,14 +33,14 @@ def test_every_chapter_has_a_row_with_goals():
     rows = chapter_rows()
     assert list(rows) == [path.stem for path in CHAPTERS], "Goals and times: one row a chapter, in the book's order"
     for stem, (goals, _) in rows.items():
-        assert 2 <= len(goals) <= 3 and goals == sorted(set(goals)), f"{stem}: letter two or three goals **a**, **b**, **c**"
+        assert "abc".startswith("".join(goals)) and len(goals) > 1, f"{stem}: two or three goals, **a**, **b**, **c**"
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_reading_time_is_that_of_the_chapter(path):
     hours = len(path.read_text("utf-8").split()) / WORDS_A_MINUTE / 60
     said = chapter_rows()[path.stem][1]
-    assert abs(said - hours) <= 0.25, f"{path.stem}: {said} h on the page, {hours:.2f} h by its words: mend book/teaching.md"
+    assert abs(said - hours) <= 0.25, f"{path.stem}: book/teaching.md says {said} h, its words take {hours:.2f} h"
 
 
 def test_every_exercise_has_one_row_with_its_title_and_stars():

@@ -1,7 +1,7 @@
 // Starts reveal.js once the formulas are set, and shrinks what would not fit: a wide formula, a slide's text.
 window.addEventListener("load", async () => {
   await MathJax.startup.promise;
-  const wide = (box) => box.scrollWidth > box.clientWidth + 1;
+  const wide = (box) => Math.max(box.scrollWidth, box.offsetWidth) > box.parentElement.clientWidth + 1;
   const high = (box) => box.scrollHeight > box.clientHeight + 1;
   const shrink = (box, tooBig, smallest) => {
     for (let size = parseFloat(getComputedStyle(box).fontSize); tooBig(box) && size > smallest; size -= 1) {
