@@ -20,7 +20,7 @@ FORGET_PAGES := { rm -rf _build/.doctrees; exit 1; }
 
 LATEX_PACKAGES := latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf tex-gyre
 
-.PHONY: help env book book-strict pdf latex-packages links colab times test notebooks record bench lint clean
+.PHONY: help env book book-strict pdf latex-packages links colab times test notebooks students slides record bench lint clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,13 @@ test: env  ## Run every test, and every notebook through nbval; write the table 
 
 notebooks: env  ## Refresh the paired .ipynb and their verdicts' outputs
 	$(PY) tools/notebooks.py --workers $(WORKERS)
+
+students: env  ## Write each chapter without solutions and outputs into build/students
+	$(PY) tools/students.py
+
+slides: env  ## Execute every chapter and make slides of each in build/slides
+	$(PY) tools/execution.py --workers $(WORKERS)
+	$(PY) tools/slides.py
 
 record: env  ## Record the runs that take minutes into book/results; resumes, and leaves what is up to date
 	OMP_NUM_THREADS=1 $(PY) tools/record.py --workers $(WORKERS)

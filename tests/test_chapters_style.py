@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 
 import execution
+import exercises
 import jupytext
 import pytest
 import statements
@@ -30,6 +31,9 @@ FORBIDDEN = {
         "no global random state: use helpers.random_stream or a generator",
     r"\btorch\.rand(n|int|perm)?\((?!.*generator=)": "pass a generator to torch's random functions",
 }
+GREEK = re.compile(r"\\(alpha|beta|gamma|delta|(?:var)?epsilon|zeta|eta|(?:var)?theta|kappa|lambda|mu|nu|xi|pi"
+                   r"|(?:var)?rho|sigma|tau|(?:var)?phi|chi|psi|omega|ell|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi"
+                   r"|Omega)(?![a-zA-Z])")
 DRAWS = re.compile(r"\bplt\.(subplots|subplot_mosaic|figure|plot|gca)\(|\bsns\.\w+plot\(|\bsns\.heatmap\(")
 
 
@@ -180,6 +184,38 @@ def test_figures_have_caption_name_and_alt_text(path):
         if not str(cell.metadata["mystnb"].get("image", {}).get("alt", "")).strip():
             faults.append(f"cell {first_line(cell)}: mystnb.image.alt is missing; say what the picture shows")
     report(path, faults)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_captions_of_bands_say_over_what(path):
+    """A band without its number of runs says nothing."""
+    report(path, [f"{figure(cell).get('name')}: it draws a band; say in the caption over how many seeds, runs or draws"
+                  for cell in code_cells(path) if figure(cell) and "band(" in cell.source
+                  and not re.search("seed|run|draw", str(figure(cell).get("caption")), re.IGNORECASE)])
+
+
+def strange_letters(text, known):
+    """{letter: label of the first statement with it} of the Greek letters in statements that are not in `known`."""
+    lines, found = text.splitlines(), {}
+    for first, line in enumerate(lines):
+        match = re.match(r"(:{3,})\{prf:(?!proof)\w+\}", line)
+        if match:
+            block = exercises.block_at(lines, first, exercises.closing(lines, first + 1, match[1]), "")
+            found = {letter: block.label for letter in GREEK.findall(block.text) if letter not in known} | found
+    return found
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=named)
+def test_greek_letters_of_statements_are_on_the_notation_page(path):
+    known = set(GREEK.findall(source(ROOT / "book" / "notation.md")))
+    report(path, [f"\\{letter} in {label} is not in book/notation.md: add it there, or use a letter that is"
+                  for letter, label in strange_letters(source(path), known).items()])
+
+
+def test_checker_of_letters_can_fail():
+    text = (":::{prf:lemma} One\n:label: lem-one\n\nLet $\\tau < \\zeta$ and $\\etaeta$.\n:::\n\n"
+            ":::{prf:proof}\n$\\nu$\n:::\n")
+    assert strange_letters(text, {"tau"}) == {"zeta": "lem-one"}
 
 
 def test_names_of_figures_and_statements_are_unique():

@@ -274,7 +274,7 @@ def state(page):
 
 
 def test_a_frame_is_fast(visit):
-    """Step, read-out and drawing of the largest usual run fit into a sixtieth of a second. Of 60 times the least counts:
+    """Step, read-out and drawing of the largest usual run fit into a sixtieth of a second. The least of 60 counts:
     what the page needs, not what else the machine had to do."""
     page = visit("#n=200&m=20")
     times = page.evaluate("""() => {

@@ -28,7 +28,11 @@ def is_verdict(cell):
 
 def bare(source):
     """The notebook of a chapter's .md: no outputs, and cell ids that depend on the cells' text alone."""
-    notebook = jupytext.read(source)
+    return identified(jupytext.read(source))
+
+
+def identified(notebook):
+    """`notebook` without outputs, and with cell ids that depend on the cells' text alone."""
     seen = {}
     for cell in notebook.cells:
         key = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]

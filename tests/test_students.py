@@ -1,0 +1,115 @@
+"""Student versions: no solution is left, everything else is, and the notebook still runs."""
+
+import ast
+import re
+
+import execution
+import exercises
+import jupytext
+import nbclient
+import nbformat
+import pytest
+import slices
+import students
+
+CHAPTERS = execution.chapters()
+CHAPTER = """---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# Tiny
+
+```{code-cell} ipython3
+x = 2
+```
+
+:::{exercise} Text ★
+:label: ex-text
+
+Why?
+:::
+
+::::{solution} ex-text
+:class: dropdown
+
+Because $x$ is secret.
+::::
+
+:::{exercise} Code ★
+:label: ex-code
+
+How much?
+:::
+
+:::{solution-start} ex-code
+:class: dropdown
+:::
+
+```{code-cell} ipython3
+secret = x + 1
+```
+
+:::{solution-end}
+:::
+
+The end.
+
+```{code-cell} ipython3
+:tags: [nbval-check-output]
+print(x)
+```
+"""
+
+
+def parsed(sources):
+    return ast.parse(re.sub(r"^[%!].*$", "", "\n".join(sources), flags=re.MULTILINE)).body
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    path = tmp_path_factory.mktemp("nbs") / "01_tiny.md"
+    path.write_text(CHAPTER)
+    return students.student_notebook(path)
+
+
+def test_solutions_give_way_to_empty_cells(tiny):
+    text = "\n".join(cell.source for cell in tiny.cells)
+    assert "secret" not in text and "{solution" not in text
+    assert "Why?" in text and "How much?" in text and "The end." in text
+    assert [cell.source for cell in tiny.cells if "our answer" in cell.source] == ["*Your answer:*", "# Your answer"]
+    nbformat.validate(tiny)
+
+
+def test_the_student_version_runs(tiny, tmp_path):
+    done = nbclient.NotebookClient(tiny, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert done.cells[-1].outputs[0].text == "2\n"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_student_version_is_the_chapter_without_solutions(path):
+    """Cells in order, none that a solution owns, and no later cell that needs what only a solution binds."""
+    text, notebook = path.read_text("utf-8"), students.student_notebook(path)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in cells)
+    written = "\n".join(cell.source for cell in notebook.cells)
+    assert "{solution" not in written
+    found = exercises.exercises(text)
+    assert all(one.text in written for one in found), "an exercise is missing"
+    assert all(block not in written for one in found for block in one.code), "a solution's code is left"
+    whole = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    solved = {block for one in found for block in one.code}
+    kept = [cell.source for cell in cells if cell.source != "# Your answer"]
+    assert kept == [source.replace("../book/results", "results") for source in whole if source not in solved]
+    bare, full = (slices.needed(parsed(sources)) for sources in (kept, whole))
+    assert bare <= full, f"{path.name}: a cell needs {sorted(bare - full)}, which only a solution binds: move it"
+
+
+def test_the_command_writes_every_chapter_and_the_recorded_tables(tmp_path, capsys):
+    students.main(["--out", str(tmp_path)])
+    assert sorted(path.stem for path in tmp_path.glob("*.ipynb")) == [path.stem for path in CHAPTERS]
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == sorted(
+        path.name for path in (execution.ROOT / "book" / "results").iterdir())
+    assert f"{len(CHAPTERS)} notebooks" in capsys.readouterr().out

@@ -1,0 +1,97 @@
+"""MyST in plain words: the book's Markdown as HTML that stands alone, with the names of what it refers to.
+
+Slides have no other pages to point to. So a cross-reference becomes the title of what it points to, a citation its
+authors and year, and a labelled equation bears its label, in words, in the place of a number.
+"""
+
+import html
+import re
+from functools import cache
+
+import execution
+import exercises
+import statements
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+ROLE = re.compile(r"\{([a-z:]+)\}`(?:([^`<]*?)\s*<)?([^`>]+)>?`")
+EQUATION = re.compile(r"\$\$\s*((?:(?!\$\$).)+?)\s*\$\$ \(([\w-]+)\)", re.DOTALL)
+
+
+def equations_in(text):
+    """Labels of the equations that a text displays."""
+    return {label for _, label in EQUATION.findall(text)}
+
+
+def equations_cited(text):
+    """Labels of the equations that a text cites, in order, each once."""
+    return list(dict.fromkeys(label for role, _, label in ROLE.findall(text) if role == "eq"))
+
+
+@cache
+def markdown():
+    """Markdown to HTML, with formulas left to MathJax."""
+    def formula(text, options):
+        return html.escape(rf"\[{text}\]" if options["display_mode"] else rf"\({text}\)")
+    return MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, allow_labels=False, renderer=formula)
+
+
+@cache
+def equations():
+    """{label: TeX} of every labelled equation of the book."""
+    pages = [page.read_text("utf-8") for page in statements.pages()]
+    return {label: tex for page in pages for tex, label in EQUATION.findall(page)}
+
+
+@cache
+def names():
+    """{target: words} for cross-references: statements, exercises and chapters by title, works by author and year."""
+    found = {label: f"“{title}”" for label, (_, title, _) in statements.statements().items()}
+    for page in statements.pages():
+        text = page.read_text("utf-8")
+        found[page.stem] = f"“{re.search(r'^# (.+)$', text, re.MULTILINE)[1]}”"
+        found |= {one.label: f"exercise “{one.title}”" for one in exercises.exercises(text)}
+        found |= {options["label"]: f"“{title}”" for name, title, options in statements.directives(text)
+                  if name.startswith("prf:") and "label" in options and title}
+    works = (execution.ROOT / "book" / "references.bib").read_text("utf-8")
+    for key, entry in re.findall(r"^@\w+\{([^,]+),(.*?)^\}", works, re.MULTILINE | re.DOTALL):
+        authors = re.search(r"author\s*=\s*\{(.+?)\},?\n", entry)[1].replace("{", "").replace("}", "").split(" and ")
+        last = [author.split(",")[0] for author in authors]
+        year = re.search(r"year\s*=\s*.(\d+)", entry)[1]
+        found[key] = f"{' and '.join(last) if len(last) < 3 else f'{last[0]} et al.'} ({year})"
+    return found
+
+
+def in_words(label):
+    """A label without its kind: eq-three-conditions -> three conditions."""
+    return label.partition("-")[2].replace("-", " ")
+
+
+def plain(text):
+    """MyST without roles: each cross-reference says in words what it points to."""
+    def words(match):
+        role, title, target = match[1], match[2], match[3].strip()
+        if role == "eq":
+            return f"({in_words(target)})"
+        if role == "math":
+            return f"${target}$"
+        if role == "numref":
+            return f"the figure “{in_words(target)}”"
+        keys = [names().get(key.strip().rpartition("/")[2], key) for key in target.split(",")]
+        return title or "; ".join(keys)
+    return ROLE.sub(words, EQUATION.sub(lambda match: f"$$\n{tagged(*match.groups())}\n$$", text))
+
+
+def tagged(tex, label):
+    """A formula with its label, in words, in the place of a number."""
+    return rf"{tex} \tag{{{in_words(label)}}}"
+
+
+def rendered(text):
+    """The HTML of a piece of MyST."""
+    return markdown().render(plain(text))
+
+
+def inline(text):
+    """The HTML of a title."""
+    return markdown().renderInline(plain(text))

@@ -1,0 +1,160 @@
+"""Slides of the chapters, from the same sources: build/slides/NN_slug.html, for reveal.js, without network.
+
+    python tools/slides.py [NN ...] [--out FOLDER]    figures and verdicts come from the execution cache
+
+What goes on a slide is a rule, no second text: title; opening; sections; each statement without its proof, and each
+equation that it cites; each figure with its caption; the verdict; the summary; the exercises' titles.
+"""
+
+import argparse
+import html
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import execution
+import exercises
+import jupytext
+from myst_words import equations, equations_cited, equations_in, in_words, inline, rendered, tagged
+
+OUT = execution.ROOT / "build" / "slides"
+ASSETS = execution.ROOT / "book" / "assets"
+BOOK = "Signal First, Noise Later"
+FULL = 950  # characters, about, that fill a slide
+LINE = 100  # how many of them a line of a displayed formula counts, and the space around it
+DIRECTIVE = re.compile(r"^(:{3,})\{([\w:-]+)\}[ \t]*(.*)$")
+SECTIONS_LEFT_OUT = {"Exercises", "Summary", "Verdict", "In this chapter"}
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="assets/reveal/reveal.css"><link rel="stylesheet" href="assets/slides.css">
+<script>MathJax = {{tex: {{inlineMath: [["\\\\(", "\\\\)"]]}}, chtml: {{displayAlign: "left", displayIndent: "1em"}},
+  options: {{enableMenu: false}}}};</script>
+<script defer src="assets/mathjax/tex-mml-chtml.js"></script>
+<script defer src="assets/reveal/reveal.js"></script><script defer src="assets/slides.js"></script>
+</head><body><div class="reveal"><div class="slides">
+{sections}
+</div></div></body></html>
+"""
+
+
+def slide(where, title, body):
+    """One slide: where in the chapter it stands, its title, its HTML."""
+    return f'<section><p class="where">{inline(where)}</p>\n<h2>{inline(title)}</h2>\n{body}</section>'
+
+
+def pages_of(text):
+    """The paragraphs of a text in lists, each of which fills at most about one slide."""
+    paragraphs = [part for part in re.split(r"\n\s*\n(?=\S)", text.strip()) if part.strip()]
+    pages, room = [[]], FULL
+    for part in paragraphs:
+        size = len(re.sub(r"\\[a-zA-Z]+|[{}$]", "", part)) + LINE * (part.count("$$") + part.count(r"\\"))
+        if pages[-1] and size > room:
+            pages.append([])
+            room = FULL
+        pages[-1].append(part)
+        room -= size
+    return ["\n\n".join(page) for page in pages]
+
+
+def text_slides(where, title, text, shown, kind="text"):
+    """Slides of a text, and of those equations that it cites and that no slide has yet; `shown` gets their labels."""
+    parts = pages_of(text)
+    mark = [f" ({number} of {len(parts)})" if len(parts) > 1 else "" for number in range(1, len(parts) + 1)]
+    made = [slide(where, title + which, f'<div class="{kind}">{rendered(part)}</div>')
+            for part, which in zip(parts, mark)]
+    shown |= equations_in(text)
+    cited = [label for label in equations_cited(text) if label not in shown]
+    shown |= set(cited)
+    for page in pages_of("\n\n".join(f"$$\n{tagged(equations()[label], label)}\n$$" for label in cited)):
+        made += [slide(where, "What it refers to", rendered(page))] if page else []
+    return made
+
+
+def statement_slides(chapter, where, text, shown):
+    """(slides of the statements in a piece of Markdown, the section in which it ends); proofs are left out."""
+    lines, made = text.splitlines(), []
+    for first, line in enumerate(lines):
+        where = f"{chapter} · {line[3:]}" if line.startswith("## ") else where
+        match = DIRECTIVE.match(line)
+        if match and match[2].startswith("prf:") and match[2] != "prf:proof":
+            block = exercises.block_at(lines, first, exercises.closing(lines, first + 1, match[1]), match[3])
+            kind = match[2][4:].capitalize()
+            made += text_slides(where, f"{kind}: {block.title}" if block.title else kind, block.text, shown,
+                                "statement")
+    return made, where
+
+
+def output(cell, kind):
+    """The first output of a cell of that kind (a MIME type, or "stream"), None if it has none."""
+    for one in cell.get("outputs", []):
+        found = one.get("text") if kind == "stream" else one.get("data", {}).get(kind)
+        if found and (kind != "stream" or one.get("name") == "stdout"):
+            return found
+    return None
+
+
+def figure_slide(where, cell):
+    """The slide of a figure; without its picture if the cell was not executed."""
+    about, image = cell.metadata["mystnb"]["figure"], output(cell, "image/png")
+    alt = html.escape(cell.metadata["mystnb"].get("image", {}).get("alt", ""))
+    picture = f'<img alt="{alt}" src="data:image/png;base64,{image.strip()}">' if image else ""
+    body = f'<figure>{picture}<figcaption>{rendered(about["caption"])}</figcaption></figure>'
+    return slide(where, in_words(about["name"]).capitalize(), body)
+
+
+def deck(path, notebook):
+    """The slides of a chapter, as HTML sections. notebook : its cells, executed or not."""
+    text = path.read_text("utf-8")
+    title, number = re.search(r"^# (.+)$", text, re.MULTILINE)[1], int(path.stem[:2])
+    where, shown = f"{number}. {title}", set()
+    chapter = where
+    opening = re.search(r"^(?:\*\*In this chapter\.\*\*|## In this chapter\n)(.+?)(?=^```|^#)", text, re.M | re.S)[1]
+    headings = [heading for heading in re.findall(r"^## (.+)$", text, re.MULTILINE) if heading not in SECTIONS_LEFT_OUT]
+    made = [f'<section><p class="where">{BOOK}</p><h1>{inline(title)}</h1><p>Chapter {number}</p></section>',
+            *text_slides(where, "In this chapter", re.sub(r"^:::.*?^:::$", "", opening, flags=re.M | re.S), shown),
+            slide(where, "The way", rendered("\n".join(f"- {heading}" for heading in headings)))]
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            found, where = statement_slides(chapter, where, cell.source, shown)
+            made += found
+        elif "figure" in cell.metadata.get("mystnb", {}):
+            made.append(figure_slide(where, cell))
+        elif "nbval-check-output" in cell.metadata.get("tags", []) and output(cell, "stream"):
+            made.append(slide(where, "Verdict", f"<pre>{html.escape(output(cell, 'stream'))}</pre>"))
+    summary = re.search(r"^(?:## Summary\n|\*\*Summary\.\*\*)(.+?)(?=^#|^```)", text, re.M | re.S)
+    made += text_slides(chapter, "Summary", summary[1], shown) if summary else []
+    items = [f'- {one.title} <span class="stars">{one.stars * exercises.STAR}</span>'
+             for one in exercises.exercises(text)]
+    return [*made, slide(chapter, "Exercises", rendered("\n".join(items)))]
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("chapters", nargs="*", metavar="NN", help="numbers of chapters; all by default")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder (default build/slides)")
+    options = parser.parse_args(arguments)
+    chosen = [path for path in execution.chapters() if not options.chapters or path.stem[:2] in options.chapters]
+    for name in ("mathjax", "reveal"):
+        shutil.copytree(ASSETS / name, options.out / "assets" / name, dirs_exist_ok=True)
+    for name in ("slides.css", "slides.js"):
+        shutil.copyfile(ASSETS / name, options.out / "assets" / name)
+    missing = []
+    for path in chosen:
+        try:
+            notebook = execution.executed(path)
+        except KeyError:
+            missing.append(path.name)
+            notebook = jupytext.read(path)
+        sections = "\n".join(deck(path, notebook))
+        page = PAGE.format(title=html.escape(path.stem), sections=sections)
+        (options.out / f"{path.stem}.html").write_text(page, "utf-8")
+    print(f"{len(chosen)} decks in {options.out}")
+    if missing:
+        print(f"without pictures, not executed yet (make slides does that): {', '.join(missing)}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
