@@ -86,6 +86,7 @@ jupytext:
   text_representation:
     format_name: myst
 kernelspec:
+  display_name: Python 3
   name: python3
 ---
 
