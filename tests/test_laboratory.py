@@ -274,8 +274,8 @@ def state(page):
 
 
 def test_a_frame_is_fast(visit):
-    """Step, read-out and drawing of the largest usual run fit into a sixtieth of a second. The least of 60 times is taken:
-    what the page needs, not what else the machine had to do."""
+    """Step, read-out and drawing of the largest usual run fit into a sixtieth of a second. The least of 60 times is
+    taken: what the page needs, not what else the machine had to do."""
     page = visit("#n=200&m=20")
     times = page.evaluate("""() => {
       const { step, app } = window.laboratory;
