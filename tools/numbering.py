@@ -69,7 +69,8 @@ def _source(page, root):
 
 def _things(page, root):
     """(kind, label or None, title) of what is numbered on a page, in order, and of the labelled sections."""
-    for cell in jupytext.reads(_source(page, root), fmt="md:myst").cells:
+    body = re.sub(r"\A---\n.*?\n---\n", "", _source(page, root), flags=re.DOTALL)  # a header need not be complete
+    for cell in jupytext.reads(body, fmt="md:myst").cells:
         if cell.cell_type == "code":
             figure = cell.metadata.get("mystnb", {}).get("figure")
             if figure and "name" in figure:
