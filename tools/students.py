@@ -3,11 +3,9 @@
     python tools/students.py [--out FOLDER]
 
 Where a solution stood there is an empty cell for the answer: of code if the solution had code, of text otherwise.
-The folder stands alone: the recorded tables that some chapters read are beside the notebooks, in results/.
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -33,18 +31,14 @@ def without_solutions(text):
 
 def student_notebook(path):
     """The notebook for students of a chapter's source: the same cells, in order, without solutions and outputs."""
-    notebook = jupytext.reads(without_solutions(path.read_text("utf-8")), fmt="md:myst")
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.source = cell.source.replace("../book/results", "results")
-    return notebooks.identified(notebook)
+    return notebooks.identified(jupytext.reads(without_solutions(path.read_text("utf-8")), fmt="md:myst"))
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=OUT, help="folder (default build/students)")
     out = parser.parse_args(arguments).out
-    shutil.copytree(execution.ROOT / "book" / "results", out / "results", dirs_exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     for path in execution.chapters():
         nbformat.write(student_notebook(path), out / f"{path.stem}.ipynb")
     print(f"{len(execution.chapters())} notebooks in {out}")
