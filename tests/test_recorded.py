@@ -12,7 +12,8 @@ from helpers.recorded import Recorded, load_recorded
 def test_a_recording_comes_with_how_it_was_made():
     found = load_recorded("phase_dimensions")
     assert len(found.table) == found.made["rows"] and list(found.table.columns) == found.made["columns"]
-    told = str(found)
+    told = " ".join(str(found).split())
+    assert max(map(len, str(found).splitlines())) <= 78
     for part in ("phase_dimensions", found.made["recorded"], found.made["made_by"]["device"], "min", "torch"):
         assert part in told
 

@@ -1,6 +1,7 @@
 """Recorded runs: the tables that `make record` writes to book/results, and how each was made."""
 
 import json
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class Recorded:
                  f"{self.made['seconds'] / 60:.0f} min, torch {made_by['torch']}{commit}."]
         lines += [f"Read {file}." for file in self.made.get("files", {}).values()]
         lines += [f"Note: {self.made['note']}."] if self.made.get("note") else []
-        return "\n".join(lines)
+        return "\n".join(textwrap.fill(line, 78, subsequent_indent="    ") for line in lines)
 
     def curves(self, column, time="epoch", run="seed", **where):
         """(times (T,), values (runs, T)) of a column, from the rows in which other columns have the values `where`.
