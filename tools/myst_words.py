@@ -10,9 +10,12 @@ from functools import cache
 
 import execution
 import exercises
+import numbering
 import statements
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+from plain_markdown import authors
+from pybtex.database import parse_file
 
 ROLE = re.compile(r"\{([a-z:]+)\}`(?:([^`<]*?)\s*<)?([^`>]+)>?`")
 EQUATION = re.compile(r"\$\$\s*((?:(?!\$\$).)+?)\s*\$\$ \(([\w-]+)\)", re.DOTALL)
@@ -46,20 +49,13 @@ def equations():
 @cache
 def names():
     """{target: words} for cross-references: statements, exercises and chapters by title, works by author and year."""
-    found = {label: f"“{title}”" for label, (_, title, _) in statements.statements().items()}
-    for page in statements.pages():
-        text = page.read_text("utf-8")
-        found[page.stem] = f"“{re.search(r'^# (.+)$', text, re.MULTILINE)[1]}”"
-        found |= {one.label: f"exercise “{one.title}”" for one in exercises.exercises(text)}
-        found |= {options["label"]: f"“{title}”" for name, title, options in statements.directives(text)
-                  if name.startswith("prf:") and "label" in options and title}
-    works = (execution.ROOT / "book" / "references.bib").read_text("utf-8")
-    for key, entry in re.findall(r"^@\w+\{([^,]+),(.*?)^\}", works, re.MULTILINE | re.DOTALL):
-        authors = re.search(r"author\s*=\s*\{(.+?)\},?\n", entry)[1].replace("{", "").replace("}", "").split(" and ")
-        last = [author.split(",")[0] for author in authors]
-        year = re.search(r"year\s*=\s*.(\d+)", entry)[1]
-        found[key] = f"{' and '.join(last) if len(last) < 3 else f'{last[0]} et al.'} ({year})"
-    return found
+    found = {}
+    for label, target in numbering.targets().items():
+        if target.title and target.kind not in ("equation", "figure", "section"):
+            title = f"“{target.title.rstrip(exercises.STAR).strip()}”"
+            found[label.rpartition("/")[2]] = f"exercise {title}" if target.kind == "exercise" else title
+    works = parse_file(str(execution.ROOT / "book" / "references.bib")).entries
+    return found | {key: f"{authors(entry)} ({entry.fields['year']})" for key, entry in works.items()}
 
 
 def in_words(label):

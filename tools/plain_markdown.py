@@ -94,9 +94,8 @@ class Plain:
     def _cite(self, key, role):
         entry = self.bibliography.entries[key]
         self.cited.append(key)
-        people = [" ".join([*person.prelast_names, *person.last_names]) for person in entry.persons["author"]]
-        names = people[0] + " et al." if len(people) > 2 else " and ".join(people)
-        return f"{names} ({entry.fields['year']})" if role == "cite:t" else f"{names}, {entry.fields['year']}"
+        names, year = authors(entry), entry.fields["year"]
+        return f"{names} ({year})" if role == "cite:t" else f"{names}, {year}"
 
     def _display(self, match):
         number = rf" \tag{{{self.target(match[2]).number}}}" if match[2] else ""
@@ -141,6 +140,13 @@ class Plain:
         if kind == "solution-end":
             return []
         raise ValueError(f"{self.page}: no plain form of the directive {name!r}")
+
+
+def authors(entry):
+    """The last names of a work's authors, TeX's accents as letters: one, two, or the first "et al."."""
+    people = [" ".join(map(str, [*person.rich_prelast_names, *person.rich_last_names]))
+              for person in entry.persons["author"]]
+    return people[0] + " et al." if len(people) > 2 else " and ".join(people)
 
 
 def _set_aside(pattern, text, form, first=0):
