@@ -4,7 +4,7 @@ The sources hold no repository address. Where the environment tells it (tools/ad
 an issue and a Colab button. Without it there is none of these buttons.
 
 Two pages are filled in while they are read: <!-- run-times --> becomes what this build's chapters took, and
-<!-- citation --> what CITATION.cff says.
+<!-- citation --> what CITATION.cff says. The search finds statements and exercises by their numbered names.
 """
 
 import os
@@ -17,10 +17,14 @@ import status
 import yaml
 from addresses import notebook_url, repository_url, site_url
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util import logging
 
 GENERATED = {"<!-- run-times -->", "<!-- citation -->"}
+# Opened from disk, browsers refuse the theme's font preloads with an error; the style sheet suffices.
 FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
+# The bibliography's roles are deprecated, or ask for children that its entries are not; screen readers do without.
+CITATION_ROLE = re.compile(r'(?<=<div) role="list"(?= class="citation-list")| role="doc-biblioentry"')
 
 
 def add_repository(app, config):
@@ -33,6 +37,8 @@ def add_repository(app, config):
         use_repository_button=True, use_issues_button=True,
         launch_buttons={"colab_url": "https://colab.research.google.com"})
     if site := site_url(os.environ):  # where the workflow puts the PDF, too
+        config.ogp_site_url, config.ogp_site_name = f"{site}/", config.html_title
+        config.ogp_social_cards["enable"] = True  # a preview's picture needs an absolute address
         footer = config.html_theme_options.get("extra_footer", "")
         links = f'<a href="{site}/book/cite.html">Cite this book</a>. <a href="{site}/book.pdf">PDF</a>.'
         config.html_theme_options["extra_footer"] = f"{footer} {links}"
@@ -114,12 +120,31 @@ def offer_notebook(app, pagename, templatename, context, doctree):
         context["ipynb_source"] = f"{pagename}.ipynb"
 
 
-def drop_font_preloads(app, error):
-    """Take the theme's font preloads out: opened from disk, browsers refuse them with an error. CSS suffices."""
+def name_for_search(app, doctree, docname):
+    """Let the search find statements and exercises by title, typed as plain text, and by number, as "Theorem 3.2".
+
+    The page itself is not changed.
+    """
+    counted = numbering.targets(app.srcdir)
+    for title in list(doctree.findall(nodes.title)):
+        statement = title.parent
+        if "label" not in statement:
+            continue
+        words = "".join(part.astext() for part in title.children if not list(part.findall(nodes.reference)))
+        plain = re.sub(r"\\[,;!]|[\\{}]", "", words).replace("\u2019", "'").replace("<", "&lt;")
+        title.astext = lambda name=re.sub(r"^ \((.*?),? ?\)$", r"\1", plain): name
+        if (label := statement["label"]) in counted:
+            entry = "single", f"{counted[label].kind} {counted[label].number}", label, "main", None
+            statement.insert(0, addnodes.index(entries=[entry]))
+
+
+def mend_pages(app, error):
+    """Take out of the pages what the theme and docutils write against browsers' and screen readers' rules."""
     for page in Path(app.outdir).glob("**/*.html"):
         text = page.read_text("utf-8")
-        if FONT_PRELOAD.search(text):
-            page.write_text(FONT_PRELOAD.sub("", text), "utf-8")
+        mended = CITATION_ROLE.sub("", FONT_PRELOAD.sub("", text))
+        if mended != text:
+            page.write_text(mended, "utf-8")
 
 
 def setup(app):
@@ -132,5 +157,6 @@ def setup(app):
     app.connect("env-get-outdated", generated_pages)
     app.connect("env-check-consistency", check_numbers)
     app.connect("doctree-resolved", number_chapters_alike)
-    app.connect("build-finished", drop_font_preloads)
+    app.connect("doctree-resolved", name_for_search)
+    app.connect("build-finished", mend_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

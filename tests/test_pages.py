@@ -1,0 +1,227 @@
+"""The built book as readers see it: every page in a real browser, at the width of a desk and of a phone, light and dark.
+
+`make test` builds the book first. Without a built book, or without a Chromium, these tests are skipped, and `pytest -rs`
+says why.
+"""
+
+import re
+from functools import cache
+from html.parser import HTMLParser
+from urllib.parse import unquote, urldefrag
+
+import numbering
+import pytest
+import statements
+import yaml
+from browsers import chromium, complaints
+
+ROOT = statements.ROOT
+SITE = ROOT / "_build" / "html"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+OTHERS = ["search", "genindex"]
+WIDTHS = {"desk": 1280, "phone": 390}
+
+MATH_IS_SET = """() => !document.querySelector("script[src*=mathjax]")
+  || (window.MathJax?.startup?.promise && MathJax.startup.promise.then(() => true))"""
+
+# What is wrong with a page, in words. Parts that scroll in a box of their own, or are folded away, may be any width.
+FAULTS = """() => {
+  const faults = [], name = (it) => `${it.tagName.toLowerCase()}.${it.className}: ${it.outerHTML.slice(0, 120)}`;
+  const root = document.documentElement, article = document.querySelector("article");
+  if (root.scrollWidth > root.clientWidth) faults.push(`the page scrolls sideways: ${root.scrollWidth} px`);
+  for (const it of document.querySelectorAll("mjx-merror")) faults.push(`MathJax: ${it.textContent}`);
+  for (const it of document.querySelectorAll("mjx-container:not(:has(mjx-assistive-mml))"))
+    faults.push(`a formula that screen readers miss: ${name(it)}`);
+  for (const it of article.querySelectorAll(".math"))
+    if (!it.querySelector("mjx-container")) faults.push(`a formula that is not set: ${name(it)}`);
+  for (const it of document.images) {
+    if (!it.complete || !it.naturalWidth) faults.push(`a picture that is missing: ${it.src.slice(0, 120)}`);
+    if (it.alt.trim().length < 20) faults.push(`a picture without a description: ${it.src.slice(0, 120)}`);
+  }
+  for (const it of document.querySelectorAll(".problematic, .system-message, .xref.std-ref:not(a *)"))
+    faults.push(`Sphinx did not understand: ${name(it)}`);
+  const text = article.innerText;
+  for (const [role] of text.matchAll(/\\{(prf:ref|eq|doc|numref|ref|cite:\\w|term|math)\\}`/g))
+    faults.push(`a role in the text: ${role}`);
+  const scrolls = (it) => /auto|scroll|hidden/.test(getComputedStyle(it).overflowX);
+  const edge = article.getBoundingClientRect().right + 1;
+  for (const it of article.querySelectorAll("p, li, table, pre, img, svg, canvas, .math, figure, .admonition, mjx-container")) {
+    if (!it.checkVisibility() || it.getBoundingClientRect().right <= edge) continue;
+    let box = it.parentElement;
+    while (box !== article && !scrolls(box)) box = box.parentElement;
+    if (box === article && !scrolls(it)) faults.push(`wider than the column: ${name(it)}`);
+  }
+  return faults;
+}"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def site():
+    """The built book; skipped where it is missing or older than its sources."""
+    for page in PAGES:
+        source, built = ROOT / f"{page}.md", SITE / f"{page}.html"
+        if not built.exists():
+            pytest.skip("no built book to look at: run `make book` first")
+        if built.stat().st_mtime < source.stat().st_mtime:
+            pytest.skip(f"the built book is older than {page}.md: run `make book` first")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser):
+    """visit(page, width, color_scheme) opens a page of the book: (page, what it complains about)."""
+    contexts = []
+
+    def open_page(name, width=1280, color_scheme="light"):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=color_scheme))
+        page = contexts[-1].new_page()
+        found = complaints(page)
+        page.goto(f"{SITE.as_uri()}/{name}.html")
+        page.wait_for_function(MATH_IS_SET)
+        return page, found
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_page_reads_well(visit, name, width):
+    page, found = visit(name, width)
+    # Pictures below the fold load when they come into view; wide formulas are marked after MathJax is done.
+    page.evaluate("() => { for (const image of document.images) image.loading = 'eager'; }")
+    page.wait_for_function("() => [...document.images].every((image) => image.complete)")
+    page.wait_for_timeout(100)
+    assert page.evaluate(FAULTS) + found == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_reads_well_unfolded(visit, name):
+    """On a phone with every proof, solution and hidden cell open."""
+    page, found = visit(name, WIDTHS["phone"])
+    page.evaluate("""() => {
+      for (const fold of document.querySelectorAll("details")) fold.open = true;
+      for (const button of document.querySelectorAll(".toggle-hidden button.toggle-button")) button.click();
+    }""")
+    page.wait_for_timeout(200)
+    assert page.evaluate("() => document.querySelectorAll('article .toggle-hidden:not(.toggle-button)').length") == 0
+    assert page.evaluate(FAULTS) + found == []
+
+
+@pytest.mark.parametrize("name", PAGES + OTHERS)
+def test_page_is_accessible(visit, name):
+    """axe-core finds nothing serious, in light; in dark, where only colours differ, no lack of contrast."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core").Axe()
+    page, _ = visit(name)
+    page.evaluate("""() => {  // thousands of glyphs, which the other tests look at
+      for (const formula of document.querySelectorAll("mjx-container")) formula.replaceWith("x");
+    }""")
+    rules = {"light": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]},
+             "dark": {"type": "rule", "values": ["color-contrast"]}}
+    for scheme, rule in rules.items():
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"() => document.documentElement.dataset.theme === '{scheme}'")
+        response = axe.run(page, options={"runOnly": rule, "resultTypes": ["violations"]}).response
+        serious = [f"{scheme}: {fault['id']} at {node['target']}: {node['failureSummary']}"
+                   for fault in response["violations"] if fault["impact"] in ("serious", "critical")
+                   for node in fault["nodes"]]
+        assert serious == []
+
+
+# ---------------------------------------------------------------------------------------------------- links and search
+
+class Addresses(HTMLParser):
+    """Every id of a page, and every address it leads to or loads."""
+
+    def __init__(self):
+        super().__init__()
+        self.ids, self.addresses = set(), []
+
+    def handle_starttag(self, tag, attributes):
+        for key, value in attributes:
+            if key in ("id", "name") and value:
+                self.ids.add(value)
+            elif key in ("href", "src") and value:
+                self.addresses.append(value)
+
+
+@cache
+def read(path):
+    found = Addresses()
+    found.feed(path.read_text("utf-8"))
+    return found
+
+
+def test_every_link_inside_the_book_leads_somewhere():
+    lost = []
+    for page in sorted(SITE.glob("**/*.html")):
+        if "_static" in page.parts:
+            continue
+        for address in read(page).addresses:
+            where, anchor = urldefrag(address.split("?")[0])
+            if where.startswith(("http:", "https:", "mailto:", "data:", "javascript:")):
+                continue
+            target = (page.parent / unquote(where)).resolve() if where else page
+            if not target.exists():
+                lost.append(f"{page.relative_to(SITE)}: {address}: no such file")
+            elif anchor and target.suffix == ".html" and unquote(anchor) not in read(target).ids:
+                lost.append(f"{page.relative_to(SITE)}: {address}: no such place on the page")
+    assert lost == []
+
+
+@pytest.mark.parametrize(("arrow", "names"), [("right-next", PAGES), ("left-prev", PAGES[::-1])])
+def test_arrows_lead_through_the_whole_book(arrow, names):
+    for here, there in zip(names, names[1:], strict=False):
+        page = SITE / f"{here}.html"
+        leads = re.search(rf'class="{arrow}"\s+href="([^"]+)"', page.read_text("utf-8"))
+        assert leads and (page.parent / leads[1]).resolve() == SITE / f"{there}.html", f"{arrow} of {here}"
+
+
+@pytest.fixture
+def first_found(visit):
+    """first_found(words): the address that the search page lists first for these words."""
+    page, _ = visit("search")
+    page.evaluate("() => { DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false; }")  # else it loads each page it finds
+    return lambda words: page.evaluate("""(words) => {
+      document.getElementById("search-results").replaceChildren();
+      Search.performSearch(words);
+      return document.querySelector("ul.search > li > a")?.getAttribute("href");
+    }""", words)
+
+
+def typed(title):
+    """A title as one would type it: TeX without its signs, no citation."""
+    words = re.sub(r",? *\{cite.*?`.*?`|\\[,;!]|[${}]", "", title)
+    return words.replace("\\", "")
+
+
+def test_search_finds_every_statement_by_its_name(first_found):
+    lost = []
+    for label, (kind, title, source) in statements.statements().items():
+        address = f"{source.parent.name}/{source.stem}.html#{label}"
+        if (first := first_found(typed(title))) != address:
+            lost.append(f"{kind} {label}: {typed(title)!r} finds {first}")
+    assert lost == []
+
+
+def test_search_finds_statements_and_exercises_by_their_numbers(first_found):
+    for label, target in numbering.targets().items():
+        if target.kind in numbering.KINDS | {"exercise"}:
+            assert first_found(f"{target.kind} {target.number}") == f"{target.page}.html#{label}"
+
+
+def test_reader_types_into_the_search_and_arrives(visit):
+    page, _ = visit(PAGES[0])
+    page.keyboard.press("Control+k")
+    page.keyboard.type("exact reduced dynamics")
+    page.keyboard.press("Enter")
+    page.locator("ul.search > li > a").first.click()
+    page.wait_for_url("**/nbs/02_network_decomposition.html*#thm-reduced")
+    assert page.locator("#thm-reduced").is_visible()
