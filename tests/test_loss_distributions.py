@@ -394,8 +394,9 @@ def test_next_class_law_of_two_classes_and_late():
     beyond = classes_law(60.0, 0.7, 10, [1.0, 1e10])  # tau > 1/2: at rest, and the ratio is 1
     assert beyond.signal[-1] == pytest.approx(np.log(8 * 0.3 / 0.4), abs=0.01)
     assert beyond.signal[-1] + beyond.r_clean[-1] - np.log(9) == pytest.approx(beyond.noisy_margin[-1], abs=0.01)
-    with pytest.raises(ValueError, match="flip_rate="):
-        next_class_law(8.0, 0.5, 3, s)
+    for at_rest in (0.5, 0.1):
+        with pytest.raises(ValueError, match="flip_rate="):
+            next_class_law(8.0, at_rest, 10, s)
 
 
 def test_noisy_scenes_have_the_labels_that_they_name():

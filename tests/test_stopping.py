@@ -18,7 +18,7 @@ from helpers.memorisation import final_weight_gram, products_of
 from helpers.plots import fitted_slope
 from helpers.signal_noise import random_stream
 from helpers.stopping import (
-    LABEL_FREE,
+    TRAINING_ONLY,
     all_stops,
     at,
     clean_validation,
@@ -301,7 +301,7 @@ def test_label_free_rules_stop_where_the_limit_law_says():
     record, law = law_record()
     assert abs(law.times[deepest_misfit(record)[0]] - law.turning_time) < 0.14  # a grid of 8/59
     assert widest_losses(record)[0] == (law.noisy_loss - law.clean_loss).argmax()
-    for rule in LABEL_FREE.values():
+    for rule in TRAINING_ONLY.values():
         assert 0 < law.times[rule(record)[0]] < law.memorization_time
     late, law = law_record(c=3.0)
     assert law.times[widest_losses(late)[0]] > law.memorization_time > law.times[deepest_misfit(late)[0]]
@@ -389,7 +389,7 @@ def test_no_rule_stops_before_training_begins():
     margins = rng.standard_normal((3, 6, 10))
     margins[:, 0] *= 100
     record = record_of(margins, times=np.arange(6))
-    assert all((rule(record) > 0).all() for rule in LABEL_FREE.values())
+    assert all((rule(record) > 0).all() for rule in TRAINING_ONLY.values())
 
 
 def test_regret_is_what_the_oracle_saves():

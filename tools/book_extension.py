@@ -17,7 +17,6 @@ import status
 import yaml
 from addresses import notebook_url, repository_url, site_url
 from docutils import nodes
-from sphinx import addnodes
 from sphinx.util import logging
 
 GENERATED = {"<!-- run-times -->", "<!-- citation -->"}
@@ -120,22 +119,26 @@ def offer_notebook(app, pagename, templatename, context, doctree):
         context["ipynb_source"] = f"{pagename}.ipynb"
 
 
-def name_for_search(app, doctree, docname):
-    """Let the search find statements and exercises by title, typed as plain text, and by number, as "Theorem 3.2".
+class search_title(nodes.title):
+    """A title that the search finds and the page does not show."""
 
-    The page itself is not changed.
-    """
+
+def skip(translator, node):
+    raise nodes.SkipNode
+
+
+def name_for_search(app, doctree, docname):
+    """Let the search find statements and exercises by title, typed as plain text, and by number, as "Theorem 3.2"."""
+    if app.builder.format != "html":
+        return
     counted = numbering.targets(app.srcdir)
     for title in list(doctree.findall(nodes.title)):
-        statement = title.parent
-        if "label" not in statement:
-            continue
-        words = "".join(part.astext() for part in title.children if not list(part.findall(nodes.reference)))
-        plain = re.sub(r"\\[,;!]|[\\{}]", "", words).replace("\u2019", "'").replace("<", "&lt;")
-        title.astext = lambda name=re.sub(r"^ \((.*?),? ?\)$", r"\1", plain): name
-        if (label := statement["label"]) in counted:
-            entry = "single", f"{counted[label].kind} {counted[label].number}", label, "main", None
-            statement.insert(0, addnodes.index(entries=[entry]))
+        if target := counted.get(title.parent.get("label")):
+            words = "".join(part.astext() for part in title.children if not list(part.findall(nodes.reference)))
+            typed = re.sub(r"\\[,;!]|[\\{}]", "", words).replace("\u2019", "'").replace("<", "&lt;")
+            name = re.sub(r"^ \((.*?),? ?\)$", r"\1", typed)
+            title.astext = lambda name=name: name
+            title.parent += search_title("", f"{target.kind.title()} {target.number}")
 
 
 def mend_pages(app, error):
@@ -157,6 +160,7 @@ def setup(app):
     app.connect("env-get-outdated", generated_pages)
     app.connect("env-check-consistency", check_numbers)
     app.connect("doctree-resolved", number_chapters_alike)
+    app.add_node(search_title, html=(skip, None))
     app.connect("doctree-resolved", name_for_search)
     app.connect("build-finished", mend_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -148,6 +148,7 @@ def next_class_law(n_snr2, flip_rate, classes, times):
     """
     c, k = checks.positive("n_snr2", n_snr2), checks.integer("classes", classes, 2)
     tau = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_low=True, open_high=True)
+    checks.require(tau * k != 1, "flip_rate", tau, "other than 1/K, where the leak has no sign")
     times, zeros = np.asarray(times, float), np.log(k - 2) if k > 2 else -np.inf  # K - 2 logits are 0
 
     def slopes(_, state):

@@ -51,13 +51,8 @@ class Recorded:
 
 
 def load_recorded(name):
-    """The recording `name`; None where this copy of the book comes without recorded results.
-
-    Raises ValueError if there are recorded results, but none of this name.
-    """
-    folder = next((place for place in PLACES if place.is_dir()), None)
-    if folder is None:
-        return None
+    """The recording `name`. Raises ValueError for another name than those recorded."""
+    folder = next(place for place in PLACES if place.is_dir())
     names = sorted(path.stem for path in folder.glob("*.json"))
     checks.one_of("name", name, names)
     return Recorded(name, pd.read_csv(folder / f"{name}.csv"), json.loads((folder / f"{name}.json").read_text("utf-8")))

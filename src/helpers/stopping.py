@@ -2,7 +2,7 @@
 
 A rule reads a Record and returns (runs,) indices into its times. Rules that need labels beyond the training set:
 `clean_validation`, `noisy_validation`. Rules that need the flip rate: `plateau`. Rules that need neither: those of
-LABEL_FREE. `lowest` of a test error is the oracle, in hindsight.
+TRAINING_ONLY, which read the training run and its labels. `lowest` of a test error is the oracle, in hindsight.
 """
 
 import math
@@ -94,7 +94,7 @@ def first_lull(record, window=3):
     return rises.argmax(1) + window
 
 
-LABEL_FREE = {"deepest misfit": deepest_misfit, "widest losses": widest_losses, "clearest split": clearest_split,
+TRAINING_ONLY = {"deepest misfit": deepest_misfit, "widest losses": widest_losses, "clearest split": clearest_split,
               "first lull": first_lull}
 
 
@@ -102,7 +102,7 @@ def all_stops(record, flip_rate):
     """{name: (runs,) indices} of every rule on a Record with a validation set; flip_rate is what `plateau` believes."""
     return {"clean validation": clean_validation(record), "noisy validation": noisy_validation(record),
             "noisy validation, last": noisy_validation(record, "last"), "plateau": plateau(record, flip_rate)} | {
-            name: rule(record) for name, rule in LABEL_FREE.items()} | {
+            name: rule(record) for name, rule in TRAINING_ONLY.items()} | {
             "never": np.full(len(record.y), len(record.times) - 1)}
 
 
