@@ -156,8 +156,8 @@ def export(n, m, d_over_n, c, flip_plus, flip_minus, steps, h=0.1, init=0.03, se
 
 
 @pytest.mark.parametrize("setting", [
-    dict(n=200, m=20, d_over_n=10, c=8.0, flip_plus=0.1, flip_minus=0.1, steps=1500),
-    dict(n=200, m=20, d_over_n=10**6, c=4.0, flip_plus=0.0, flip_minus=0.0, steps=1000),
+    dict(n=200, m=20, d_over_n=10, c=8.0, flip_plus=0.1, flip_minus=0.1, steps=1000),
+    dict(n=100, m=10, d_over_n=10**6, c=4.0, flip_plus=0.0, flip_minus=0.0, steps=1000),
     dict(n=40, m=5, d_over_n=2, c=2.0, flip_plus=0.2, flip_minus=0.3, steps=3000, seed=1),
     dict(n=20, m=1, d_over_n=10**9, c=20.0, flip_plus=0.4, flip_minus=0.4, steps=1000, init=1e-4, seed=2),
 ], ids=lambda setting: "n{n} m{m} d/n {d_over_n} tau {flip_plus}".format(**setting))
@@ -331,9 +331,9 @@ def state(page):
 
 
 FRAMES = """async () => {
-  const { app } = window.laboratory, first = app.run.steps;
+  const { app } = window.laboratory, first = app.run.steps, begin = performance.now();
   let frames = 0;
-  for (const begin = performance.now(); performance.now() - begin < 1500; frames++) await new Promise(requestAnimationFrame);
+  for (; performance.now() - begin < 1000; frames++) await new Promise(requestAnimationFrame);
   return [frames, app.run.steps - first];
 }"""
 
@@ -350,12 +350,12 @@ def test_a_frame_is_fast(visit, link):
     def worked():
         return {one["name"]: one["value"] for one in thread.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
 
-    least = []
-    for _ in range(3):
+    found = []
+    while len(found) < 4 and min(found, default=99) >= 16.7:
         before, (frames, steps) = worked(), page.evaluate(FRAMES)
-        least.append(1000 * (worked() - before) / frames)
+        found.append(1000 * (worked() - before) / frames)  # milliseconds
         assert steps > 0
-    assert min(least) < 16.7, least
+    assert min(found) < 16.7, found
 
 
 def test_a_slow_machine_says_so(visit):
@@ -376,12 +376,12 @@ INSIDE = """() => {
 
 
 @pytest.mark.parametrize("link", [
-    "#c=50&tau=0&dn=2&m=1", "#c=0.2&tau=0.49&dn=2&m=50", "#c=50&tau=0.49&dn=1000000000&m=1&init=1",
-    "#c=0.2&tau=0&dn=1000000000&m=3&n=20&init=0.0001"])
+    "#n=200&c=50&tau=0&dn=2&m=1", "#n=200&c=0.2&tau=0.49&dn=2&m=20", "#n=200&c=50&tau=0.49&dn=1000000000&m=1&init=1",
+    "#n=20&c=0.2&tau=0&dn=1000000000&m=3&init=0.0001"])
 def test_dots_stay_inside_at_the_ends_of_the_sliders(visit, link):
-    page = visit(f"{link}&h=0.1" if "n=20" in link else f"{link}&h=0.1&n=200")
+    page = visit(f"{link}&h=0.1")
     assert page.evaluate(INSIDE)
-    for steps in (1, 20, 400):
+    for steps in (1, 20, 300):
         page.evaluate("(steps) => window.laboratory.app.actions.step(steps)", steps)
         page.evaluate("() => window.laboratory.app.draw()")
         assert page.evaluate(INSIDE), steps
@@ -515,7 +515,8 @@ def test_the_summary_says_what_the_canvases_show(visit):
     assert f"{100 * reading['freshError']:.1f}% on new noise, {100 * reading['reusedError']:.1f}% on reused" in said
     assert page.inner_text("[data-tile=fresh]") == f"{100 * reading['freshError']:.1f}%"
     assert page.inner_text("[data-tile=noisy]") == f"{reading['noisyFitted']} / {reading['noisy']}"
-    assert page.inner_text("[data-tile=stage]") in said and "(n = 100, c = 8, τ = 0.2, d/n = 10⁶, m = 20, seed 3.)" in said
+    assert page.inner_text("[data-tile=stage]") in said
+    assert said.endswith("(n = 100, c = 8, τ = 0.2, d/n = 10⁶, m = 20, seed 3.)")
     names = [page.locator("canvas").nth(k).get_attribute("aria-label") for k in range(4)]
     assert all(re.search(r"\d", name) for name in names)
     labels = page.evaluate("[...document.querySelectorAll('.lab [name]')].map((one) => one.labels.length)")

@@ -343,11 +343,15 @@ function rememberFresh({ freshTimes, freshError }, run) {
 }
 
 /** Where the run stands, by its own samples: the law may say otherwise. */
-function stageOf({ clean, noisy, cleanFitted, noisyFitted }) {
+function stageOf({ steps, reading: { clean, noisy, cleanFitted, noisyFitted } }) {
+  if (steps === 0) return "not yet trained";
   if (noisy === 0) return cleanFitted === clean ? "every label fitted" : "some labels rejected";
-  if (cleanFitted === clean && noisyFitted === 0) return "Stage I: every clean label fitted, every noisy one rejected";
-  if (cleanFitted + noisyFitted === clean + noisy) return "every label fitted, the noisy ones memorised";
-  return noisyFitted < noisy / 2 ? "most noisy labels rejected" : "noisy labels partly memorised";
+  if (noisyFitted === noisy) {
+    return cleanFitted === clean ? "every label fitted, the noisy ones memorised" : "every noisy label memorised";
+  }
+  if (noisyFitted > 0) return noisyFitted < noisy / 2 ? "most noisy labels rejected" : "most noisy labels memorised";
+  return cleanFitted === clean ? "Stage I: every clean label fitted, every noisy one rejected" :
+    "every noisy label rejected";
 }
 
 /** Round numbers between low and high, about `count` of them. */
@@ -503,7 +507,7 @@ function paintMargins(panel, { run, history, law, numbers, showLaw, colors, jitt
     panel.curve(TIMES, law.cleanMargin, POINTS, colors.theory, DOTS);
     if (settings.tau === 0) return; // no sample follows the other one
     panel.curve(TIMES, law.noisyMargin, POINTS, colors.theory, DOTS);
-    if (numbers.stageOne && numbers.memorisation < END) {
+    if (numbers.memorisation > 0.005 && numbers.memorisation < END) {
       const at = panel.x(place(numbers.memorisation));
       panel.line(at, zero, at, bottom, colors.theory, DOTS, 1);
       panel.text("law: memorisation", at + 0.4 * font, bottom - 0.5 * font, colors);
@@ -768,7 +772,7 @@ function start(root) {
     find("[data-do=play]").textContent = app.playing ? "Pause" : app.finished ? "Again" : "Play";
     const slow = app.playing && app.pace < 0.9 ? `, at ${(app.pace * app.settings.speed).toPrecision(2)}×` : "";
     const tiles = {
-      time: (run.steps * run.h).toFixed(2), steps: `${run.steps} steps${slow}`, stage: stageOf(reading),
+      time: (run.steps * run.h).toFixed(2), steps: `${run.steps} steps${slow}`, stage: stageOf(run),
       clean: of(reading.cleanFitted, reading.clean), noisy: of(reading.noisyFitted, reading.noisy),
       fresh: percent(reading.freshError), reused: percent(reading.reusedError),
       between: `95%: ${shareInterval(reading.freshError, TESTS).map((end) => percent(end)).join(" to ")}`,
@@ -782,7 +786,7 @@ function start(root) {
   /** The state in words, for those who cannot see the canvases. Summary and names of the canvases are kept up to date,
    * to be read when wanted; read aloud are only a new stage, and where a paused run stands. */
   function speak() {
-    const { run, law, numbers, settings } = app, { reading } = run, s = run.steps * run.h, now = stageOf(reading);
+    const { run, law, numbers, settings } = app, { reading } = run, s = run.steps * run.h, now = stageOf(run);
     const mode = app.finished ? "Finished" : app.playing ? "Running" : "Paused";
     const number = (value) => (Math.round(100 * value) / 100 || 0).toFixed(2); // no -0.00
     const state = `${mode} at s = ${number(s)}, step ${run.steps}`, heard = [mode, now, app.playing ? "" : s].join();
