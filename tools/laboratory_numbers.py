@@ -20,10 +20,10 @@ SEEDS, N, STEP, INIT = range(10), 200, 0.1, 0.03  # samples, step on the clock s
 class Runs:
     """Ten runs of a setting of the page, recorded at the given times s; each measure is one number a run."""
 
-    def __init__(self, c, tau, times, d_over_n=10**6, m=20):
+    def __init__(self, c, tau, times, d_over_n=10**6, m=20, init=INIT):
         d, steps = N * d_over_n, [round(s / STEP) for s in times]
         problem = SignalNoise(N, d, n_snr2=c, flip_plus=tau, flip_minus=tau)
-        self.record = descend(problem, m, INIT / d**0.5, STEP * N * m / d, steps[-1], list(SEEDS), record_at=steps)
+        self.record = descend(problem, m, init / d**0.5, STEP * N * m / d, steps[-1], list(SEEDS), record_at=steps)
         self.law, self.noisy = limit_law(c, tau, times), self.record.y != self.record.y_obs
         self.at = {s: t for t, s in enumerate(times)}
 
@@ -114,9 +114,10 @@ def experiments():
 
 def dimensions():
     """Lines of the table that says what happens to the law as d/n falls."""
-    lines = []
-    for d_over_n, name in [(3, "3"), (10, "10"), (100, "100"), (10**4, "$10^4$"), (10**6, "$10^6$")]:
-        runs = Runs(2, 0.2, [30], d_over_n)
+    lines, settings = [], [(3, INIT, "3"), (10, INIT, "10"), (100, INIT, "100"), (10**4, INIT, "$10^4$"),
+                           (10**6, INIT, "$10^6$"), (100, 0.3, "100, initial size 0.3")]
+    for d_over_n, init, name in settings:
+        runs = Runs(2, 0.2, [30], d_over_n, init=init)
         active = runs.mean(runs.record.active[:, 0], True)
         lines.append(line(name, interval(active, share), interval(runs.above_law(30, True), number),
                           interval(runs.spread(30, True), number), interval(runs.error("fresh", 30), share)))
