@@ -557,6 +557,11 @@ def test_touch_on_a_telephone(visit):
     sizes = page.evaluate("[...document.querySelectorAll('.lab button, .lab-sliders:not(details *) input')]"
                           ".map((one) => one.getBoundingClientRect().height)")
     assert min(sizes) >= 44
+    page.tap(".lab-try >> nth=0")
+    page.wait_for_function("scrollY < 800")
+    top, header = page.evaluate("""() => ["#laboratory", ".bd-header-article"].map((one) =>
+      document.querySelector(one).getBoundingClientRect())""")
+    assert header["bottom"] <= top["top"] < 200  # the theme's bar covers nothing
     drawn = page.evaluate("document.querySelector('canvas').width / document.querySelector('canvas').clientWidth")
     assert drawn == pytest.approx(3, abs=0.02)
 

@@ -126,7 +126,7 @@ def dimensions():
 
 def tables():
     """What stands between the marks in the page."""
-    first = [line("experiment", "what", "law", "mean of ten runs", "lowest to highest"), "|---|---|---|---|---|"]
+    first = [line("no.", "what", "law", "mean of ten runs", "lowest to highest"), "|---|---|---|---|---|"]
     second = [line("dimension $d/n$", "filters active on a noisy sample's noise", "its margin above the law",
                    "its spread between samples", "error on new noise"), "|---|---|---|---|---|"]
     between = ["", "What becomes of the law as $d/n$ falls ($c = 2$, $\\tau = 0.2$, noisy samples at $s = 30$):", ""]

@@ -882,7 +882,7 @@ function start(root) {
   function follow(hash) {
     if (!load(hash)) return;
     setPlaying(!still);
-    find("canvas").scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
+    root.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
   }
 
   const keys = {
