@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -55,27 +54,44 @@ def address(tmp_path_factory):
     return page.as_uri()
 
 
-@pytest.fixture
-def visit(browser, address):
-    """visit(hash, **context options) opens the page, paused unless motion is asked for; errors and strangers fail."""
-    contexts, faults = [], []
+@pytest.fixture(scope="module")
+def windows(browser):
+    """window(**context options): a page and its faults; one for each set of options, since opening one takes long."""
+    kept = {}
 
-    def open_page(link="", reduced_motion="reduce", width=1280, height=900, **options):
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, reduced_motion=reduced_motion,
-                                            **options))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: message.type in ("error", "warning") and faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: request.url.startswith(("file:", "data:")) or faults.append(request.url))
+    def window(width=1280, height=900, **options):
+        key = repr((width, height, sorted(options.items())))
+        if key not in kept:
+            page, faults = browser.new_context(viewport={"width": width, "height": height}, **options).new_page(), []
+            page.on("console", lambda message: message.type in ("error", "warning") and faults.append(message.text))
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("request", lambda request: request.url.startswith(("file:", "data:", "about:"))
+                    or faults.append(request.url))
+            kept[key] = page, faults
+        return kept[key]
+
+    return window
+
+
+@pytest.fixture
+def visit(windows, address):
+    """visit(hash, **context options) opens the page, paused unless motion is asked for; errors and strangers fail."""
+    opened = []
+
+    def open_page(link="", reduced_motion="reduce", **options):
+        page, faults = windows(reduced_motion=reduced_motion, **options)
+        faults.clear()  # another test's
+        opened.append((page, faults))
+        page.goto("about:blank")  # else a new hash alone would not load the page again
         page.goto(address + link)
         if options.get("java_script_enabled", True):
             page.wait_for_function("() => window.laboratory?.app?.run?.reading.clean !== undefined")
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
-    assert not faults
+    for page, _ in opened:
+        page.goto("about:blank")
+    assert not any(faults for _, faults in opened)
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +157,8 @@ def export(n, m, d_over_n, c, flip_plus, flip_minus, steps, h=0.1, init=0.03, se
 
 
 @pytest.mark.parametrize("setting", [
-    dict(n=200, m=20, d_over_n=10, c=8.0, flip_plus=0.1, flip_minus=0.1, steps=1500),
-    dict(n=200, m=20, d_over_n=10**6, c=4.0, flip_plus=0.0, flip_minus=0.0, steps=1000),
+    dict(n=200, m=20, d_over_n=10, c=8.0, flip_plus=0.1, flip_minus=0.1, steps=1000),
+    dict(n=100, m=10, d_over_n=10**6, c=4.0, flip_plus=0.0, flip_minus=0.0, steps=1000),
     dict(n=40, m=5, d_over_n=2, c=2.0, flip_plus=0.2, flip_minus=0.3, steps=3000, seed=1),
     dict(n=20, m=1, d_over_n=10**9, c=20.0, flip_plus=0.4, flip_minus=0.4, steps=1000, init=1e-4, seed=2),
 ], ids=lambda setting: "n{n} m{m} d/n {d_over_n} tau {flip_plus}".format(**setting))
@@ -184,6 +200,48 @@ def test_browser_law_agrees_with_the_python_law(engine, c, tau):
     times = np.r_[0.0, np.geomspace(1e-3, 300, 60)]
     worst = engine.evaluate(LAW, exported_law(c, tau, times))
     assert len(worst) == 10 and max(worst.values()) < 1e-6, worst
+
+
+TURNED = """([text, turn]) => {
+  const { start } = JSON.parse(text), lab = window.laboratory, { n, m } = start, size = n + 1;
+  const changed = { ...start }, range = (count) => Array.from({ length: count }, (_, k) => k);
+  let columns = range(size), rows = range(2 * m), sign = 1;
+  if (turn === "samples") columns = [0, ...range(n).map((i) => n - i)];
+  if (turn === "filters") rows = [...range(m).map((r) => m - 1 - r), ...range(m).map((r) => 2 * m - 1 - r)];
+  if (turn === "labels") { rows = range(2 * m).map((r) => (r + m) % (2 * m)); sign = -1; }
+  const on = (k) => (k === 0 ? sign : 1); // with the labels mu is turned round, so that the patches stay what they are
+  for (const name of ["y", "yObs"]) changed[name] = columns.slice(1).map((k) => sign * start[name][k - 1]);
+  changed.gram = columns.flatMap((k) => columns.map((l) => on(k) * on(l) * start.gram[k * size + l]));
+  changed.responses = rows.flatMap((r) => columns.map((k) => on(k) * start.responses[r * size + k]));
+  changed.weightGram = rows.flatMap((a) => rows.map((b) => start.weightGram[a * 2 * m + b]));
+  const [before, after] = [start, changed].map((one) => lab.createRun(one));
+  for (let k = 0; k < 300; k++) { lab.step(before); lab.step(after); }
+  const [one, other] = [before, after].map((run) => lab.read(run));
+  const same = ["gamma", "clean", "noisy", "cleanFitted", "noisyFitted", "cleanMargin", "noisyMargin", "rhoClean",
+    "rhoNoisy", "reusedError"];
+  return Math.max(...same.map((name) => Math.abs(one[name] - other[name])),
+    ...columns.slice(1).map((k, i) => Math.abs(before.margins[k - 1] - after.margins[i])));
+}"""
+
+
+@pytest.mark.parametrize("turn", ["samples", "filters", "labels"])
+def test_names_do_not_matter(engine, turn):
+    """Neither the order of samples and filters, nor which class is called +1; read in the page's own numbers."""
+    text = export(n=30, m=4, d_over_n=5, c=4.0, flip_plus=0.2, flip_minus=0.3, steps=1)
+    assert engine.evaluate(TURNED, [text, turn]) < 1e-9
+
+
+def test_a_reading_may_leave_out_its_dear_part(engine):
+    """read(run, false) keeps the last error on new noise, and gives all else as read(run) does."""
+    gaps = engine.evaluate("""(text) => {
+      const { start } = JSON.parse(text), lab = window.laboratory, run = lab.createRun(start);
+      const first = lab.read(run).freshError;
+      for (let k = 0; k < 50; k++) lab.step(run);
+      const light = { ...lab.read(run, false) }, full = { ...lab.read(run) };
+      const rest = Object.keys(full).filter((name) => name !== "freshError");
+      return [light.freshError - first, full.freshError - first, ...rest.map((name) => full[name] - light[name])];
+    }""", export(n=30, m=4, d_over_n=100, c=4.0, flip_plus=0.2, flip_minus=0.2, steps=1))
+    assert gaps[0] == 0 and gaps[1] != 0 and not any(gaps[2:])
 
 
 @pytest.mark.parametrize(("argument", "value"), [
@@ -273,22 +331,61 @@ def state(page):
     return page.evaluate(STATE)
 
 
-def test_a_frame_is_fast(visit):
-    """Step, read-out and drawing of the largest usual run fit into a sixtieth of a second. The least of 60 counts:
-    what the page needs, not what else the machine had to do."""
-    page = visit("#n=200&m=20")
-    times = page.evaluate("""() => {
-      const { step, app } = window.laboratory;
-      const time = () => {
-        const begin = performance.now();
-        step(app.run);
-        app.draw();
-        return performance.now() - begin;
-      };
-      for (let k = 0; k < 40; k++) time(); // until the browser has compiled it
-      return Array.from({ length: 60 }, time);
-    }""")
-    assert min(times) < 16, f"least {min(times):.1f} ms, median {statistics.median(times):.1f} ms"
+FRAMES = """async () => {
+  const { app } = window.laboratory, first = app.run.steps, begin = performance.now();
+  let frames = 0;
+  for (; performance.now() - begin < 1000; frames++) await new Promise(requestAnimationFrame);
+  return [frames, app.run.steps - first];
+}"""
+
+
+@pytest.mark.parametrize("link", ["#n=200&m=50&speed=1&h=0.05", "#n=200&m=50&speed=8&h=0.01"])
+def test_a_frame_is_fast(visit, link):
+    """Steps, read-out and drawing of the largest run fit into a sixtieth of a second. What counts is the time that the
+    page's thread works in a frame, scripts and pixels, not how long it waits for other work of the machine."""
+    page = visit(link, reduced_motion="no-preference")
+    page.wait_for_function("() => window.laboratory.app.run.steps > 40")  # until the browser has compiled it
+    thread = page.context.new_cdp_session(page)
+    thread.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def worked():
+        return {one["name"]: one["value"] for one in thread.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
+
+    found = []
+    while len(found) < 4 and min(found, default=99) >= 18:
+        before, (frames, steps) = worked(), page.evaluate(FRAMES)
+        found.append(1000 * (worked() - before) / frames)  # milliseconds
+        assert steps > 0
+    assert min(found) < 18, found  # 16.7, and something for caches that others use, too
+
+
+def test_a_slow_machine_says_so(visit):
+    """Eight hundred steps a frame are too many for any machine: the run falls behind, and the page gives its speed."""
+    page = visit("#n=200&m=50&speed=8&h=0.01", reduced_motion="no-preference")
+    page.wait_for_function("() => document.querySelector('[data-tile=steps]').textContent.includes(', at ')")
+    pace, shown = page.evaluate("[window.laboratory.app.pace, document.querySelector('[data-tile=steps]').textContent]")
+    assert 0 < pace < 0.9 and 0 < float(re.search(r"at ([\d.]+)×", shown)[1]) < 8
+
+
+# Of every panel: whether all dots lie inside, and whether all that is drawn is finite.
+INSIDE = """() => {
+  const { app } = window.laboratory, panel = app.panels[0], { run } = app, seen = [];
+  panel.sign = (x, y) => seen.push(x > panel.left + 4 && x < panel.right - 4 && y > panel.top && y < panel.bottom);
+  panel.paint(panel, app);
+  return seen.length === run.n && seen.every(Boolean) && app.panels.every(({ low, high }) => low < high && high < 99);
+}"""
+
+
+@pytest.mark.parametrize("link", [
+    "#n=200&c=50&tau=0&dn=2&m=1", "#n=200&c=0.2&tau=0.49&dn=2&m=20", "#n=200&c=50&tau=0.49&dn=1000000000&m=1&init=1",
+    "#n=20&c=0.2&tau=0&dn=1000000000&m=3&init=0.0001"])
+def test_dots_stay_inside_at_the_ends_of_the_sliders(visit, link):
+    page = visit(f"{link}&h=0.1")
+    assert page.evaluate(INSIDE)
+    for steps in (1, 20, 300):
+        page.evaluate("(steps) => window.laboratory.app.actions.step(steps)", steps)
+        page.evaluate("() => window.laboratory.app.draw()")
+        assert page.evaluate(INSIDE), steps
 
 
 def test_buttons_play_pause_step_and_reset(visit):
@@ -376,11 +473,25 @@ def test_a_link_carries_the_settings(visit):
     assert second["margin"] == first["margin"] and second["settings"] == first["settings"]
 
 
-@pytest.mark.parametrize("link", ["#keys", "#c=nonsense&tau=7&seed=-3&n=1e9&m=", "#c=Infinity&dn=-1"])
-def test_strange_links_do_no_harm(visit, link):
-    settings = state(visit(link))["settings"]
-    assert 0.2 <= settings["c"] <= 50 and 0 <= settings["tau"] <= 0.49
-    assert 1 <= settings["m"] <= 50 and 20 <= settings["n"] <= 200 and settings["seed"] >= 0
+@pytest.mark.parametrize(("link", "named"), [
+    ("#keys", []), ("#c=8&tau=0.1&law=0", []), ("#c=NaN&tau=7&seed=-3&n=1e9&m=", ["c = NaN", "tau", "seed", "n"]),
+    ("#c=Infinity&dn=-1&seed=2.7", ["c", "dn", "seed"]), ("#toString=1&%=%&init=0", ["toString", "%", "init"])])
+def test_strange_links_do_no_harm_and_are_named(visit, link, named):
+    page = visit(link)
+    settings, said = state(page)["settings"], page.inner_text(".lab-said")
+    assert 0.2 <= settings["c"] <= 50 and 0 <= settings["tau"] <= 0.49 and 0.0001 <= settings["init"] <= 1
+    assert 1 <= settings["m"] <= 50 and 20 <= settings["n"] <= 200 and settings["seed"] in range(2**32)
+    assert said.count(" = ") == len(named) and all(name in said for name in named)
+
+
+def test_the_link_can_be_copied_by_hand(visit):
+    """Where the page may not write to the clipboard, as in some browsers from disk, the link is shown and selected."""
+    page = visit("#c=4&n=40")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed')); }")
+    page.click("[data-do=link]")
+    page.wait_for_selector(".lab-link", state="visible")
+    shown = page.evaluate("[document.activeElement.value, getSelection().toString(), location.href]")
+    assert shown[0] == shown[1] == shown[2] and "c=4&" in shown[2]
 
 
 def test_experiments_set_the_laboratory_up(visit):
@@ -397,18 +508,36 @@ def test_experiments_set_the_laboratory_up(visit):
 def test_the_summary_says_what_the_canvases_show(visit):
     page = visit("#c=8&tau=0.2&n=100&seed=3")
     page.keyboard.press("Shift+ArrowRight")
-    page.wait_for_function("() => document.querySelector('.lab-summary').textContent.includes('step 10.')")
+    page.wait_for_function("() => document.querySelector('.lab-summary').textContent.includes('step 10:')")
     said = page.inner_text(".lab-summary")
     reading = page.evaluate("() => ({ ...window.laboratory.app.run.reading })")
     assert f"{reading['noisyFitted']} of {reading['noisy']} fitted as labelled" in said
     assert f"mean margin {reading['noisyMargin']:.2f}" in said
-    assert f"{100 * reading['reusedError']:.1f}% on reused noise" in said
-    assert page.get_attribute(".lab-summary", "aria-live") == "polite"
+    assert f"{100 * reading['freshError']:.1f}% on new noise, {100 * reading['reusedError']:.1f}% on reused" in said
+    assert page.inner_text("[data-tile=fresh]") == f"{100 * reading['freshError']:.1f}%"
     assert page.inner_text("[data-tile=noisy]") == f"{reading['noisyFitted']} / {reading['noisy']}"
+    assert page.inner_text("[data-tile=stage]") in said
+    assert said.endswith("(n = 100, c = 8, τ = 0.2, d/n = 10⁶, m = 20, seed 3.)")
     names = [page.locator("canvas").nth(k).get_attribute("aria-label") for k in range(4)]
     assert all(re.search(r"\d", name) for name in names)
     labels = page.evaluate("[...document.querySelectorAll('.lab [name]')].map((one) => one.labels.length)")
     assert len(labels) == 11 and set(labels) == {1}
+
+
+def test_a_voice_hears_the_stages_and_no_more(visit):
+    """While it runs only a change of stage is announced, and nothing else on the page is a live region that changes."""
+    page = visit("#c=8&tau=0.1&m=20&n=60&h=0.1&speed=8")
+    page.evaluate("""() => { window.heard = []; for (const one of document.querySelectorAll("[role=status]")) {
+      new MutationObserver(() => window.heard.push(one.textContent)).observe(one, { childList: true });
+    } }""")
+    live = page.evaluate("[...document.querySelectorAll('.lab output, .lab [aria-live]')].map((one) => one.ariaLive)")
+    assert set(live) == {"off"}
+    page.keyboard.press("Space")
+    page.wait_for_function("() => window.laboratory.app.finished")
+    page.wait_for_timeout(100)
+    heard = page.evaluate("window.heard.filter((words) => words !== '')")
+    assert 2 <= len(heard) <= 6 and heard[0].startswith("Running") and heard[-1].startswith("Finished at s = 300.00")
+    assert heard[-1].endswith("every label fitted, the noisy ones memorised.")
 
 
 def test_touch_on_a_telephone(visit):
@@ -428,7 +557,12 @@ def test_touch_on_a_telephone(visit):
     assert state(page)["settings"]["tau"] > 0.3 and state(page)["steps"] == 0
     sizes = page.evaluate("[...document.querySelectorAll('.lab button, .lab-sliders:not(details *) input')]"
                           ".map((one) => one.getBoundingClientRect().height)")
-    assert min(sizes) >= 36
+    assert min(sizes) >= 44
+    page.tap(".lab-try >> nth=0")
+    page.wait_for_function("scrollY < 800")
+    top, header = page.evaluate("""() => ["#laboratory", ".bd-header-article"].map((one) =>
+      document.querySelector(one).getBoundingClientRect())""")
+    assert header["bottom"] <= top["top"] < 200  # the theme's bar covers nothing
     drawn = page.evaluate("document.querySelector('canvas').width / document.querySelector('canvas').clientWidth")
     assert drawn == pytest.approx(3, abs=0.02)
 

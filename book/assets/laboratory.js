@@ -165,8 +165,9 @@ function step(run) {
   computeMargins(run);
 }
 
-/** What the page shows of a run now: means over clean and noisy samples, and test errors. Returns run.reading. */
-function read(run) {
+/** What the page shows of a run now: means over clean and noisy samples, and test errors. Returns run.reading. Without
+ * `fresh` the last error on new noise stays: it costs more than all the rest together. */
+function read(run, fresh = true) {
   const { n, m, margins, coefficients, gram, y, yObs, own, signal, outputs, reading } = run, size = n + 1;
   let gamma = 0;
   own.fill(0); // rho of each sample, mean over the filters of its observed label's sign
@@ -192,7 +193,7 @@ function read(run) {
     gamma, clean: clean[0], noisy: noisy[0], cleanFitted: clean[3], noisyFitted: noisy[3],
     cleanMargin: clean[1] / clean[0], noisyMargin: noisy[1] / noisy[0], // NaN where there are none
     rhoClean: clean[2] / clean[0], rhoNoisy: noisy[2] / noisy[0],
-    reusedError: reused / (2 * n), freshError: freshError(run),
+    reusedError: reused / (2 * n), freshError: fresh ? freshError(run) : reading.freshError,
   });
 }
 
@@ -308,24 +309,49 @@ const END = 300, POINTS = 400; // the last s on the axis, and how many times are
 const place = (s) => Math.log1p(s) / Math.log1p(END); // on the time axis, 0 to 1
 const TIMES = Float64Array.from({ length: POINTS }, (_, k) => Math.expm1(Math.log1p(END) * k / (POINTS - 1)));
 const TIME_TICKS = [0, 0.3, 1, 3, 10, 30, 100, 300];
+const GAP = 1 / (POINTS - 1); // between two of them on the time axis
 const DOTS = [1, 3], DASHES = [7, 4], DASH_DOT = [7, 3, 2, 3];
+const nearest = (s) => Math.min(Math.round(place(s) / GAP), POINTS - 1); // which of TIMES
 const loss = (margin) => Math.max(-margin, 0) + Math.log1p(Math.exp(-Math.abs(margin)));
 const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
 
 /** What is kept of a run, at up to POINTS times evenly spread over the time axis. */
 function createHistory(n) {
-  const names = ["s", "gamma", "rhoClean", "rhoNoisy", "freshError", "reusedError"];
+  const names = ["s", "gamma", "rhoClean", "rhoNoisy", "reusedError"];
   const history = Object.fromEntries(names.map((name) => [name, new Float64Array(POINTS)]));
-  return Object.assign(history, { n, count: 0, margins: new Float64Array(POINTS * n) });
+  return Object.assign(history, { n, count: 0, margins: new Float64Array(POINTS * n), freshTimes: [], freshError: [] });
 }
 
+/** Keep the run's reading, unless the last one kept is too near. */
 function remember(history, run) {
-  const k = history.count, s = run.steps * run.h, reading = read(run);
-  if (k === POINTS || s > END || (k && place(s) - place(history.s[k - 1]) < 1 / (POINTS - 1))) return;
+  const k = history.count, s = run.steps * run.h;
+  if (k === POINTS || (k && place(s) - place(history.s[k - 1]) < GAP)) return;
+  const reading = read(run, false);
   history.s[k] = s;
-  for (const name of ["gamma", "rhoClean", "rhoNoisy", "freshError", "reusedError"]) history[name][k] = reading[name];
+  for (const name of ["gamma", "rhoClean", "rhoNoisy", "reusedError"]) history[name][k] = reading[name];
   history.margins.set(run.margins, k * history.n);
   history.count += 1;
+}
+
+/** The same for the error on new noise, which is not computed at every step. */
+function rememberFresh({ freshTimes, freshError }, run) {
+  const s = run.steps * run.h;
+  read(run);
+  if (freshTimes.length && place(s) - place(freshTimes.at(-1)) < GAP) return;
+  freshTimes.push(s);
+  freshError.push(run.reading.freshError);
+}
+
+/** Where the run stands, by its own samples: the law may say otherwise. */
+function stageOf({ steps, reading: { clean, noisy, cleanFitted, noisyFitted } }) {
+  if (steps === 0) return "not yet trained";
+  if (noisy === 0) return cleanFitted === clean ? "every label fitted" : "some labels rejected";
+  if (noisyFitted === noisy) {
+    return cleanFitted === clean ? "every label fitted, the noisy ones memorised" : "every noisy label memorised";
+  }
+  if (noisyFitted > 0) return noisyFitted < noisy / 2 ? "most noisy labels rejected" : "most noisy labels memorised";
+  return cleanFitted === clean ? "Stage I: every clean label fitted, every noisy one rejected" :
+    "every noisy label rejected";
 }
 
 /** Round numbers between low and high, about `count` of them. */
@@ -336,10 +362,10 @@ function ticks(low, high, count) {
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, k) => (first + k) * width);
 }
 
-/** A canvas with a coordinate system: x from 0 to 1, y from low to high. */
+/** A canvas with a coordinate system: x from 0 to 1, y from low to high; `pad` letters are kept free left and right. */
 class Panel {
-  constructor(canvas, paint) {
-    Object.assign(this, { canvas, paint, pen: canvas.getContext("2d"), low: 0, high: 1 });
+  constructor(canvas, paint, pad) {
+    Object.assign(this, { canvas, paint, pad, pen: canvas.getContext("2d"), low: 0, high: 1, layers: {} });
     this.resize();
   }
 
@@ -352,15 +378,21 @@ class Panel {
     this.canvas.height = Math.round(this.height * ratio);
     this.pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     Object.assign(this, { left: 3.2 * this.font, right: this.width - 1.2 * this.font });
-    Object.assign(this, { top: 0.8 * this.font, bottom: this.height - 2.9 * this.font });
+    Object.assign(this, { top: 2 * this.font, bottom: this.height - 2.9 * this.font });
   }
 
-  x(fraction) { return this.left + fraction * (this.right - this.left); }
+  x(fraction) {
+    const pad = this.pad * this.font;
+    return this.left + pad + fraction * (this.right - this.left - 2 * pad);
+  }
   y(value) { return this.bottom - (value - this.low) / (this.high - this.low) * (this.bottom - this.top); }
 
-  text(words, x, y, color, align = "left") {
-    this.pen.fillStyle = color;
-    this.pen.textAlign = align;
+  /** Words with a rim of background, to be read where curves pass. */
+  text(words, x, y, { muted, background, family }, align = "left") {
+    Object.assign(this.pen, { fillStyle: muted, strokeStyle: background, lineWidth: 3, lineJoin: "round" });
+    Object.assign(this.pen, { textAlign: align, font: `${this.font}px ${family}` });
+    this.pen.setLineDash([]);
+    this.pen.strokeText(words, x, y);
     this.pen.fillText(words, x, y);
   }
 
@@ -381,7 +413,7 @@ class Panel {
     pen.lineCap = dash === DOTS ? "round" : "butt";
     pen.save();
     pen.beginPath();
-    pen.rect(this.left, 0, this.right - this.left, this.bottom);
+    pen.rect(this.left, this.top, this.right - this.left, this.bottom - this.top);
     pen.clip();
     pen.beginPath();
     for (let k = 0; k < count; k++) pen.lineTo(this.x(place(times[k])), this.y(values[k]));
@@ -390,173 +422,206 @@ class Panel {
     pen.setLineDash([]);
   }
 
-  /** Empty the panel, and draw grid and axes: ticks as pairs of a fraction and words below, numbers at the side. */
-  begin(colors, below, label, side = [], words = (value) => String(Number(value.toPrecision(6)))) {
-    const { pen, font, left, right, top, bottom } = this;
-    pen.clearRect(0, 0, this.width, this.height);
-    pen.font = `${font}px ${colors.family}`;
-    pen.textBaseline = "alphabetic";
-    for (const value of side) {
-      this.line(left, this.y(value), right, this.y(value), colors.grid);
-      this.text(words(value), left - 0.4 * font, this.y(value) + 0.35 * font, colors.muted, "right");
+  /** Paint by way of a canvas that is kept until the scale or one of `depends` changes: paint(drawn) is called where
+   * less than `all` of the picture is there, to add what is missing. Dotted curves are dear to draw anew each frame. */
+  layer(name, depends, paint, all = 1) {
+    const state = [this.canvas.width, this.canvas.height, this.low, this.high, ...depends], front = this.pen;
+    let layer = this.layers[name];
+    if (!layer || state.some((one, k) => one !== layer.state[k])) {
+      const canvas = layer?.canvas ?? document.createElement("canvas");
+      Object.assign(canvas, { width: this.canvas.width, height: this.canvas.height }); // this empties it
+      layer = this.layers[name] = { canvas, state, drawn: 0 };
     }
-    for (const [fraction, name] of below) {
-      this.line(this.x(fraction), top, this.x(fraction), bottom, colors.grid);
-      this.text(name, this.x(fraction), bottom + 1.2 * font, colors.muted, "center");
+    if (layer.drawn < all) {
+      this.pen = layer.canvas.getContext("2d");
+      this.pen.setTransform(front.getTransform());
+      paint(layer.drawn);
+      layer.drawn = all;
+      this.pen = front;
     }
-    this.line(left, bottom, right, bottom, colors.muted);
-    this.text(label, right, bottom + 2.4 * font, colors.muted, "right");
+    if (!layer.canvas.width || !layer.canvas.height) return;
+    front.save();
+    front.resetTransform();
+    front.drawImage(layer.canvas, 0, 0);
+    front.restore();
   }
 
-  timeAxis(colors, side, words) {
+  /** Empty the panel, and draw grid and axes: below, pairs of a fraction and words; at the side, numbers. */
+  axes(colors, name, label, below, side, words = (value) => String(Number(value.toPrecision(6)))) {
+    const { font, left, right, top, bottom } = this;
+    this.pen.clearRect(0, 0, this.width, this.height);
+    this.layer("axes", [colors], () => {
+      for (const value of side) {
+        this.line(left, this.y(value), right, this.y(value), colors.grid);
+        this.text(words(value), left - 0.4 * font, this.y(value) + 0.35 * font, colors, "right");
+      }
+      for (const [fraction, mark] of below) {
+        this.line(this.x(fraction), top, this.x(fraction), bottom, colors.grid);
+        this.text(mark, this.x(fraction), bottom + 1.2 * font, colors, "center");
+      }
+      this.line(left, bottom, right, bottom, colors.muted);
+      this.text(label, right, bottom + 2.4 * font, colors, "right");
+      this.text(name, 0.3 * font, font, colors);
+    });
+  }
+
+  timeAxis(colors, name, side, words) {
     const marks = TIME_TICKS.filter((s, k) => this.width > 30 * this.font || k % 2 === 0);
-    this.begin(colors, marks.map((s) => [place(s), String(s)]), "rescaled time s", side, words);
+    this.axes(colors, name, "rescaled time s", marks.map((s) => [place(s), String(s)]), side, words);
+  }
+
+  /** The sign of a sample: a disc for a clean one, a larger diamond for a noisy one. */
+  sign(x, y, noisy, colors) {
+    const { pen } = this, size = this.font * (noisy ? 0.4 : 0.23);
+    pen.fillStyle = noisy ? colors.noisy : colors.clean;
+    Object.assign(pen, { strokeStyle: colors.background, lineWidth: 0.6 });
+    pen.beginPath();
+    if (noisy) {
+      for (const [right, down] of CORNERS) pen.lineTo(x + right * size, y + down * size);
+      pen.closePath();
+    } else pen.arc(x, y, size, 0, 2 * Math.PI);
+    pen.fill();
+    pen.stroke();
   }
 }
 
 const CORNERS = [[1, 0], [0, 1], [-1, 0], [0, -1]]; // of a diamond
 
 /** The margins of all samples, riding along the law, each with its trail. */
-function paintMargins(panel, { run, history, law, numbers, showLaw, colors, jitter }) {
-  const { pen, font } = panel, now = panel.x(Math.min(place(run.steps * run.h), 1)), zero = panel.y(0);
-  panel.timeAxis(colors, ticks(panel.low, panel.high, 6));
-  pen.globalAlpha = 0.07;
-  pen.fillStyle = colors.noisy;
-  pen.fillRect(panel.left, zero, panel.right - panel.left, panel.bottom - zero);
-  pen.globalAlpha = 1;
-  const trails = trailsOf(panel, history, run, colors);
-  if (trails.width && trails.height) pen.drawImage(trails, 0, 0, panel.width, panel.height);
-  panel.line(panel.left, zero, panel.right, zero, colors.neutral, DASHES, 1.5);
-  const wide = panel.width > 40 * font;
-  const [above, below] = wide ? ["fitted as labelled: loss below log 2", "label rejected: loss above log 2"] :
-    ["fitted", "rejected"];
-  panel.text(above, panel.right, zero - 0.5 * font, colors.muted, "right");
-  panel.text(below, panel.right, zero + 1.2 * font, colors.muted, "right");
-  if (showLaw) {
+function paintMargins(panel, { run, history, law, numbers, showLaw, colors, jitter, settings }) {
+  const { font, left, right, bottom } = panel, now = panel.x(Math.min(place(run.steps * run.h), 1)), zero = panel.y(0);
+  panel.timeAxis(colors, "margin", ticks(panel.low, panel.high, 6));
+  panel.layer("trails", [history, colors], (drawn) => paintTrails(panel, history, run, colors, drawn), history.count);
+  panel.layer("law", [law, showLaw, colors], () => {
+    panel.pen.globalAlpha = 0.07;
+    panel.pen.fillStyle = colors.noisy;
+    panel.pen.fillRect(left, zero, right - left, bottom - zero);
+    panel.pen.globalAlpha = 1;
+    panel.line(left, zero, right, zero, colors.neutral, DASHES, 1.5);
+    const wide = panel.width > 40 * font;
+    const [above, below] = wide ? ["fitted as labelled: loss below log 2", "label rejected: loss above log 2"] :
+      ["fitted", "rejected"];
+    panel.text(above, right - 0.3 * font, zero - 0.5 * font, colors, "right");
+    panel.text(below, right - 0.3 * font, zero + 1.2 * font, colors, "right");
+    if (!showLaw) return;
     panel.curve(TIMES, law.cleanMargin, POINTS, colors.theory, DOTS);
+    if (settings.tau === 0) return; // no sample follows the other one
     panel.curve(TIMES, law.noisyMargin, POINTS, colors.theory, DOTS);
-    if (numbers.stageOne && numbers.memorisation < END) {
+    if (numbers.memorisation > 0.005 && numbers.memorisation < END) {
       const at = panel.x(place(numbers.memorisation));
-      panel.line(at, zero, at, panel.bottom, colors.theory, DOTS, 1);
-      panel.text("law: memorisation", at + 0.4 * font, panel.bottom - 0.5 * font, colors.muted);
+      panel.line(at, zero, at, bottom, colors.theory, DOTS, 1);
+      panel.text("law: memorisation", at + 0.4 * font, bottom - 0.5 * font, colors);
     }
-  }
-  panel.line(now, panel.top, now, panel.bottom, colors.neutral);
-  for (const noisy of [false, true]) { // clean samples as discs, noisy ones as diamonds on top
-    const size = font * (noisy ? 0.36 : 0.23), fillStyle = noisy ? colors.noisy : colors.clean;
-    Object.assign(pen, { fillStyle, strokeStyle: colors.background, lineWidth: 0.6, globalAlpha: 0.9 });
+  });
+  panel.line(now, panel.top, now, bottom, colors.neutral);
+  panel.pen.globalAlpha = 0.9;
+  for (const noisy of [false, true]) { // noisy samples on top
     for (let i = 0; i < run.n; i++) {
       if ((run.y[i] !== run.yObs[i]) !== noisy) continue;
-      const x = now + jitter[i] * font, y = panel.y(run.margins[i]);
-      pen.beginPath();
-      if (noisy) {
-        for (const [right, down] of CORNERS) pen.lineTo(x + right * size, y + down * size);
-        pen.closePath();
-      } else pen.arc(x, y, size, 0, 2 * Math.PI);
-      pen.fill();
-      pen.stroke();
+      panel.sign(now + jitter[i] * font, panel.y(run.margins[i]), noisy, colors);
     }
-    pen.globalAlpha = 1;
   }
+  panel.pen.globalAlpha = 1;
 }
 
-/** A second canvas of the same size that keeps the trails, so that each piece of them is drawn once. */
-function trailsOf(panel, history, run, colors) {
-  const key = [panel.canvas.width, panel.canvas.height, panel.low, panel.high, colors.clean].join();
-  if (panel.trails?.history !== history || panel.trails.key !== key) {
-    const canvas = panel.trails?.canvas ?? document.createElement("canvas");
-    Object.assign(canvas, { width: panel.canvas.width, height: panel.canvas.height }); // this empties it
-    panel.trails = { canvas, history, key, drawn: 1 };
-  }
-  const { trails } = panel, pen = trails.canvas.getContext("2d"), { n, s, margins } = history;
-  pen.setTransform(panel.pen.getTransform());
-  for (; trails.drawn < history.count; trails.drawn++) {
-    const k = trails.drawn, from = panel.x(place(s[k - 1])), to = panel.x(place(s[k]));
+/** The pieces of the samples' trails from the kept time `drawn` on. */
+function paintTrails(panel, { n, s, margins, count }, { y, yObs, reading }, colors, drawn) {
+  const { pen } = panel;
+  for (let k = Math.max(drawn, 1); k < count; k++) {
+    const from = panel.x(place(s[k - 1])), to = panel.x(place(s[k]));
     for (const noisy of [false, true]) {
-      Object.assign(pen, { strokeStyle: noisy ? colors.noisy : colors.clean, globalAlpha: noisy ? 0.35 : 0.12 });
+      const faint = Math.min(0.6, noisy ? 0.2 + 5 / reading.noisy : 20 / reading.clean); // many lie on one another
+      Object.assign(pen, { strokeStyle: noisy ? colors.noisy : colors.clean, globalAlpha: faint });
       pen.beginPath();
       for (let i = 0; i < n; i++) {
-        if ((run.y[i] !== run.yObs[i]) !== noisy) continue;
+        if ((y[i] !== yObs[i]) !== noisy) continue;
         pen.moveTo(from, panel.y(margins[(k - 1) * n + i]));
         pen.lineTo(to, panel.y(margins[k * n + i]));
       }
       pen.stroke();
     }
   }
-  return trails.canvas;
+  pen.globalAlpha = 1;
 }
 
-const BINS = 50, LOSS_FROM = -4, LOSS_TO = 1; // powers of ten
+const BINS = 60, LOSS_FROM = -5, LOSS_TO = 1; // powers of ten; what lies beyond is counted at the edge
 const lossPlace = (value) => Math.min(Math.max((Math.log10(value) - LOSS_FROM) / (LOSS_TO - LOSS_FROM), 0), 0.9999);
 const counts = [new Float64Array(BINS), new Float64Array(BINS)];
 
 /** Histograms of the losses on a logarithmic axis: clean samples upward, noisy ones downward, as shares of a group. */
-function paintLosses(panel, { run, law, showLaw, colors, playing }) {
+function paintLosses(panel, { run, law, showLaw, colors, settings }) {
   const { pen, font } = panel, { reading } = run;
   for (const group of counts) group.fill(0);
   for (let i = 0; i < run.n; i++) {
     const noisy = run.y[i] !== run.yObs[i] ? 1 : 0, bin = Math.floor(BINS * lossPlace(loss(run.margins[i])));
     counts[noisy][bin] += 1 / (noisy ? reading.noisy : reading.clean);
   }
-  const peak = Math.max(0.2, ...counts[0], ...counts[1]);
-  panel.high += (playing ? 0.15 : 1) * (1.15 * peak - panel.high); // glides instead of jumping
+  const peak = Math.max(...counts[0], ...counts[1]), fits = (high) => peak <= high;
+  if (!fits(panel.high) || peak < 0.45 * panel.high) panel.high = [0.2, 0.4, 0.6, 0.8, 1.02].find(fits); // no flicker
   panel.low = -panel.high;
-  const powers = [-3, -2, -1, 0, 1].map((power) => [(power - LOSS_FROM) / (LOSS_TO - LOSS_FROM), String(10 ** power)]);
-  panel.begin(colors, powers, "loss of a sample");
+  const marks = [-4, -3, -2, -1, 0, 1].map((power) => [lossPlace(10 ** power), String(10 ** power)]);
+  panel.axes(colors, "share", "loss of a sample", marks, ticks(panel.low, panel.high, 4),
+    (share) => percent(Math.abs(share), 0));
   const width = (panel.right - panel.left) / BINS, middle = panel.y(0);
   counts.forEach((shares, noisy) => {
     pen.fillStyle = noisy ? colors.noisy : colors.clean;
     for (let k = 0; k < BINS; k++) {
-      const height = panel.y(0) - panel.y(shares[k]);
+      const height = middle - panel.y(shares[k]);
       pen.fillRect(panel.left + k * width + 0.5, noisy ? middle : middle - height, width - 1, height);
     }
   });
   panel.line(panel.left, middle, panel.right, middle, colors.muted);
   const threshold = panel.x(lossPlace(Math.LN2));
   panel.line(threshold, panel.top, threshold, panel.bottom, colors.neutral, DASHES, 1.5);
-  panel.text("log 2", threshold + 0.4 * font, panel.top + 0.8 * font, colors.muted);
-  panel.text("clean", panel.left, panel.top + 0.8 * font, colors.clean);
-  panel.text("noisy", panel.left, panel.bottom - 0.5 * font, colors.noisy);
+  panel.text("log 2", threshold, panel.top - 0.4 * font, colors, "center");
   if (!showLaw) return;
-  const at = Math.min(Math.round(place(run.steps * run.h) * (POINTS - 1)), POINTS - 1); // the nearest time of the law
-  for (const [margins, end] of [[law.cleanMargin, panel.top], [law.noisyMargin, panel.bottom]]) {
+  const at = nearest(run.steps * run.h), ends = [[law.cleanMargin, panel.top], [law.noisyMargin, panel.bottom]];
+  for (const [margins, end] of ends.slice(0, settings.tau > 0 ? 2 : 1)) {
     const x = panel.x(lossPlace(loss(margins[at])));
     panel.line(x, middle, x, end, colors.theory, DOTS, 2);
   }
 }
 
 /** gamma and rho, means over filters and samples, with A, r_c and r_n of the law. */
-function paintCoefficients(panel, { history, law, showLaw, colors }) {
-  let most = showLaw ? Math.max(law.signal[POINTS - 1], law.rNoisy[POINTS - 1]) : panel.high / 1.08;
-  for (const values of [history.gamma, history.rhoClean, history.rhoNoisy]) {
-    most = Math.max(most, values[history.count - 1] || 0); // rhoNoisy is NaN where nothing was flipped
+function paintCoefficients(panel, { run, history, law, showLaw, colors, settings }) {
+  const { s, count, gamma, rhoClean, rhoNoisy } = history;
+  const lawful = ["signal", "rClean", "rNoisy"].slice(0, settings.tau > 0 ? 3 : 2);
+  const ends = [gamma, rhoClean, rhoNoisy].map((values) => values[count - 1] || 0); // NaN where nothing was flipped
+  const most = Math.max(...ends, ...(showLaw ? lawful.map((name) => law[name][POINTS - 1]) : []));
+  if (1.08 * most > panel.high) panel.high = showLaw ? 1.08 * most : 1.5 * most;
+  panel.timeAxis(colors, "coefficient", ticks(0, panel.high, 4));
+  panel.curve(s, rhoClean, count, colors.clean);
+  panel.curve(s, rhoNoisy, count, colors.noisy, DASHES);
+  panel.curve(s, gamma, count, colors.signal, [], 3);
+  if (showLaw) {
+    panel.layer("law", [law, colors], () => {
+      for (const name of lawful) panel.curve(TIMES, law[name], POINTS, colors.theory, DOTS, 1.6);
+    });
   }
-  panel.high = 1.08 * most;
-  panel.timeAxis(colors, ticks(0, panel.high, 4));
-  panel.curve(history.s, history.rhoClean, history.count, colors.clean);
-  panel.curve(history.s, history.rhoNoisy, history.count, colors.noisy, DASHES);
-  panel.curve(history.s, history.gamma, history.count, colors.signal, [], 3);
-  if (!showLaw) return;
-  for (const values of [law.signal, law.rClean, law.rNoisy]) {
-    panel.curve(TIMES, values, POINTS, colors.theory, DOTS, 1.6);
-  }
+  const now = panel.x(place(s[count - 1]));
+  panel.sign(now, panel.y(ends[1]), false, colors);
+  if (run.reading.noisy) panel.sign(now, panel.y(ends[2]), true, colors);
 }
 
 /** Errors on true labels over time. */
-function paintErrors(panel, { run, history, law, showLaw, colors, settings }) {
-  let most = Math.max(settings.tau / 2, showLaw ? law.reusedError[POINTS - 1] : 0);
-  for (let k = 0; k < history.count; k++) { // of the first moments, when all is a guess, only the fall is drawn
-    if (history.s[k] >= 0.5) most = Math.max(most, history.reusedError[k], history.freshError[k]);
-  }
+function paintErrors(panel, { history, law, showLaw, colors, settings }) {
+  const { s, count, reusedError, freshTimes, freshError } = history, half = settings.tau / 2;
+  let most = Math.max(half, showLaw ? law.reusedError[POINTS - 1] : 0);
+  // Of the first moments, when all is a guess, only the fall is drawn.
+  for (let k = 0; k < count; k++) if (s[k] >= 0.5) most = Math.max(most, reusedError[k]);
+  freshError.forEach((error, k) => { if (freshTimes[k] >= 0.5) most = Math.max(most, error); });
   panel.high = [0.05, 0.1, 0.2, 0.3, 0.4, 0.6].find((high) => high >= 1.15 * most) ?? 1;
   panel.low = -0.03 * panel.high;
-  panel.timeAxis(colors, ticks(0, panel.high, 4), (value) => percent(value, 0));
-  const half = panel.y(settings.tau / 2);
-  panel.line(panel.left, half, panel.right, half, colors.neutral, DASHES);
-  panel.text("half the flip rate", panel.left + 0.3 * panel.font, half - 0.4 * panel.font, colors.muted);
-  if (showLaw) panel.curve(TIMES, law.reusedError, POINTS, colors.theory, DOTS, 1.6);
-  panel.curve(history.s, history.reusedError, history.count, colors.memorisation, DASH_DOT, 2.5);
-  panel.curve(history.s, history.freshError, history.count, colors.test, [2, 2], 2.5);
+  panel.timeAxis(colors, "error", ticks(0, panel.high, 4), (value) => percent(value, 0));
+  panel.layer("law", [law, showLaw, colors], () => {
+    if (half > 0) {
+      panel.line(panel.left, panel.y(half), panel.right, panel.y(half), colors.neutral, DASHES);
+      panel.text("half the flip rate", panel.x(place(1)), panel.y(half) - 0.4 * panel.font, colors);
+    }
+    if (showLaw) panel.curve(TIMES, law.reusedError, POINTS, colors.theory, DOTS, 1.6);
+  });
+  panel.curve(s, reusedError, count, colors.memorisation, DASH_DOT, 2.5);
+  panel.curve(freshTimes, freshError, freshTimes.length, colors.test, [], 2.5);
 }
 
 /** Wilson's 95% interval of a share that was counted in `size` draws. */
@@ -569,7 +634,7 @@ function shareInterval(share, size) {
 // -------------------------------------------------------------------------------------------------- 4. the controls
 
 const COLORS = ["clean", "noisy", "signal", "memorisation", "test", "theory", "neutral", "grid", "muted", "background"];
-const TESTS = 1000, FRAME = 9; // test draws; milliseconds of a frame that may be spent on gradient steps
+const TESTS = 1000, FRAME = 6; // test draws; milliseconds of a frame that may be spent on the engine
 const PACE = 0.25, EARLY = 3; // log(1 + s / EARLY) grows by PACE a second at speed 1: slow at first, then ever faster
 
 /** Bring the laboratory in `root` to life: what the page holds, and what may be done with it. */
@@ -578,14 +643,16 @@ function start(root) {
   const inputs = [...root.querySelectorAll("[name]")];
   const input = Object.fromEntries(inputs.map((control) => [control.name, control]));
   const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const app = { settings: {}, playing: !still, showLaw: true, visible: true, dirty: true, panels: [] };
-  let last = 0, clock = 0, asked = false, spoken = -Infinity;
+  const app = { settings: {}, playing: !still, showLaw: true, visible: true, dirty: true, panels: [], pace: 1 };
+  let last = 0, clock = 0, asked = false, stale = true, told = "", spoken = -Infinity;
+  let freshAt = 0, freshCost = 0; // when the error on new noise was last computed, and how long it took
+  let owed = 0, done = 0; // what the clock should have gone in the last second or so, and what it went
 
   // A slider stands for its own number, or for one in its list (data-values).
   const listOf = (control) => control.dataset.values?.split(" ").map(Number);
   function valueOf(control) {
     if (control.type === "checkbox") return Number(control.checked);
-    if (control.type === "number") return Math.floor(Math.abs(Number(control.value) || 0)); // while it is being typed
+    if (control.type === "number") return Math.min(Math.floor(Math.abs(control.value)) || 0, control.max);
     return listOf(control)?.[control.value] ?? Number(control.value);
   }
   function setValue(control, value) {
@@ -593,7 +660,7 @@ function start(root) {
     if (control.type === "checkbox") control.checked = value !== 0;
     else if (list) control.value = list.reduce((best, one, k) => (Math.abs(Math.log(one / value)) <
       Math.abs(Math.log(list[best] / value)) ? k : best), 0);
-    else control.value = Math.min(Math.max(value, control.min), control.max);
+    else control.value = Math.min(Math.max(control.step === "1" ? Math.floor(value) : value, control.min), control.max);
   }
   const words = {
     dn: (value) => (value < 1e4 ? String(value) : `10${"⁰¹²³⁴⁵⁶⁷⁸⁹"[Math.round(Math.log10(value))]}`),
@@ -607,7 +674,8 @@ function start(root) {
       app.settings[name] = value;
       const label = (words[name] ?? String)(value), output = find(`output[for="lab-${name}"]`);
       if (output) output.textContent = label;
-      if (control.type === "range") control.setAttribute("aria-valuetext", label);
+      const spoken = name === "dn" && value >= 1e4 ? `10 to the ${Math.log10(value)}` : label;
+      if (control.type === "range") control.setAttribute("aria-valuetext", spoken);
     }
     app.showLaw = app.settings.law === 1;
   }
@@ -620,62 +688,91 @@ function start(root) {
     app.numbers = lawNumbers(c, tau);
     app.history = createHistory(n);
     app.jitter = Float64Array.from({ length: n }, () => 2 * (jitter.uniform() - 0.5));
-    app.panels[2].high = 0.5;
-    app.panels[0].low = 1.3 * Math.min(...app.law.noisyMargin) - 0.6;
+    app.panels[2].high = 0.3;
+    app.panels[0].low = (tau > 0 ? 1.3 * Math.min(...app.law.noisyMargin) : 0) - 0.6;
     app.panels[0].high = 1.15 * app.law.cleanMargin[POINTS - 1] + 0.5;
-    Object.assign(app, { dirty: false, finished: false });
-    clock = 0;
+    Object.assign(app, { dirty: false, finished: false, pace: 1 });
+    clock = owed = done = 0;
+    told = "";
+    stale = true;
     remember(app.history, app.run);
-    speak(true);
+    measureFresh();
   }
 
   function advance() {
-    step(app.run);
-    const s = app.run.steps * app.run.h, { history } = app;
-    if (place(s) - place(history.s[history.count - 1]) >= 1 / (POINTS - 1)) remember(history, app.run);
-    app.finished = s >= END - app.run.h / 2;
+    const { run } = app;
+    step(run);
+    remember(app.history, run);
+    app.finished = run.steps * run.h >= END - run.h / 2;
   }
 
   /** As many steps as the clock asks for and a frame has time for. */
-  function advanceUntil(now) {
-    const { run } = app, deadline = performance.now() + FRAME;
-    clock += Math.min(now - last, 50) / 1000 * PACE * app.settings.speed;
+  function advanceUntil(now, deadline) {
+    const { run } = app, before = clock, passed = PACE * app.settings.speed / 1000;
+    clock += Math.min(now - last, 50) * passed;
     const target = EARLY * Math.expm1(clock);
-    while (!app.finished && (run.steps + 1) * run.h <= target && performance.now() < deadline) advance();
+    while (!app.finished && (run.steps + 1) * run.h <= target) { // one at least, however slow the machine
+      advance();
+      if (performance.now() > deadline) break;
+    }
     clock = Math.min(clock, Math.log1p((run.steps + 1) * run.h / EARLY)); // what there was no time for is not owed
+    owed += Math.min(now - last, 250) * passed;
+    done += clock - before;
+    if (owed > 1000 * passed) { // a second's worth
+      app.pace = done / owed;
+      owed = done = 0;
+    }
     if (app.finished) setPlaying(false);
+  }
+
+  function measureFresh() {
+    const begin = performance.now();
+    rememberFresh(app.history, app.run);
+    freshAt = performance.now();
+    freshCost = freshAt - begin;
   }
 
   function draw() {
     const { run } = app, margins = app.panels[0];
-    read(run);
-    let low = margins.low, high = margins.high;
-    for (let i = 0; i < run.n; i++) { low = Math.min(low, run.margins[i]); high = Math.max(high, run.margins[i]); }
-    if (low < margins.low || high > margins.high) Object.assign(margins, { low: low < margins.low ? 1.2 * low : low,
-      high: high > margins.high ? 1.15 * high : high });
+    read(run, false);
+    const low = Math.min(...run.margins), high = Math.max(...run.margins);
+    if (low < margins.low) margins.low = 1.2 * low;
+    if (high > margins.high) margins.high = 1.15 * high;
     for (const panel of app.panels) panel.paint(panel, app);
     showNumbers();
   }
 
   function frame(now) {
+    const begin = performance.now(), due = begin - freshAt > 5 * freshCost; // a fifth of the time may go there
     asked = false;
     if (app.dirty) restart();
-    if (app.playing && app.visible) advanceUntil(now);
+    const before = app.run.steps;
+    if (app.playing && app.visible) advanceUntil(now, begin + FRAME - (due ? freshCost : 0));
     last = now;
-    draw();
-    speak(!app.playing);
-    if (app.playing && app.visible) wake();
+    if (stale || app.run.steps !== before) {
+      if (due || !app.playing) measureFresh();
+      draw();
+      stale = false;
+    }
+    speak();
+    if (app.playing && app.visible) ask();
   }
-  function wake() {
+  function ask() {
     if (!asked) requestAnimationFrame(frame);
     asked = true;
+  }
+  /** Something changed: draw at the next frame, though no step is taken. */
+  function wake() {
+    stale = true;
+    ask();
   }
 
   function showNumbers() {
     const { run } = app, { reading } = run, of = (part, whole) => (whole ? `${part} / ${whole}` : "none");
     find("[data-do=play]").textContent = app.playing ? "Pause" : app.finished ? "Again" : "Play";
+    const slow = app.playing && app.pace < 0.9 ? `, at ${(app.pace * app.settings.speed).toPrecision(2)}×` : "";
     const tiles = {
-      time: (run.steps * run.h).toFixed(2), steps: `${run.steps} steps`,
+      time: (run.steps * run.h).toFixed(2), steps: `${run.steps} steps${slow}`, stage: stageOf(run),
       clean: of(reading.cleanFitted, reading.clean), noisy: of(reading.noisyFitted, reading.noisy),
       fresh: percent(reading.freshError), reused: percent(reading.reusedError),
       between: `95%: ${shareInterval(reading.freshError, TESTS).map((end) => percent(end)).join(" to ")}`,
@@ -686,13 +783,18 @@ function start(root) {
     }
   }
 
-  /** The state in words, for those who cannot see the canvases: at once when asked, else every eight seconds. */
-  function speak(now) {
-    const { run, law, numbers } = app, { reading } = run, s = run.steps * run.h;
-    if (!now && performance.now() - spoken < 8000) return;
-    spoken = performance.now();
-    const k = Math.min(Math.round(place(s) * (POINTS - 1)), POINTS - 1);
+  /** The state in words, for those who cannot see the canvases. Summary and names of the canvases are kept up to date,
+   * to be read when wanted; read aloud are only a new stage, and where a paused run stands. */
+  function speak() {
+    const { run, law, numbers, settings } = app, { reading } = run, s = run.steps * run.h, now = stageOf(run);
+    const mode = app.finished ? "Finished" : app.playing ? "Running" : "Paused";
     const number = (value) => (Math.round(100 * value) / 100 || 0).toFixed(2); // no -0.00
+    const state = `${mode} at s = ${number(s)}, step ${run.steps}`, heard = [mode, now, app.playing ? "" : s].join();
+    if (performance.now() - spoken < 2000 && (app.playing || heard === told)) return;
+    if (heard !== told) find(".lab-voice").textContent = `${state}: ${now}.`;
+    told = heard;
+    spoken = performance.now();
+    const k = nearest(s);
     const group = (fitted, all, margin, lawful) => (all ? `${fitted} of ${all} fitted as labelled, mean margin ` +
       `${number(margin)} (law ${number(lawful[k])}).` : "none.");
     const clean = group(reading.cleanFitted, reading.clean, reading.cleanMargin, law.cleanMargin);
@@ -702,14 +804,19 @@ function start(root) {
       `of noisy samples ${reading.noisy ? number(reading.rhoNoisy) : "none"}.`;
     const errors = `Error on true labels: ${percent(reading.freshError)} on new noise, ` +
       `${percent(reading.reusedError)} on reused noise.`;
-    const mode = app.finished ? "Finished" : app.playing ? "Running" : "Paused";
-    const state = `${mode} at s = ${number(s)}, step ${run.steps}.`;
-    const plan = !app.showLaw ? "" : numbers.stageOne ?
-      `The law has a Stage I and memorises at s = ${number(numbers.memorisation)}.` : "The law has no Stage I here.";
+    const plan = !app.showLaw || settings.tau === 0 ? "" : numbers.memorisation > 0.005 ?
+      ` The law has a Stage I and memorises at s = ${number(numbers.memorisation)}.` : " The law has no Stage I here.";
     const said = [margins, margins, coefficients, errors];
     app.panels.forEach(({ canvas }, i) => canvas.setAttribute("aria-label", `${canvas.dataset.name}. ${said[i]}`));
-    const summary = find(".lab-summary"), whole = [state, margins, coefficients, errors, plan].join(" ");
-    if (summary.textContent !== whole) summary.textContent = whole;
+    const given = `n = ${settings.n}, c = ${settings.c}, τ = ${settings.tau}, d/n = ${words.dn(settings.dn)}, ` +
+      `m = ${settings.m}, seed ${settings.seed}`;
+    find(".lab-summary").textContent = `${state}: ${now}. ${margins} ${coefficients} ${errors}${plan} (${given}.)`;
+  }
+
+  /** A message below the buttons: seen, and read aloud. */
+  function say(message) {
+    find(".lab-said").textContent = message;
+    find(".lab-link").hidden = true;
   }
 
   // What can be done.
@@ -727,19 +834,29 @@ function start(root) {
       clock = Math.log1p(app.run.steps * app.run.h / EARLY);
     },
     reset: () => { app.dirty = true; setPlaying(app.playing); },
-    seed: () => { input.seed.value = app.settings.seed + 1; changed(input.seed); keep(); },
+    seed: () => { input.seed.value = (app.settings.seed + 1) % 2 ** 32; changed(input.seed); keep(); },
     law: () => { input.law.checked = !input.law.checked; changed(input.law); keep(); },
     speed: (by) => { input.speed.value = Number(input.speed.value) + by; changed(input.speed); keep(); },
     full: () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen?.()),
     link: async () => {
       keep();
-      const copied = navigator.clipboard?.writeText(location.href).then(() => "Copied.", () => null);
-      find(".lab-said").textContent = await copied ?? "It is in the address bar.";
+      const field = find(".lab-link");
+      field.value = location.href;
+      try {
+        await navigator.clipboard.writeText(field.value);
+        say("Copied.");
+      } catch { // not allowed here, or not known to this browser
+        say("The browser does not let the page copy. Here is the link:");
+        field.hidden = false;
+        field.select();
+      }
     },
   };
 
   function changed(control) {
     readControls();
+    say("");
+    told = "";
     if (!["speed", "law", "keys"].includes(control.name)) app.dirty = true;
     wake();
   }
@@ -751,17 +868,21 @@ function start(root) {
     try { history.replaceState(null, "", `#${query}`); } catch { location.hash = query; }
   }
   function load(hash) {
-    const pairs = [...new URLSearchParams(hash.slice(1))];
-    const given = pairs.filter(([name, value]) => name in input && isFinite(value) && value !== "");
+    const query = new URLSearchParams(hash.slice(1));
+    const pairs = [...query].filter(([, value]) => value !== ""); // nothing of #keys, a heading
+    const given = pairs.filter(([name, value]) => Object.hasOwn(input, name) && isFinite(value));
     for (const [name, value] of given) setValue(input[name], Number(value));
     readControls();
+    const refused = pairs.filter(([name, value]) => app.settings[name] !== Number(value)).map(([name, value]) =>
+      `${name} = ${value}`.slice(0, 30) + (Object.hasOwn(input, name) ? ` (taken: ${app.settings[name]})` : ""));
+    say(refused.length ? `The link asks for what the sliders do not have: ${refused.join(", ")}.` : "");
     app.dirty ||= given.length > 0;
     return given.length > 0;
   }
   function follow(hash) {
     if (!load(hash)) return;
     setPlaying(!still);
-    find("canvas").scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
+    root.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
   }
 
   const keys = {
@@ -773,7 +894,8 @@ function start(root) {
     const { target } = event, key = event.key.toLowerCase();
     if (!input.keys.checked || event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
     if (!(target === document.body || root.contains(target)) || !app.visible) return; // typing elsewhere on the page
-    if (target.matches("[type=number]") || (target.matches("[type=range]") && key.startsWith("arrow"))) return;
+    if (target.matches("[type=number], .lab-link")) return;
+    if (target.matches("[type=range]") && key.startsWith("arrow")) return;
     if (target.matches("button, summary, [type=checkbox]") && key === " ") return;
     if (!(key in keys) || (event.repeat && !["arrowright", "."].includes(key))) return;
     event.preventDefault();
@@ -789,8 +911,11 @@ function start(root) {
 
   root.hidden = false;
   const paints = [paintMargins, paintLosses, paintCoefficients, paintErrors];
-  app.panels = [...root.querySelectorAll("canvas")].map((canvas, k) => new Panel(canvas, paints[k]));
-  new ResizeObserver(() => { for (const panel of app.panels) panel.resize(); wake(); }).observe(root);
+  app.panels = [...root.querySelectorAll("canvas")].map((canvas, k) => new Panel(canvas, paints[k], k === 0 ? 1.5 : 0));
+  new ResizeObserver(() => { // this empties the canvases, hence drawn at once
+    for (const panel of app.panels) panel.resize();
+    if (app.run) draw();
+  }).observe(root);
   new MutationObserver(takeColors).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   new IntersectionObserver((entries) => {
     app.visible = entries.at(-1).isIntersecting;
