@@ -1,6 +1,7 @@
 """Chapters run as Colab runs them: a fresh environment, the package's wheel, the notebook alone in an empty folder.
 
-Every run of the tests does so with two chapters. `make colab-check` does with all; so does the weekly workflow.
+Every run of the tests does so with two chapters, in CI on each Python. `make colab-check` does with all chapters, and
+with the quickest on every other Python that it finds; so does the weekly workflow.
 """
 
 import json
@@ -147,14 +148,12 @@ def said_by(cell):
     return "".join(output.get("text", "") for output in cell.outputs)
 
 
-@pytest.mark.parametrize("name", [name if name in IN_EVERY_RUN else pytest.param(name, marks=pytest.mark.weekly)
-                                  for name in CHAPTERS])
-def test_chapter_runs_as_colab_is(tmp_path, fresh, made, name):
-    """It runs, says of itself and its findings what it should, and torch and its kind stay as they were."""
-    before = ask(fresh, SAY, folder=tmp_path)
-    assert before.count(str(fresh.parents[1])) == 5, before
-    notebook = run_alone(fresh, nbformat.read(made[name], as_version=4), tmp_path / "empty")
-    assert ask(fresh, SAY, folder=tmp_path) == before, "the first cell changed a package that it should leave alone"
+def check(python, name, made, tmp_path):
+    """A chapter runs, says of itself and its findings what it should, and torch and its kind stay as they were."""
+    before = ask(python, SAY, folder=tmp_path)
+    assert before.count(str(python.parents[1])) == 5, before
+    notebook = run_alone(python, nbformat.read(made[name], as_version=4), tmp_path / "empty")
+    assert ask(python, SAY, folder=tmp_path) == before, "the first cell changed a package that it should leave alone"
     said = said_by(notebook.cells[0])
     assert re.search(r"^(quick|full) profile, .*threads", said, re.MULTILINE) and "Run time of this chapter: " in said
     stored = nbformat.read(ROOT / "nbs" / f"{name}.ipynb", as_version=4)
@@ -163,7 +162,40 @@ def test_chapter_runs_as_colab_is(tmp_path, fresh, made, name):
     assert verdicts and here == verdicts, (
         "The verdict differs from the one in nbs/. If `make notebooks` changes the stored one, commit"
         " it; if not, print coarser facts, or find what the notebook reads that is not in the wheel")
-    assert "phase_flips" in ask(fresh, LOOK, folder=tmp_path), "the wheel comes without the recorded runs"
+    assert "phase_flips" in ask(python, LOOK, folder=tmp_path), "the wheel comes without the recorded runs"
+
+
+@pytest.mark.parametrize("name", [name if name in IN_EVERY_RUN else pytest.param(name, marks=pytest.mark.weekly)
+                                  for name in CHAPTERS])
+def test_chapter_runs_as_colab_is(tmp_path, fresh, made, name):
+    check(fresh, name, made, tmp_path)
+
+
+def installed(version, folder):
+    """The Python of an environment of another version with COLAB_HAS, from the package index; skips where it cannot."""
+    found = shutil.which(f"python{version}")
+    if not found or outside([found, "-c", "import ensurepip, venv"], folder.parent).returncode:
+        pytest.skip(f"no python{version} here that makes environments")
+    outside([found, "-m", "venv", folder], folder.parent)
+    python, pins = folder / "bin" / "python", (ROOT / "requirements.txt").read_text()
+    wanted = re.findall(rf"^(?:{'|'.join(COLAB_HAS)})==[\w.*]+", pins, re.MULTILINE)  # torch comes first
+    pip = [python, "-m", "pip", "install", "-q"]
+    asked = outside([*pip, "--dry-run", "--no-deps", "--report", "-", wanted[0]], folder)
+    needs = [] if asked.returncode else json.loads(asked.stdout)["install"][0]["metadata"].get("requires_dist", [])
+    if asked.returncode or any(need.startswith(("nvidia", "cuda")) for need in needs):
+        pytest.skip(f"no CPU build of {wanted[0]} for Python {version} in pip's index, but gigabytes for GPUs; "
+                    "PIP_EXTRA_INDEX_URL can name PyTorch's index of CPU builds")
+    done = outside([*pip, *wanted], folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return python
+
+
+@pytest.mark.weekly
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_quickest_chapter_runs_on_another_python(tmp_path, made, version):
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        pytest.skip("the Python that runs this test")
+    check(installed(version, tmp_path / "environment"), IN_EVERY_RUN[0], made, tmp_path)
 
 
 def test_first_cell_can_run_twice(tmp_path, fresh, made):
