@@ -20,7 +20,7 @@ FORGET_PAGES := { rm -rf _build/.doctrees; exit 1; }
 
 LATEX_PACKAGES := latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf tex-gyre
 
-.PHONY: help env book book-strict pdf latex-packages links colab times test notebooks students slides record bench lint clean
+.PHONY: help env book book-strict pdf latex-packages links colab colab-check times test notebooks students slides record bench lint clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ links: env  ## Ask every address that the book links to whether it answers (need
 
 colab: env  ## Make the notebooks that Colab opens into _build/colab (GITHUB_REPOSITORY and GITHUB_SHA say where they install from)
 	$(PY) tools/colab.py _build/colab
+
+colab-check: env  ## Run every chapter as Colab does: its notebook alone, a fresh environment, the package's wheel (needs a network)
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/test_as_colab.py -m "" -n $(WORKERS) -rs --durations 0 --durations-min 5
 
 times: env  ## Keep this machine's run times of the chapters in book/run_times.csv
 	$(PY) tools/status.py --keep

@@ -1,6 +1,7 @@
 """The environment, the execution cache and the book build fail when they should, and say why."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -136,24 +137,23 @@ def test_book_builds_without_a_warning_and_calls_nobody(site):
 
 
 def test_book_links_to_the_repository_it_is_told_of(site):
+    """A chapter's Colab button opens its notebook; a page that has none has no button."""
+    (site / "nbs").mkdir()
+    (site / "nbs/01_a.md").write_text(PAGE.replace("CODE", "8"))
+    (site / "page.ipynb").rename(site / "nbs/01_a.ipynb")
+    (site / "_toc.yml").write_text("format: jb-book\nroot: page\nchapters:\n- file: nbs/01_a\n")
     code, text = build(site, *STRICT, GITHUB_REPOSITORY="a/b", GITHUB_SERVER_URL="https://github.com")
     assert code == 0, text
-    page = (site / "_build/html/page.html").read_text()
-    assert "https://colab.research.google.com/github/a/b/blob/colab/page.ipynb" in page
-    assert 'href="https://github.com/a/b"' in page
+    page, chapter = ((site / "_build/html" / name).read_text() for name in ("page.html", "nbs/01_a.html"))
+    assert re.findall(r"https://colab\.research[^\"]*", chapter) == [
+        "https://colab.research.google.com/github/a/b/blob/colab/nbs/01_a.ipynb"]
+    assert "colab.research.google.com" not in page and 'href="https://github.com/a/b"' in page
 
 
 def test_published_book_links_to_its_pdf(site):
     code, text = build(site, *STRICT, GITHUB_REPOSITORY="a/b", SITE_URL="https://a.github.io/b")
     assert code == 0, text
     assert 'href="https://a.github.io/b/book.pdf"' in (site / "_build/html/page.html").read_text()
-
-
-def test_page_without_a_paired_notebook_has_no_colab_button(site):
-    (site / "page.ipynb").unlink()
-    code, text = build(site, *STRICT, GITHUB_REPOSITORY="a/b")
-    assert code == 0, text
-    assert "colab.research.google.com" not in (site / "_build/html/page.html").read_text()
 
 
 def test_a_number_that_colab_would_get_wrong_fails_the_build(site):

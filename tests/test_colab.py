@@ -1,24 +1,14 @@
-"""The notebooks that Colab opens: what they say, how they read there, and that one runs in such an environment."""
+"""The notebooks that Colab opens: what they say and how they read there. test_as_colab.py runs them."""
 
 import ast
-import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import venv
-from copy import deepcopy
-from importlib import metadata
 
 import addresses
 import colab
 import execution
 import nbformat
-import notebooks
 import numbering
 import pytest
-from packaging.requirements import Requirement
 from plain_markdown import Plain
 from pybtex.database import parse_string
 
@@ -63,11 +53,24 @@ def plain():
     ("`$a` and `$b {eq}` stay", "`$a` and `$b {eq}` stay"), ("(sec)=\n## Title", "## Title"),
     (":::{prf:theorem} A\n:label: thm-a\n\nLet\n\n$$\nx\n$$\n:::", "> **Theorem 3.2** (A).\n>\n> Let\n>\n> $$x$$"),
     ("::::{exercise}\n:label: ex-a\n\n:::{note}\nx\n:::\n::::", "> **Exercise 3.1**.\n>\n> > **Note**.\n> >\n> > x"),
-    (":::{prf:proof}\nx\n:::", "*Proof.* x\n\n∎"),
+    (":::{prf:proof}\nx $y$.\n:::", "*Proof.* x $y$. ∎"), (":::{prf:proof}\n$$\nx\n$$\n:::", "*Proof.*\n\n$$x$$\n\n∎"),
+    (":::{prf:proof} of it\nx\n\n| a |\n|---|\n:::", "*Proof of it.* x\n\n| a |\n|---|\n\n∎"),
     (":::{solution} ex-a\n:class: dropdown\n\nx\n:::",
      "<details>\n<summary><b>Solution of Exercise 3.1</b></summary>\n\nx\n\n</details>")])
 def test_myst_becomes_plain(plain, myst, markdown):
     assert plain(myst) == markdown
+
+
+def test_a_solution_with_code_folds_cell_by_cell(plain):
+    start = ":::{solution-start} ex-a\n:class: dropdown\n:::\n\n"
+    fold = "<details>\n<summary><b>{}</b></summary>\n\n{}\n\n</details>"
+    assert plain.cell(f"Ask.\n\n{start}First.") == "Ask.\n\n" + fold.format("Solution of Exercise 3.1", "First.")
+    assert plain.cell("Then.") == fold.format("Solution of Exercise 3.1, continued", "Then.")
+    assert plain("A caption.") == "A caption."
+    assert plain.cell("So.\n\n:::{solution-end}\n:::\n\nAfter.") == (
+        fold.format("Solution of Exercise 3.1, continued", "So.") + "\n\nAfter.")
+    assert plain.cell(start) == "**Solution of Exercise 3.1.**" and plain.solving
+    assert plain.cell(":::{solution-end}\n:::\n\nAfter.") == "After." and not plain.solving
 
 
 @pytest.mark.parametrize("myst", [
@@ -111,6 +114,13 @@ def test_chapter_reads_well_in_colab(made, name):
         assert not re.search(r"^ *:{3,}|\{[a-z:-]+\}`|^\([\w-]+\)=|^ *:label:|\x00", text, re.MULTILINE), text
         assert all(line.count("$") % 2 == 0 for line in text.splitlines()), f"a formula over several lines:\n{text}"
         assert ".md)" not in text, f"a link to a source:\n{text}"
+        assert not re.search(r"\]\((?!https?:)", text), f"a link that leads nowhere from Colab:\n{text}"
+        assert not re.search(r"\\(?:label|eqref|newcommand|def)\b", text), f"TeX that a cell of its own lacks:\n{text}"
+        assert set(re.findall(r"</?([a-z]+)", text)) <= {"details", "summary", "b"}, f"HTML:\n{text}"
+        assert text.count("<details>") == text.count("</details>"), f"a fold ends with its cell:\n{text}"
+        rows = re.findall(r"^[> ]*\|.*", text, re.MULTILINE)
+        assert not any("|" in formula for row in rows for formula in re.findall(r"\$([^$]*)\$", row)), (
+            f"a bar in a table's formula ends the table's cell; write \\lvert, \\rvert or \\mid:\n{text}")
 
 
 @pytest.mark.parametrize("name", [path.stem for path in execution.chapters()])
@@ -130,6 +140,13 @@ def test_first_cell_installs_the_package_beside_what_is_there(made):
         assert install == f'%pip install -q -c kept.txt "{PACKAGE}"', "nothing else is installed, nothing upgraded"
         kept = ast.literal_eval(re.search(r"^kept = (.*)$", first.source, re.MULTILINE)[1])
         assert {"torch", "torchvision", "numpy"} <= set(kept)
+
+
+def test_first_cell_says_only_times_that_were_measured():
+    assert colab._said({}) == {"quick": "not measured yet", "full": "not measured yet"}
+    quick = colab._said({"quick": "about 9 s"})
+    assert quick["full"] == "not measured yet with the full profile; with the quick one about 9 s"
+    assert colab._said({"full": "about 1 min"}) == {"quick": "not measured yet", "full": "about 1 min"}
 
 
 def test_hidden_code_and_solutions_are_folded(made):
@@ -152,115 +169,3 @@ def test_the_package_asks_for_torch_loosely():
     text = (ROOT / "pyproject.toml").read_text()
     wanted = text.split("dependencies")[1].split("]")[0]
     assert '"torch>=2.4"' in wanted and "torchvision" not in wanted and "==" not in wanted and "<" not in wanted
-
-
-# As Colab is ---------------------------------------------------------------------------------------------------------
-
-COLAB_HAS = ("torch", "torchvision", "numpy", "matplotlib", "pandas", "ipykernel", "nbclient", "pip")
-RUN = """
-import nbformat, sys
-from nbclient import NotebookClient
-notebook = nbformat.read(sys.argv[1], as_version=4)
-try:
-    NotebookClient(notebook, timeout=900, kernel_name="python3").execute()
-finally:
-    nbformat.write(notebook, sys.argv[1])
-"""
-# Versions and places, without an import: a torchvision beside a CPU-only torch cannot be imported plainly.
-SAY = """
-from importlib import metadata, util
-for name in "torch", "torchvision", "numpy", "pandas", "matplotlib":
-    print(name, metadata.version(name), util.find_spec(name).origin)
-print("helpers", util.find_spec("helpers"), "scipy", util.find_spec("scipy"))
-"""
-
-
-def distributions(names):
-    """Those of `names` that are installed, and what they need."""
-    found, queue = {}, list(names)
-    while queue:
-        name = queue.pop().lower().replace("_", "-")
-        try:
-            found[name] = found.get(name) or metadata.distribution(name)
-        except metadata.PackageNotFoundError:
-            continue  # asked for on other systems only
-        wanted = [Requirement(text) for text in found[name].requires or []]
-        queue += [each.name for each in wanted if each.name.lower().replace("_", "-") not in found
-                  and (each.marker is None or each.marker.evaluate({"extra": ""}))]
-    return found.values()
-
-
-def environment_as_colab_is(folder):
-    """A fresh environment that sees COLAB_HAS and what they need, by links, and nothing else. Returns its Python."""
-    venv.create(folder, with_pip=False, symlinks=True)
-    python = folder / "bin" / "python"
-    (site,) = folder.glob("lib/python*/site-packages")
-    for distribution in distributions(COLAB_HAS):
-        for top in {file.parts[0] for file in distribution.files} - {"..", "__pycache__"}:
-            if not (site / top).exists():
-                (site / top).symlink_to(distribution.locate_file(top))
-    kernel = folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
-    kernel.parent.mkdir(parents=True)
-    kernel.write_text(json.dumps({"argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-                                  "display_name": "Python 3", "language": "python"}))
-    return python
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    """The package, built from a copy of the repository (building leaves files behind)."""
-    copy = tmp_path_factory.mktemp("copy")
-    for name in ("src", "book/results", "pyproject.toml", "LICENSE"):
-        target = copy / name
-        target.parent.mkdir(exist_ok=True)
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
-        else:
-            shutil.copy(ROOT / name, target)
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", copy / "dist", copy], check=True)
-    (found,) = (copy / "dist").glob("*.whl")
-    return found
-
-
-CHAPTER = "01_data_model"  # the quickest
-LOOK = "from helpers.recorded import load_recorded; print(load_recorded('phase_flips'))"
-
-
-def ask(python, code, *arguments, folder):
-    """What a Python prints that knows nothing of this process, in a folder."""
-    ours = ("PYTHON", "JUPYTER", "SIGNAL_FIRST", "PYTEST", "MPL", "VIRTUAL_ENV")
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    variables |= {"JUPYTER_PREFER_ENV_PATH": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([python, "-c", code, *arguments], cwd=folder, env=variables, text=True, capture_output=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-def run_as_in_colab(python, notebook, wheel, folder):
-    """Run a notebook made for Colab, alone in an empty folder, with the wheel as the package. Returns it as run."""
-    notebook, alone = deepcopy(notebook), folder / "notebook.ipynb"
-    notebook.cells[0].source = notebook.cells[0].source.replace(PACKAGE, str(wheel))
-    folder.mkdir()
-    nbformat.write(notebook, alone)
-    ask(python, RUN, alone.name, folder=folder)
-    return nbformat.read(alone, as_version=4)
-
-
-def said_by(cell):
-    return "".join(output.get("text", "") for output in cell.outputs)
-
-
-def test_a_chapter_runs_as_colab_is(tmp_path, made, wheel):
-    """A fresh environment, the wheel, the notebook alone: it runs, and torch and its kind stay as they were."""
-    python = environment_as_colab_is(tmp_path / "environment")
-    before = ask(python, SAY, folder=tmp_path)
-    assert "helpers None scipy None" in before and before.count(str(tmp_path)) == 5
-    notebook = run_as_in_colab(python, made[CHAPTER], wheel, tmp_path / "empty")
-    after = ask(python, SAY, folder=tmp_path)
-    assert after.splitlines()[:5] == before.splitlines()[:5]
-    said = said_by(notebook.cells[0])
-    assert re.search(r"^(quick|full) profile, .*threads", said, re.MULTILINE) and "Run time of this chapter: " in said
-    stored = nbformat.read(ROOT / "nbs" / f"{CHAPTER}.ipynb", as_version=4)
-    verdicts = {cell.id: said_by(cell) for cell in stored.cells if notebooks.is_verdict(cell)}
-    assert verdicts and {cell.id: said_by(cell) for cell in notebook.cells if cell.id in verdicts} == verdicts
-    assert "phase_flips" in ask(python, LOOK, folder=tmp_path), "the recorded runs travel in the wheel"

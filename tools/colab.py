@@ -8,6 +8,7 @@ notebooks to a branch of their own, to which the pages' launch buttons lead.
 """
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -22,7 +23,6 @@ from pybtex.database import parse_file
 
 # What a running kernel has loaded or a GPU's driver depends on: pip may add packages beside these, but not change them.
 KEPT = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas", "matplotlib")
-NOT_TIMED = "not measured with this profile"
 
 SET_UP = '''\
 # @title Run this first: it installs the book's package and leaves Colab's own PyTorch alone
@@ -30,14 +30,18 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 kept = {kept}
-pins = {{f"{{item.name}}=={{item.version}}" for item in distributions() if item.name in kept}}
-Path("kept.txt").write_text("\\n".join(sorted(pins)))  # pip may add packages, but not change these
+found = {{item.name: item.version for item in reversed([*distributions()])}}  # of two copies the one that is imported
+Path("kept.txt").write_text("\\n".join(f"{{name}}=={{found[name]}}" for name in kept if name in found))
 %pip install -q -c kept.txt "{package}"
 
-from helpers.runtime import about_this_run, profile
-
+try:
+    from helpers.runtime import about_this_run, profile
+except ImportError as error:
+    raise RuntimeError("The package is not there: see what pip says above. "
+                       "With a network, run this cell again.") from error
+run_times = {times}
 print(about_this_run())
-print("Run time of this chapter:", {times}.get(profile(), "{unknown}"))'''
+print("Run time of this chapter:", run_times[profile()])'''
 
 INTRODUCTION = """\
 
@@ -60,7 +64,8 @@ Made from chapter {number} of *{book}*{link}. Code: MIT licence. Text and figure
 def notebook(pair, package, targets, bibliography, site="", times=None):
     """The Colab notebook of the paired notebook `pair`.
 
-    package : what pip installs. targets : of numbering. site : address of the book or "". times : {profile: words}.
+    package : what pip installs. targets : of numbering. site : address of the book or "". times : {profile: words}, of
+    the profiles that were measured.
     """
     made = nbformat.read(pair, as_version=4)
     page = f"nbs/{pair.stem}"
@@ -71,7 +76,8 @@ def notebook(pair, package, targets, bibliography, site="", times=None):
     words = {"number": targets[page].number, "book": book.title, "link": link}
     heading, _, text = cells[0].source.partition("\n")
     cells[0].source = heading + "\n" + INTRODUCTION.format(**words) + text
-    first = SET_UP.format(kept=KEPT, package=package, times=times or {}, unknown=NOT_TIMED)
+    times = json.dumps(_said(times or {}), indent=4, ensure_ascii=False)
+    first = SET_UP.format(kept=KEPT, package=package, times=times)
     last = COLOPHON.format(references=plain.references() or "none", **words)
     set_up, end = nbformat.v4.new_code_cell(first, id="set-up"), nbformat.v4.new_markdown_cell(last, id="colophon")
     made.cells = [set_up, *cells, end]
@@ -80,34 +86,29 @@ def notebook(pair, package, targets, bibliography, site="", times=None):
     return made
 
 
+def _said(times):
+    """What the first cell says of the run time with each profile: nothing that was not measured."""
+    quick = f" with the full profile; with the quick one {times['quick']}" if "quick" in times else ""
+    return {"quick": "not measured yet", "full": f"not measured yet{quick}"} | times
+
+
 def _cells(cells, plain):
     """A chapter's cells in plain Markdown, each figure's caption after it, hidden code folded into a form."""
-    solving = ""
     for cell in cells:
         if cell.cell_type == "markdown":
-            solving = _solution(cell.source, solving)
-            cell.source = plain(cell.source)
+            cell.source = plain.cell(cell.source)
             yield cell
             continue
         figure = cell.metadata.get("mystnb", {}).get("figure")
         name = plain.name(figure["name"]) if figure and "name" in figure else ""
-        if solving or "hide-input" in cell.metadata.get("tags", []):
-            title = f"{solving or name or 'Code'} {{ display-mode: \"form\" }}"
+        solution = plain.solving and f"Solution of {plain.solving}"
+        if solution or "hide-input" in cell.metadata.get("tags", []):
+            title = f"{solution or name or 'Code'} {{ display-mode: \"form\" }}"
             cell.source, cell.metadata.cellView = f"# @title {title}\n{cell.source}", "form"
         yield cell
         if name:
             caption = plain(" ".join(str(figure.get("caption", "")).split()))
             yield nbformat.v4.new_markdown_cell(f"**{name}.** {caption}", id=f"{cell.id}-caption")
-
-
-def _solution(text, solving):
-    """The title of the solution that is open after a cell of Markdown, "" if none is."""
-    for line in text.splitlines():
-        if "{solution-start}" in line:
-            solving = "Solution"
-        elif "{solution-end}" in line:
-            solving = ""
-    return solving
 
 
 def make(folder, package, site="", root=execution.ROOT):

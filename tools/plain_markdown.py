@@ -19,6 +19,9 @@ DISPLAY = re.compile(r"\$\$(.+?)\$\$(?:[ \t]*\(([\w:-]+)\))?", re.DOTALL)
 INLINE = re.compile(r"(?<![\\$\w])\$(?!\s)((?:[^$\\]|\\.)+?)(?<!\s)\$(?![\w$])", re.DOTALL)
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]*)\)")
 MARK = "\x00{}\x00"
+NO_PROSE = re.compile(r" *(\x00\d+\x00$|[|>]|</)")  # how a line begins that takes no words beside it
+FOLD = ["<details>", "<summary><b>{}</b></summary>", ""]
+EMPTY_FOLD = re.compile(r"<details>\n<summary><b>([^<]*)</b></summary>\s*</details>")
 
 
 @dataclass
@@ -26,7 +29,8 @@ class Plain:
     """Turns the text of one page into plain Markdown.
 
     page : "nbs/03_stage_one". targets : what numbering.targets() returns. bibliography : pybtex's. site : the address
-    of the published book, or "" where it is not known. cited : collects the keys of the works cited.
+    of the published book, or "" where it is not known. cited : collects the keys of the works cited. solving : the
+    exercise whose solution is open at the end of the cell last read, or "".
     """
 
     page: str
@@ -34,9 +38,19 @@ class Plain:
     bibliography: object
     site: str = ""
     cited: list = field(default_factory=list)
+    solving: str = ""
+
+    def cell(self, text):
+        """Plain Markdown of the page's next cell, "" where nothing is left of it.
+
+        Folds by HTML end with their cell: the text of a solution that holds code is folded cell by cell.
+        """
+        opened = "\n".join(FOLD).format(f"Solution of {self.solving}, continued") + "\n" if self.solving else ""
+        text = opened + self(text) + ("\n\n</details>" if self.solving else "")
+        return EMPTY_FOLD.sub(lambda fold: "" if fold[1].endswith("continued") else f"**{fold[1]}.**", text).strip("\n")
 
     def __call__(self, text):
-        """Plain Markdown of a cell. Raises ValueError on a role or directive without a plain form."""
+        """Plain Markdown of a text. Raises ValueError on a role or directive without a plain form."""
         text = re.sub(r"^\([\w:-]+\)=[ \t]*\n", "", text, flags=re.MULTILINE)
         text = ROLE.sub(self._role, text)
         text, kept = _set_aside(CODE, text, lambda match: match[0])
@@ -131,14 +145,17 @@ class Plain:
             return _quoted(f"**{head}**" + (f" ({argument})" if argument else "") + ".", body)
         if kind == "proof":
             head = f"*Proof{' ' + argument if argument else ''}.*"
-            return [f"{head} {body[0]}" if body else head, *body[1:], "", "∎"]
+            body = [head, "", *body] if NO_PROSE.match(body[0]) else [f"{head} {body[0]}", *body[1:]]
+            return [*body, "", "∎"] if NO_PROSE.match(body[-1]) else [*body[:-1], f"{body[-1]} ∎"]
         if kind in ("solution", "dropdown"):
             head = f"Solution of {self.name(argument)}" if kind == "solution" else argument
-            return ["<details>", f"<summary><b>{head}</b></summary>", "", *body, "", "</details>"]
+            return [*(line.format(head) for line in FOLD), *body, "", "</details>"]
         if kind == "solution-start":
-            return [f"**Solution of {self.name(argument)}.**"]
+            self.solving = self.name(argument)
+            return [line.format(f"Solution of {self.solving}") for line in FOLD]
         if kind == "solution-end":
-            return []
+            self.solving = ""
+            return ["</details>"]
         raise ValueError(f"{self.page}: no plain form of the directive {name!r}")
 
 
