@@ -33,7 +33,7 @@ PREAMBLE = r"""
 \setcounter{topnumber}{4}\setcounter{bottomnumber}{3}\setcounter{totalnumber}{6}
 \setcounter{tocdepth}{1}
 \usepackage{newunicodechar}
-\AtBeginEnvironment{sphinxadmonition}{\needspace{5\baselineskip}}
+\AtBeginEnvironment{sphinxadmonition}{\needspace{8\baselineskip}}
 \newunicodechar{°}{\ensuremath{{}^\circ}}
 \renewcommand{\sphinxtablecontinued}[1]{}
 \newcolumntype{T}{L}
@@ -171,7 +171,7 @@ def number_exercises(doctree, targets):
     """References to exercises; sphinx-exercise gives them anchors of its own, which Sphinx does not know."""
     for link in list(doctree.findall(nodes.reference)):
         label = (link.get("refid") or link.get("refuri") or "").rpartition("#")[2].rpartition(":")[2]
-        if label in targets and targets[label].kind == "exercise":
+        if label in targets and targets[label].kind == "exercise" and not isinstance(link.parent, nodes.title):
             numbered = isinstance(link, addnodes.number_reference)
             words = f"Exercise {targets[label].number}" if numbered else tex(link.astext())
             link.replace_self(latex(rf"\hyperref[exercise:{label}]{{{words}}}"))
@@ -206,7 +206,8 @@ def data_frame(page):
     lines, heads = grid(rows), sum(row.parent.name == "thead" for row in rows)
     if heads == 2 and not any(above and below for above, below in zip(*lines[:2])):  # the names of the index
         lines, heads = [[above or below for above, below in zip(*lines[:2])], *lines[2:]], 1
-    align = "".join("r" if all(map(FIGURE.fullmatch, column)) else "l" for column in zip(*lines[heads:]))
+    columns = list(zip(*lines[heads:]))[1:]
+    align = "L" + "".join("r" if all(map(FIGURE.fullmatch, column)) else "L" for column in columns)
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in align), cols=len(align))
     for part, chosen in ((nodes.thead(), lines[:heads]), (nodes.tbody(), lines[heads:])):
         part += [nodes.row("", *(nodes.entry("", nodes.paragraph("", text)) for text in line)) for line in chosen]
