@@ -23,7 +23,7 @@ OUT = execution.ROOT / "build" / "slides"
 ASSETS = execution.ROOT / "book" / "assets"
 BOOK = "Signal First, Noise Later"
 FULL = 950  # characters, about, that fill a slide
-LITTLE = 200  # of them, at the end, are not worth a slide of their own
+LITTLE = 200  # of them are not worth a slide of their own
 PANELS = {"Left", "Right", "Top", "Bottom", "Above", "Below"}
 FINDING = 120  # characters of a caption's first sentence that make a title
 LINE = 100  # how many of them a line of a displayed formula counts, and the space around it
@@ -51,19 +51,18 @@ def slide(where, title, body):
 def pages_of(text):
     """The paragraphs of a text in lists, each of which fills at most about one slide."""
     paragraphs = [part for part in re.split(r"\n\s*\n(?=\S)", text.strip()) if part.strip()]
+    sizes = [len(re.sub(r"\\[a-zA-Z]+|[{}$]", "", part)) + LINE * (part.count("$$") + part.count(r"\\"))
+             for part in paragraphs]
+    if sum(sizes) <= FULL + LITTLE:
+        return [text.strip()]
     pages, room = [[]], FULL
-    for part in paragraphs:
-        size = _size(part)
+    for part, size in zip(paragraphs, sizes):
         if pages[-1] and size > room and not (part is paragraphs[-1] and size <= LITTLE):
             pages.append([])
             room = FULL
         pages[-1].append(part)
         room -= size
     return ["\n\n".join(page) for page in pages]
-
-
-def _size(part):
-    return len(re.sub(r"\\[a-zA-Z]+|[{}$]", "", part)) + LINE * (part.count("$$") + part.count(r"\\"))
 
 
 def finding(caption, name):

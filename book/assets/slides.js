@@ -22,12 +22,15 @@ window.addEventListener("load", async () => {
   });
   const fit = ({currentSlide}) => {
     const picture = currentSlide.querySelector("img");
-    for (let tall = 470; picture && tall >= 380; tall -= 15) {
-      picture.style.maxHeight = `${tall}px`;
-      if (!high(currentSlide)) { break; }
+    const full = (slide) => { formulas(slide); return high(slide) || slide.scrollWidth > slide.clientWidth + 1; };
+    if (!picture) { shrink(currentSlide, full, 32, 15); }
+    else {
+      for (const [tall, largest, smallest] of [[470, 26, 22], [420, 22, 20], [380, 20, 15]]) {
+        picture.style.maxHeight = `${tall}px`;
+        shrink(currentSlide, full, largest, smallest);
+        if (!full(currentSlide)) { break; }
+      }
     }
-    const largest = currentSlide.querySelector("figure") ? 26 : 32;
-    shrink(currentSlide, (slide) => { formulas(slide); return high(slide) || slide.scrollWidth > slide.clientWidth + 1; }, largest, 15);
   };
   Reveal.on("ready", fit);
   Reveal.on("slidechanged", fit);
