@@ -172,8 +172,7 @@ def number_exercises(doctree, targets):
     for link in list(doctree.findall(nodes.reference)):
         label = (link.get("refid") or link.get("refuri") or "").rpartition("#")[2].rpartition(":")[2]
         if label in targets and targets[label].kind == "exercise" and not isinstance(link.parent, nodes.title):
-            numbered = isinstance(link, addnodes.number_reference)
-            words = f"Exercise {targets[label].number}" if numbered else tex(link.astext())
+            words = tex(link.get("title") or link.astext()).replace(r"\%s", targets[label].number)
             link.replace_self(latex(rf"\hyperref[exercise:{label}]{{{words}}}"))
 
 
@@ -241,6 +240,8 @@ def fit(table):
     for empty in [node for node in table.findall(nodes.paragraph) if not node.children]:
         empty.parent.remove(empty)
     frame = "data-frame" in table["classes"]
+    if frame and len(rows) > LONG:  # such a table knows no flexible columns
+        table.previous_sibling()["spec"] = table.previous_sibling()["spec"].lower()
     if sum(widest) + 3 * len(widest) <= LINE and (frame or len(rows) <= LONG):
         return
     if frame:  # its own columns, as wide as they are, would not fit
