@@ -36,8 +36,8 @@ def main():
     asked = hosts()
     if asked and not any(map(answers, asked)):
         names = ", ".join(address.removeprefix("https://") for address in asked)
-        return f"error: no network: none of {names} answers, so no link was checked. Links inside the book need none: " \
-               "make book checks them."
+        return (f"error: no network: none of {names} answers, so no address was checked. "
+                "Links inside the book need no network: make book checks them.")
     return 0
 
 
