@@ -54,6 +54,7 @@ latex-packages:
 	@echo $(LATEX_PACKAGES)
 
 links: env  ## Ask every address that the book links to whether it answers (needs a network)
+	$(PY) tools/links.py
 	$(PY) tools/execution.py --workers $(WORKERS)
 	$(BUILD) --builder linkcheck
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import book_extension
 import environment
 import execution
+import links
 import pytest
 import yaml
 
@@ -177,3 +178,13 @@ def test_a_failed_cell_fails_the_build(site):
     (site / "page.md").write_text(PAGE.replace("CODE", "1 / 0"))
     code, text = build(site)  # even without -W
     assert code != 0 and "ZeroDivisionError" in text
+
+
+def test_links_says_when_there_is_no_network(monkeypatch):
+    assert "https://arxiv.org" in links.hosts() and "https://doi.org" not in links.hosts()
+    monkeypatch.setattr(links, "answers", lambda address: False)
+    assert "no network" in links.main() and "arxiv.org" in links.main()
+    monkeypatch.setattr(links, "answers", lambda address: address == "https://arxiv.org")
+    assert links.main() == 0
+    monkeypatch.undo()
+    assert not links.answers("https://localhost:1")

@@ -22,19 +22,6 @@ from helpers.plots import COLORS
 from helpers.signal_noise import random_stream
 
 ROOT = Path(__file__).resolve().parent.parent
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: the page is not tested")
-    with playwright.sync_playwright() as driver:
-        found = next(filter(None, map(shutil.which, CHROMIUMS)), None) or driver.chromium.executable_path
-        if not Path(found).exists():
-            pytest.skip(f"none of {', '.join(CHROMIUMS)} is installed: the laboratory page is not tested")
-        started = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

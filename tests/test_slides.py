@@ -1,11 +1,17 @@
-"""Slides: every statement, figure and exercise of a chapter is on one, no proof is, and nothing needs a network."""
+"""Slides: every statement, figure and exercise of a chapter is on one, no proof is, and nothing needs a network.
 
+In a real browser nothing is cut off. That test is skipped where there is no Playwright or no Chromium.
+"""
+
+import base64
 import html
+import io
 import re
 
 import execution
 import exercises
 import jupytext
+import matplotlib.pyplot as plt
 import myst_words
 import pytest
 import slides
@@ -117,10 +123,10 @@ def sections(deck, monkeypatch):
 def test_what_goes_on_a_slide(sections):
     titles = [re.search(r"<h[12]>(.*?)</h[12]>", section)[1] for section in sections]
     assert titles == ["Sums of two", "In this chapter", "The way", "Theorem: Two &amp; more", "What it refers to",
-                      "Two sums", "Verdict", "Summary", "Exercises"]
+                      "Two <em>sums</em>", "Verdict", "Summary", "Exercises"]
     text = "\n".join(sections)
     assert "secret" not in text and "And three?" not in text
-    assert 'src="data:image/png;base64,PICTURE"' in text and "<em>sums</em>" in text and "True &lt;" in text
+    assert 'src="data:image/png;base64,PICTURE"' in text and "True &lt;" in text
     assert r"1 + 1 = 2 \tag{sum}" in sections[4] and r"\tag{order}" in sections[3] and r"\(2\)" in sections[7]
     assert 'Three <span class="stars">★★</span>' in sections[-1]
 
@@ -144,16 +150,34 @@ def test_a_long_text_goes_over_several_slides():
     assert "Long (1 of 4)" in made[0] and "Long (4 of 4)" in made[3] and '<ol start="3">' in made[1]
 
 
+def test_a_few_words_at_the_end_get_no_slide_of_their_own():
+    full = " ".join(180 * ["words"])
+    assert len(slides.pages_of(f"{full}\n\nA last word.")) == 1
+    assert len(slides.pages_of(f"{full}\n\nA word.\n\n{full}")) == 3
+
+
+@pytest.mark.parametrize("caption, title, rest", [
+    ("Noise wins.\nLeft: $a. B$ of 5. More.", "Noise wins", "Left: $a. B$ of 5. More."),
+    ("What of $c = 0.5$? Nothing.", "What of $c = 0.5$?", "Nothing."),
+    ("Left: one thing. Right: another.", "Two sums", "Left: one thing. Right: another."),
+    (f"A caption {40 * 'too '}long. Yes.", "Two sums", f"A caption {40 * 'too '}long. Yes."),
+    (f"Noise wins: {40 * 'so '}long. Yes.", "Noise wins", f"{40 * 'so '}long. Yes.".capitalize().replace("yes", "Yes")),
+])
+def test_a_figures_title_is_its_finding(caption, title, rest):
+    assert slides.finding(caption, "fig-two-sums") == (title, rest)
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_every_statement_figure_and_exercise_is_on_a_slide(path):
     notebook = jupytext.read(path)
     text = "\n".join(slides.deck(path, notebook))
     titles = [title for _, title, _ in statements.claims(path.read_text("utf-8"))]
     titles += [one.title for one in exercises.exercises(path.read_text("utf-8"))]
-    captions = [cell.metadata["mystnb"]["figure"]["caption"] for cell in notebook.cells
-                if "figure" in cell.metadata.get("mystnb", {})]
+    figures = [cell.metadata["mystnb"]["figure"] for cell in notebook.cells
+               if "figure" in cell.metadata.get("mystnb", {})]
     missing = [title for title in titles if myst_words.inline(title) not in text]
-    missing += [caption for caption in captions if myst_words.rendered(caption) not in text]
+    for title, rest in [slides.finding(figure["caption"], figure["name"]) for figure in figures]:
+        missing += [] if myst_words.inline(title) in text and myst_words.rendered(rest) in text else [title]
     assert not missing, f"not on a slide: {missing}"
     words = re.sub(r"\\\(.*?\\\)|\\\[.*?\\\]|<[^>]+>", "", html.unescape(text), flags=re.DOTALL)
     left = re.findall(r".{20}(?:\{[a-z:]+\}`|\$\$|:::).{20}", words)
@@ -175,3 +199,55 @@ def test_a_chapter_that_was_not_executed_is_named(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(slides.execution, "executed", executed)
     assert slides.main(["05", "--out", str(tmp_path)]) == 1
     assert "05_no_label_noise.md" in capsys.readouterr().err
+
+
+LOOK = """() => {
+  const slide = Reveal.getCurrentSlide(), scale = Reveal.getScale(), frame = slide.getBoundingClientRect();
+  const seen = [...slide.querySelectorAll("*")].filter((part) => !part.closest("mjx-assistive-mml"));
+  const ends = (side) => Math.max(...seen.map((part) => part.getBoundingClientRect()[side] - frame[side])) / scale;
+  const sizes = [slide, ...slide.querySelectorAll('mjx-container[display="true"]')].map((part) =>
+    parseFloat(getComputedStyle(part).fontSize) * scale);
+  return {title: slide.querySelector("h1, h2").textContent, right: ends("right"), bottom: ends("bottom"),
+          smallest: Math.min(...sizes),
+          broken: [...slide.querySelectorAll("img")].filter((it) => !it.naturalWidth).length,
+          errors: slide.querySelectorAll("mjx-merror, [data-mjx-error]").length};
+}"""
+
+
+@pytest.fixture(scope="module")
+def real_deck(tmp_path_factory):
+    """A chapter's deck as a file; its figures are blank, as large as the book's, so that nothing need be executed."""
+    folder, file = tmp_path_factory.mktemp("slides"), io.BytesIO()
+    plt.figure(figsize=(6.4, 4.4)).savefig(file, dpi=120)
+    plt.close("all")
+    picture = base64.b64encode(file.getvalue()).decode()
+
+    def executed(path):
+        notebook = jupytext.read(path)
+        for cell in notebook.cells:
+            if "figure" in cell.metadata.get("mystnb", {}):
+                cell.outputs = [new_output("display_data", {"image/png": picture})]
+        return notebook
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slides.execution, "executed", executed)
+        slides.main(["14", "--out", str(folder)])
+    return next(folder.glob("*.html")).as_uri()
+
+
+@pytest.mark.parametrize("width, height, smallest", [(1280, 720, 15), (390, 844, 6)])
+def test_in_a_browser_nothing_is_cut_off(browser, real_deck, width, height, smallest):
+    context, faults = browser.new_context(viewport={"width": width, "height": height}), []
+    page = context.new_page()
+    page.on("console", lambda message: message.type in ("error", "warning") and faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: request.url.startswith(("file:", "data:")) or faults.append(request.url))
+    page.goto(real_deck)
+    page.wait_for_function("() => window.Reveal?.isReady?.()")
+    for number in range(page.evaluate("Reveal.getTotalSlides()")):
+        page.evaluate(f"Reveal.slide({number})")
+        seen = page.evaluate(LOOK)
+        if seen["right"] > 1 or seen["bottom"] > 1 or seen["smallest"] < smallest or seen["broken"] or seen["errors"]:
+            faults.append(seen)
+    context.close()
+    assert number > 15 and not faults

@@ -70,9 +70,12 @@ def parsed(sources):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    path = tmp_path_factory.mktemp("nbs") / "01_tiny.md"
+    root = tmp_path_factory.mktemp("book")
+    (root / "nbs").mkdir()
+    (root / "_toc.yml").write_text("root: nbs/01_tiny\n")
+    path = root / "nbs" / "01_tiny.md"
     path.write_text(CHAPTER)
-    return students.student_notebook(path)
+    return students.student_notebook(path, root)
 
 
 def test_solutions_give_way_to_empty_cells(tiny):
@@ -95,9 +98,13 @@ def test_student_version_is_the_chapter_without_solutions(path):
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in cells)
     written = "\n".join(cell.source for cell in notebook.cells)
-    assert "{solution" not in written
+    assert not re.search(r"\{(solution|exercise|prf:|doc\}|eq\}|numref)|^:::", written, re.MULTILINE), "MyST is left"
     found = exercises.exercises(text)
-    assert all(one.text in written for one in found), "an exercise is missing"
+    heads = [f"({one.title} {one.stars * exercises.STAR})." for one in found]
+    assert all(head in written for head in heads), "an exercise is missing, or its stars"
+    answers = [number for number, cell in enumerate(notebook.cells) if "our answer" in cell.source]
+    assert len(answers) == len(found) and all(
+        head in notebook.cells[number - 1].source for head, number in zip(heads, answers)), "no place for an answer"
     assert all(block not in written for one in found for block in one.code), "a solution's code is left"
     whole = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
     solved = {block for one in found for block in one.code}

@@ -13,10 +13,10 @@ import shutil
 from pathlib import Path
 
 import numbering
+import print_edition
 import status
 import yaml
 from addresses import notebook_url, repository_url, site_url
-from docutils import nodes
 from sphinx.util import logging
 
 GENERATED = {"<!-- run-times -->", "<!-- citation -->"}
@@ -99,16 +99,6 @@ def check_numbers(app, env):
                     f"{page}: {label} is {number} here and {counted[label].number} in Colab; mend tools/numbering.py")
 
 
-def number_chapters_alike(app, doctree, docname):
-    """In the PDF, let the introduction's sections be headings without a number, so that chapter 1 is chapter 1."""
-    if app.builder.name != "latex" or docname != app.config.root_doc:
-        return
-    tops = [node for node in doctree.children if isinstance(node, nodes.section)]
-    for section in [node for top in tops for node in list(top.children) if isinstance(node, nodes.section)]:
-        title, *rest = section.children
-        section.replace_self([nodes.rubric("", "", *title.children), *rest])
-
-
 def offer_notebook(app, pagename, templatename, context, doctree):
     """Let a chapter's download menu offer its paired notebook beside the text source."""
     pair = Path(app.srcdir, pagename).with_suffix(".ipynb")
@@ -159,8 +149,10 @@ def setup(app):
     app.connect("source-read", fill_in, priority=100)
     app.connect("env-get-outdated", generated_pages)
     app.connect("env-check-consistency", check_numbers)
-    app.connect("doctree-resolved", number_chapters_alike)
     app.add_node(search_title, html=(skip, None))
     app.connect("doctree-resolved", name_for_search)
+    app.connect("doctree-resolved", print_edition.prepare)
+    app.connect("config-inited", print_edition.typeset)
     app.connect("build-finished", mend_pages)
+    app.connect("build-finished", print_edition.bring_fonts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,7 +3,8 @@
     python tools/slides.py [NN ...] [--out FOLDER]    figures and verdicts come from the execution cache
 
 What goes on a slide is a rule, no second text: title; opening; sections; each statement without its proof, and each
-equation that it cites; each figure with its caption; the verdict; the summary; the exercises' titles.
+equation that it cites; each figure under its finding, the caption's first sentence; the verdict; the summary; the
+exercises' titles.
 """
 
 import argparse
@@ -22,6 +23,9 @@ OUT = execution.ROOT / "build" / "slides"
 ASSETS = execution.ROOT / "book" / "assets"
 BOOK = "Signal First, Noise Later"
 FULL = 950  # characters, about, that fill a slide
+LITTLE = 200  # of them are not worth a slide of their own
+PANELS = {"Left", "Right", "Top", "Bottom", "Above", "Below"}
+FINDING = 120  # characters of a caption's first sentence that make a title
 LINE = 100  # how many of them a line of a displayed formula counts, and the space around it
 DIRECTIVE = re.compile(r"^(:{3,})\{([\w:-]+)\}[ \t]*(.*)$")
 SECTIONS_LEFT_OUT = {"Exercises", "Summary", "Verdict", "In this chapter"}
@@ -47,15 +51,29 @@ def slide(where, title, body):
 def pages_of(text):
     """The paragraphs of a text in lists, each of which fills at most about one slide."""
     paragraphs = [part for part in re.split(r"\n\s*\n(?=\S)", text.strip()) if part.strip()]
+    sizes = [len(re.sub(r"\\[a-zA-Z]+|[{}$]", "", part)) + LINE * (part.count("$$") + part.count(r"\\"))
+             for part in paragraphs]
+    if sum(sizes) <= FULL + LITTLE:
+        return [text.strip()]
     pages, room = [[]], FULL
-    for part in paragraphs:
-        size = len(re.sub(r"\\[a-zA-Z]+|[{}$]", "", part)) + LINE * (part.count("$$") + part.count(r"\\"))
-        if pages[-1] and size > room:
+    for part, size in zip(paragraphs, sizes):
+        if pages[-1] and size > room and not (part is paragraphs[-1] and size <= LITTLE):
             pages.append([])
             room = FULL
         pages[-1].append(part)
         room -= size
     return ["\n\n".join(page) for page in pages]
+
+
+def finding(caption, name):
+    """(title, what is left to say) of a figure: its caption opens with the finding; else its label must do."""
+    first, *rest = re.split(r"(?<=[.!?])\s+(?=[A-Z*$\[{])", caption.strip(), maxsplit=1)
+    before, _, after = first.partition(": ")
+    if len(first) > FINDING and after:
+        first, rest = before, [f"{after[0].upper()}{after[1:]} {''.join(rest)}"]
+    if len(first) > FINDING or before in PANELS:
+        return in_words(name).capitalize(), caption
+    return first.removesuffix("."), "".join(rest)
 
 
 def text_slides(where, title, text, shown, kind="text"):
@@ -100,8 +118,8 @@ def figure_slide(where, cell):
     about, image = cell.metadata["mystnb"]["figure"], output(cell, "image/png")
     alt = html.escape(cell.metadata["mystnb"].get("image", {}).get("alt", ""))
     picture = f'<img alt="{alt}" src="data:image/png;base64,{image.strip()}">' if image else ""
-    body = f'<figure>{picture}<figcaption>{rendered(about["caption"])}</figcaption></figure>'
-    return slide(where, in_words(about["name"]).capitalize(), body)
+    title, rest = finding(about["caption"], about["name"])
+    return slide(where, title, f"<figure>{picture}<figcaption>{rendered(rest)}</figcaption></figure>")
 
 
 def deck(path, notebook):
@@ -112,9 +130,11 @@ def deck(path, notebook):
     chapter = where
     opening = re.search(r"^(?:\*\*In this chapter\.\*\*|## In this chapter\n)(.+?)(?=^```|^#)", text, re.M | re.S)[1]
     headings = [heading for heading in re.findall(r"^## (.+)$", text, re.MULTILINE) if heading not in SECTIONS_LEFT_OUT]
-    made = [f'<section><p class="where">{BOOK}</p><h1>{inline(title)}</h1><p>Chapter {number}</p></section>',
+    way = "\n".join(f"- {heading}" for heading in headings)
+    made = [f'<section class="title"><p class="where">{BOOK}</p><h1>{inline(title)}</h1>'
+            f"<p>Chapter {number}</p></section>",
             *text_slides(where, "In this chapter", re.sub(r"^:::.*?^:::$", "", opening, flags=re.M | re.S), shown),
-            slide(where, "The way", rendered("\n".join(f"- {heading}" for heading in headings)))]
+            slide(where, "The way", f'<div class="way">{rendered(way)}</div>')]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             found, where = statement_slides(chapter, where, cell.source, shown)

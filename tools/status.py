@@ -78,9 +78,12 @@ def page(root=execution.ROOT):
 
 
 def _readable(table, titles):
+    """The table with links, and without what is the same in each row: that is said once, in a sentence before it."""
     links = [f"[{titles.get(name, name)}](../nbs/{name}.md)" if name[:1].isdigit() else titles.get(name, name)
              for name in table.chapter]
-    return markdown(table.assign(chapter=links, seconds=table.seconds.round()))
+    common = [name for name in COLUMNS[2:] if table[name].nunique() == 1]
+    said = f"All: {', '.join(f'{name} {table[name].iloc[0]}' for name in common)}.\n\n" if common else ""
+    return said + markdown(table.assign(chapter=links, seconds=table.seconds.round().astype(int)).drop(columns=common))
 
 
 def main(arguments=None):

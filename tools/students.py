@@ -3,6 +3,7 @@
     python tools/students.py [--out FOLDER]
 
 Where a solution stood there is an empty cell for the answer: of code if the solution had code, of text otherwise.
+The text is plain Markdown, which every notebook program shows as it is meant.
 """
 
 import argparse
@@ -14,6 +15,9 @@ import exercises
 import jupytext
 import nbformat
 import notebooks
+import numbering
+from plain_markdown import Plain
+from pybtex.database import parse_file
 
 OUT = execution.ROOT / "build" / "students"
 CODE_ANSWER = ["```{code-cell} ipython3", "# Your answer", "```"]
@@ -29,9 +33,16 @@ def without_solutions(text):
     return "\n".join(lines) + "\n"
 
 
-def student_notebook(path):
+def student_notebook(path, root=execution.ROOT):
     """The notebook for students of a chapter's source: the same cells, in order, without solutions and outputs."""
-    return notebooks.identified(jupytext.reads(without_solutions(path.read_text("utf-8")), fmt="md:myst"))
+    made = notebooks.identified(jupytext.reads(without_solutions(path.read_text("utf-8")), fmt="md:myst"))
+    bibliography = parse_file(str(execution.ROOT / "book" / "references.bib"))
+    plain = Plain(f"nbs/{path.stem}", numbering.targets(root), bibliography)
+    for cell in made.cells:
+        cell.source = plain(cell.source) if cell.cell_type == "markdown" else cell.source
+    if plain.cited:
+        made.cells.append(nbformat.v4.new_markdown_cell(f"**Works cited**\n\n{plain.references()}", id="works-cited"))
+    return made
 
 
 def main(arguments=None):

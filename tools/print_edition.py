@@ -1,0 +1,255 @@
+"""The PDF's own look: what a page unfolds, plays or links to, made right for paper. For Sphinx's LaTeX builder only.
+
+Chapters keep their numbers and parts; the pages behind them become appendices. Code that only draws is left out, as
+pages fold it. Solutions stand behind a chapter's exercises. A proof is no box, a data frame is a table, and wide
+tables get columns that fit. The laboratory, which is live, says where it is.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import matplotlib
+import numbering
+import yaml
+from addresses import site_url
+from bs4 import BeautifulSoup
+from docutils import nodes
+from sphinx import addnodes
+
+LABORATORY, BIBLIOGRAPHY = "book/laboratory", "book/bibliography"
+LINE = 88  # characters, about, of a table's row that fits the page without asking
+LONG = 14  # rows; a longer table may run over pages
+FIGURE = re.compile(r"[-+−±.,%\d\s]*(?:e[-+]?\d+)?|nan|inf|NaN")
+TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}"} | {sign: "\\" + sign for sign in "_#%&$"}
+# Outputs have no frame, figures stand near their text, and code is in the figures' own font, narrow enough for a line.
+PREAMBLE = r"""
+\usepackage{amsthm}
+\renewcommand{\qedsymbol}{\(\blacksquare\)}
+\newenvironment{sphinxclasscell_output}{\sphinxsetup{VerbatimColor={rgb}{1,1,1},VerbatimBorderColor={rgb}{1,1,1}}}{}
+\renewcommand{\topfraction}{0.9}\renewcommand{\bottomfraction}{0.8}
+\renewcommand{\textfraction}{0.06}\renewcommand{\floatpagefraction}{0.8}
+\setcounter{topnumber}{4}\setcounter{bottomnumber}{3}\setcounter{totalnumber}{6}
+\setcounter{tocdepth}{1}
+\usepackage{newunicodechar}
+\AtBeginEnvironment{sphinxadmonition}{\needspace{8\baselineskip}}
+\newunicodechar{°}{\ensuremath{{}^\circ}}
+\renewcommand{\sphinxtablecontinued}[1]{}
+\newcolumntype{T}{L}
+\makeatletter
+\newcolumntype{\X}[2]{>{\raggedright\arraybackslash}p{\dimexpr
+  (\linewidth-\spx@arrayrulewidth)*#1/#2-\tw@\tabcolsep-\spx@arrayrulewidth\relax}}
+\makeatother
+"""
+FONTS = r"""
+\usepackage{mathptmx}
+\setmainfont{FreeSerif}[Extension=.otf, UprightFont=*, ItalicFont=*Italic, BoldFont=*Bold, BoldItalicFont=*BoldItalic]
+\setsansfont{FreeSans}[Extension=.otf, UprightFont=*, ItalicFont=*Oblique, BoldFont=*Bold, BoldItalicFont=*BoldOblique]
+\setmonofont{DejaVuSansMono}[Path=./, Extension=.ttf, Scale=0.8, UprightFont=*, ItalicFont=*-Oblique, BoldFont=*-Bold,
+  BoldItalicFont=*-BoldOblique]
+"""
+
+
+def typeset(app, config):
+    """LaTeX's settings."""
+    address = f" The book itself is at {tex(site_url(os.environ))}." if site_url(os.environ) else ""
+    imprint = ("Code: MIT licence. Text and figures: CC BY 4.0.\\par\\smallskip\n"
+               "This is the book on paper: the same text, results and figures, made by the same run. Code that only "
+               "draws, which pages fold, is left out, and solutions stand behind a chapter's exercises; the pages and "
+               f"the notebooks have all of it.{address}")
+    config.nb_mime_priority_overrides = [*config.nb_mime_priority_overrides, ("latex", "text/plain", 200),
+                                         ("latex", "text/html", 100)]
+    config.latex_elements = {
+        "papersize": "a4paper", "extraclassoptions": "openany,oneside", "figure_align": "!htbp",
+        "sphinxsetup": "hmargin={25mm,25mm}, vmargin={25mm,25mm}", "fncychap": r"\usepackage[Sonny]{fncychap}",
+        "fontpkg": FONTS, "fvset": r"\fvset{fontsize=\small}", "preamble": PREAMBLE,
+        # After Sphinx has given it the first part's name.
+        "maketitle": "\\renewcommand{\\contentsname}{Contents}\n"
+                     f"\\newcommand\\sphinxbackoftitlepage{{\\small {imprint}}}\n\\sphinxmaketitle"}
+
+
+def bring_fonts(app, error):
+    """Matplotlib's monospaced font beside the TeX: every environment of the book has it."""
+    if app.builder.name == "latex" and not error:
+        for font in Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVuSansMono*.ttf"):
+            shutil.copy(font, app.outdir)
+
+
+def prepare(app, doctree, docname):
+    """Everything that is done to the whole book, once, before it is written as LaTeX."""
+    if app.builder.name != "latex" or docname != app.config.root_doc:
+        return
+    pages = {page["docname"]: page for page in doctree.findall(addnodes.start_of_file)}
+    open_introduction(doctree)
+    open_parts(pages, app.srcdir)
+    still_laboratory(pages.get(LABORATORY))
+    one_bibliography(doctree, pages.get(BIBLIOGRAPHY))
+    fold_code(doctree)
+    number_exercises(doctree, numbering.targets(app.srcdir))
+    solutions_last(doctree)
+    plain_proofs(doctree)
+    for frame in [node for node in doctree.findall(nodes.raw) if 'class="dataframe"' in node.astext()]:
+        frame.replace_self(data_frame(frame.astext()))
+    for table in list(doctree.findall(nodes.table)):
+        fit(table)
+    for mark in [node for node in doctree.findall(nodes.raw) if node.astext().startswith("<br")]:
+        mark.replace_self(latex(r"\newline "))
+
+
+def tex(text):
+    """A text with TeX's special characters made harmless."""
+    return "".join(TEX.get(sign, sign) for sign in text)
+
+
+def latex(text):
+    return nodes.raw("", text, format="latex")
+
+
+def open_introduction(doctree):
+    """The introduction is a chapter without a number, and its sections are headings, so that chapter 1 is chapter 1."""
+    for top in [node for node in doctree.children if isinstance(node, nodes.section)]:
+        for section in [node for node in top.children if isinstance(node, nodes.section)]:
+            title, *rest = section.children
+            section.replace_self([nodes.rubric("", "", *title.children), *rest])
+        top.insert(1, latex("\\chapter*{Introduction}\\markboth{Introduction}{Introduction}\n"
+                            "\\addcontentsline{toc}{chapter}{Introduction}\n"))
+
+
+def open_parts(pages, root):
+    """The name of each part in the table of contents; what bears no number on its pages is an appendix."""
+    toc, main = yaml.safe_load(Path(root, "_toc.yml").read_text("utf-8")), True
+    for part in toc.get("parts", []):
+        first = pages.get(part["chapters"][0]["file"])
+        if first is None:
+            continue
+        appendix = "\\appendix\n" if main and not part.get("numbered") else ""
+        main = main and bool(part.get("numbered"))
+        name = tex(part["caption"])
+        first.parent.insert(first.parent.index(first),
+                            latex(f"\\clearpage\n{appendix}\\phantomsection\\addcontentsline{{toc}}{{part}}{{{name}}}\n"))
+
+
+def still_laboratory(page):
+    """Without its controls, and with the place where it is live."""
+    if page is None:
+        return
+    for section in [node for node in page.findall(nodes.section) if "keys" in node["ids"]]:
+        section.parent.remove(section)
+    for line in [node for node in page.findall(nodes.paragraph) if node.astext().endswith("Set it up</button>")
+                 or node.astext().strip() == "Set it up"]:
+        line.parent.remove(line)
+    site = site_url(os.environ)
+    where = f"{site}/{LABORATORY}.html" if site else f"{LABORATORY}.html"
+    told = nodes.paragraph("", "", nodes.strong("", "The laboratory is a live page; on paper it stands still. "),
+                           nodes.Text("Open "), nodes.reference("", where, refuri=where) if site else
+                           nodes.literal("", where), nodes.Text(
+        " of the book in a browser: it needs no network. What follows are its experiments, and what they show."))
+    title = next(page.findall(nodes.title))
+    title.parent.insert(title.parent.index(title) + 1, told)
+
+
+def one_bibliography(doctree, page):
+    """LaTeX gathers the works in a chapter of its own: the page about them would be a second, empty one."""
+    works = next(doctree.findall(addnodes.start_of_file), None) and [
+        node for node in doctree.children if type(node).__name__ == "thebibliography"]
+    if page is not None and works:
+        page.parent.remove(page)
+        works[0].parent.insert(works[0].parent.index(works[0]),
+                               latex(f"\\clearpage\\phantomsection\\label{{\\detokenize{{{BIBLIOGRAPHY}::doc}}}}\n"))
+
+
+def fold_code(doctree):
+    """Leave out the code that pages fold: it only draws."""
+    for cell in list(doctree.findall(nodes.container)):
+        if cell.get("hide_mode") == "input":
+            for code in [node for node in cell.children if "cell_input" in node.get("classes", [])]:
+                cell.remove(code)
+
+
+def number_exercises(doctree, targets):
+    """References to exercises; sphinx-exercise gives them anchors of its own, which Sphinx does not know."""
+    for link in list(doctree.findall(nodes.reference)):
+        label = (link.get("refid") or link.get("refuri") or "").rpartition("#")[2].rpartition(":")[2]
+        if label in targets and targets[label].kind == "exercise" and not isinstance(link.parent, nodes.title):
+            words = tex(link.get("title") or link.astext()).replace(r"\%s", targets[label].number)
+            link.replace_self(latex(rf"\hyperref[exercise:{label}]{{{words}}}"))
+
+
+def solutions_last(doctree):
+    """The solutions of a section behind its exercises, under a heading of their own."""
+    found = {}
+    for solution in doctree.findall(lambda node: type(node).__name__ == "solution_node"):
+        found.setdefault(id(solution.parent), []).append(solution)
+    for solutions in found.values():
+        section = solutions[0].parent
+        for solution in solutions:
+            section.remove(solution)
+        section += [nodes.rubric("", "Solutions"), *solutions]
+
+
+def plain_proofs(doctree):
+    """A proof as LaTeX sets it: no box, its word in italics, a mark at the end of its last line."""
+    for proof in list(doctree.findall(lambda node: type(node).__name__ == "proof_node")):
+        (box,) = proof.children
+        first = next(box.findall(nodes.Text))
+        first.parent.replace(first, nodes.Text(first.removeprefix("Proof.").lstrip()))
+        if isinstance(box[-1], nodes.paragraph):
+            box[-1] += latex(r"\qedhere{}")
+        proof.replace_self([latex("\\begin{proof}"), *box.children, latex("\\end{proof}")])
+
+
+def data_frame(page):
+    """The table (docutils nodes) of a pandas data frame from its HTML; figures are aligned on the right."""
+    rows = BeautifulSoup(page, "html.parser").find_all("tr")
+    lines, heads = grid(rows), sum(row.parent.name == "thead" for row in rows)
+    if heads == 2 and not any(above and below for above, below in zip(*lines[:2])):  # the names of the index
+        lines, heads = [[above or below for above, below in zip(*lines[:2])], *lines[2:]], 1
+    columns = list(zip(*lines[heads:]))[1:]
+    align = "L" + "".join("r" if all(map(FIGURE.fullmatch, column)) else "L" for column in columns)
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in align), cols=len(align))
+    for part, chosen in ((nodes.thead(), lines[:heads]), (nodes.tbody(), lines[heads:])):
+        part += [nodes.row("", *(nodes.entry("", nodes.paragraph("", text)) for text in line)) for line in chosen]
+        group += part
+    return [addnodes.tabular_col_spec(spec=align), nodes.table("", group, classes=["data-frame"])]
+
+
+def grid(rows):
+    """The texts of an HTML table by row and column. What spans several cells is in the first; the rest are empty."""
+    found, taken = [], set()
+    for down, row in enumerate(rows):
+        line = []
+        for cell in row.find_all(["th", "td"]):
+            while (down, len(line)) in taken:
+                line.append("")
+            taken |= {(down + i, len(line) + j) for i in range(int(cell.get("rowspan", 1)))
+                      for j in range(int(cell.get("colspan", 1)))}
+            line.append(cell.get_text().strip())
+        found.append(line + [""] * ((down, len(line)) in taken))
+    width = max(map(len, found))
+    return [line + [""] * (width - len(line)) for line in found]
+
+
+def fit(table):
+    """Columns in proportion to what they hold, where a table is too wide or too long for LaTeX to guess."""
+    (group,) = table.findall(nodes.tgroup)
+    rows = [[entry.astext() for entry in row.findall(nodes.entry)] for row in table.findall(nodes.row)]
+    widest = [max(map(len, column)) for column in zip(*rows)]
+    if len(rows) > LONG:
+        table["classes"].append("longtable")
+    for empty in [node for node in table.findall(nodes.paragraph) if not node.children]:
+        empty.parent.remove(empty)
+    frame = "data-frame" in table["classes"]
+    if frame and len(rows) > LONG:  # such a table knows no flexible columns
+        table.previous_sibling()["spec"] = table.previous_sibling()["spec"].lower()
+    if sum(widest) + 3 * len(widest) <= LINE and (frame or len(rows) <= LONG):
+        return
+    if frame:  # its own columns, as wide as they are, would not fit
+        table.parent.remove(table.previous_sibling())
+    words = [max(len(word) for cell in column for word in cell.split() or [""]) for column in zip(*rows)]
+    room = max(LINE - sum(words) - 3 * len(words), 0)
+    more = [(wide - word) ** 0.5 for wide, word in zip(widest, words)]
+    widths = [word + room * extra / (sum(more) or 1) + 3 for word, extra in zip(words, more)]
+    for spec, width in zip(group.findall(nodes.colspec), widths):
+        spec["colwidth"] = max(round(width), 1)
+    table["classes"].append("colwidths-given")
