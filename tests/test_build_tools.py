@@ -11,6 +11,7 @@ import environment
 import execution
 import pytest
 import yaml
+from made_up import HEADER
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -81,15 +82,7 @@ def test_repository_address_comes_from_the_environment(variables, url):
     assert book_extension.repository_url(variables) == url
 
 
-PAGE = """---
-jupytext:
-  text_representation:
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  name: python3
----
-
+PAGE = HEADER + """
 # A page
 
 A formula, so that MathJax is called: $x^2$.
@@ -157,7 +150,7 @@ def test_page_without_a_paired_notebook_has_no_colab_button(site):
 
 
 def test_a_number_that_colab_would_get_wrong_fails_the_build(site):
-    uncounted = "\n```{prf:lemma} In backticks\n```\n"
+    uncounted = "\n:::{prf:lemma} Not numbered\n:nonumber:\n\nx\n:::\n"
     (site / "page.md").write_text(PAGE.replace("CODE", "7") + uncounted +
                                   "\n:::{prf:lemma} A\n:label: lem-a\n\nx\n:::\n")
     code, text = build(site, *STRICT)

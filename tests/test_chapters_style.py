@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import median
 
 import execution
-import exercises
 import jupytext
+import myst
 import pytest
 import statements
 import yaml
@@ -76,7 +76,7 @@ def report(path, faults):
 
 
 def directives(path):
-    return statements.directives(source(path))
+    return list(myst.walk(source(path)))
 
 
 def unbalanced(text):
@@ -196,11 +196,9 @@ def test_captions_of_bands_say_over_what(path):
 
 def strange_letters(text, known):
     """{letter: label of the first statement with it} of the Greek letters in statements that are not in `known`."""
-    lines, found = text.splitlines(), {}
-    for first, line in enumerate(lines):
-        match = re.match(r"(:{3,})\{prf:(?!proof)\w+\}", line)
-        if match:
-            block = exercises.block_at(lines, first, exercises.closing(lines, first + 1, match[1]), "")
+    found = {}
+    for block in myst.walk(text):
+        if block.name.startswith("prf:") and block.name != "prf:proof":
             found = {letter: block.label for letter in GREEK.findall(block.text) if letter not in known} | found
     return found
 
@@ -221,7 +219,7 @@ def test_checker_of_letters_can_fail():
 def test_names_of_figures_and_statements_are_unique():
     figures = [figure(cell) or {} for path in PAGES for cell in code_cells(path)]
     names = [each["name"] for each in figures if "name" in each]
-    names += [options["label"] for path in PAGES for _, _, options in directives(path) if "label" in options]
+    names += [block.label for path in PAGES for block in directives(path) if block.label]
     twice = sorted({name for name in names if names.count(name) > 1})
     assert not twice, f"used more than once, rename all but one: {twice}"
 
@@ -229,8 +227,8 @@ def test_names_of_figures_and_statements_are_unique():
 @pytest.mark.parametrize("path", CHAPTERS, ids=named)
 def test_exercises_have_folded_solutions(path):
     found = directives(path)
-    exercises = [options.get("label") for name, _, options in found if name in ("exercise", "exercise-start")]
-    solutions = {argument: options for name, argument, options in found if name in ("solution", "solution-start")}
+    exercises = [block.label for block in found if block.name == "exercise"]
+    solutions = {block.title: block.options for block in found if block.name in ("solution", "solution-start")}
     faults = [f"exercise {label!r} has no label or no solution: add :label: and a solution directive naming it"
               for label in exercises if label not in solutions]
     faults += [f"the solution of {label!r} is not folded: add :class: dropdown"
