@@ -2,12 +2,9 @@
 
 import myst
 import pytest
+from made_up import HEADER
 
-PAGE = """---
-title: no :::{note}
----
-
-(sec-a)=
+PAGE = HEADER + """(sec-a)=
 ## A section
 
 ::::{prf:theorem} One & more
@@ -46,22 +43,21 @@ text = ":::{note}"
 
 
 def test_every_block_is_found_with_its_place_and_what_is_inside():
-    found = list(myst.walk(PAGE))
-    assert [(block.name, block.title, block.label) for block in found] == [
-        ("section", "A section", "sec-a"), ("prf:theorem", "One & more", "thm-a"), ("equation", "", "eq-a"),
-        ("note", "", ""), ("code-cell", "ipython3", ""), ("python", "", "")]
+    found, lines = list(myst.walk(PAGE)), [line.strip() for line in PAGE.split("\n")]
+    assert [(block.name, block.title, block.label, lines[block.first], lines[block.last - 1]) for block in found] == [
+        ("section", "A section", "sec-a", "## A section", "## A section"),
+        ("prf:theorem", "One & more", "thm-a", "::::{prf:theorem} One & more", "::::"),
+        ("equation", "", "eq-a", "$$", "$$ (eq-a)"), ("note", "", "", "```{note}", "```"),
+        ("code-cell", "ipython3", "", "```{code-cell} ipython3", "```"), ("python", "", "", "```python", "```")]
     _, theorem, equation, note, cell, code = found
-    assert theorem.options["class"] == "dropdown" and theorem.text.startswith("Let\n\n$$")
-    assert theorem.inside == (equation, note) and equation.text == "x" and note.text == "inside"
-    lines = PAGE.split("\n")
-    assert [lines[block.first].strip() for block in found[1:]] == [
-        "::::{prf:theorem} One & more", "$$", "```{note}", "```{code-cell} ipython3", "```python"]
-    assert [lines[block.last - 1].strip() for block in found[1:]] == ["::::", "$$ (eq-a)", "```", "```", "```"]
+    assert theorem.inside == (equation, note) and theorem.options["class"] == "dropdown"
+    assert theorem.text.startswith("Let\n\n$$") and equation.text == "x" and note.text == "inside"
     assert cell.options["mystnb"]["figure"]["name"] == "fig-a" and cell.text == 'text = ":::{note}"'
     assert code.text == "f(\n    x)"
 
 
-@pytest.mark.parametrize("text", ["x\n\n:::{note}\nx", "x\n\n::::{note}\n:::{tip}\n::::", "x\n\n```{note}"])
-def test_what_is_never_closed_is_refused(text):
-    with pytest.raises(ValueError, match=r"^book/a: line [34]: .* is never closed"):
+@pytest.mark.parametrize("text", [":::{note}\nx\n", "x\n:::\n", ":::\nx\n:::\n", "```{code-cell}\n1\n",
+                                  ":::{note}\n:::{tip}\nx\n:::\n:::\n", "::::{note}\n:::{tip}\n::::\n"])
+def test_unbalanced_fences_are_refused(text):
+    with pytest.raises(ValueError, match=r"^book/a: line [12]: "):
         myst.blocks(text, page="book/a")

@@ -52,10 +52,5 @@ def solution_blocks(text):
 def exercises(text):
     """Every exercise of a chapter's source, in order."""
     solutions = {block.title: block.text for block in solution_blocks(text)}
-    found = []
-    for block in myst.walk(text):
-        if block.name == "exercise":
-            title = block.title.rstrip(STAR)
-            found.append(Exercise(block.label, title.strip(), len(block.title) - len(title), block.text,
-                                  solutions.get(block.label)))
-    return found
+    return [Exercise(block.label, block.title.rstrip(STAR + " "), block.title.count(STAR), block.text,
+                     solutions.get(block.label)) for block in myst.walk(text) if block.name == "exercise"]

@@ -23,7 +23,7 @@ class Block:
     """A directive, code in a fence, an equation with a label, or the heading of a section with one.
 
     name : the directive's, the code's language, "equation" or "section". options : a label is one of them. text : what
-    is inside. first, last : the block is lines first to last - 1 of its page, from 0. inside : the blocks in it.
+    is inside. first, last : the block is lines first to last - 1 of its page, from 0. inside : all blocks in it.
     """
 
     name: str
@@ -36,23 +36,20 @@ class Block:
 
     @property
     def label(self):
-        """"" if it has none."""
         return self.options.get("label", "")
 
 
-def walk(text):
-    """Every block of a page in order, those inside another after it."""
-    def down(found):
-        for block in found:
-            yield block
-            yield from down(block.inside)
-    return down(blocks(text))
+def walk(text, begin=0, page="MyST"):
+    """Every block of a text in order, those inside another after it."""
+    for block in blocks(text, begin, page):
+        yield block
+        yield from block.inside
 
 
 def blocks(text, begin=0, page="MyST"):
     """The blocks of a text whose first line is line `begin` of `page`, without those inside another.
 
-    Raises ValueError, beginning with `page`, for a fence that nothing closes.
+    Raises ValueError, beginning with `page`, for a fence that nothing closes, or colons that open no directive.
     """
     lines, found, tokens = text.split("\n"), [], PARSER.parse(text)
     for index, token in enumerate(tokens):
@@ -69,9 +66,10 @@ def blocks(text, begin=0, page="MyST"):
 def _fenced(token, lines, begin, page):
     """The block of a fence."""
     first, last = token.map
-    if last - first < 2 or lines[last - 1].strip().strip(token.markup[0]):
-        raise ValueError(f"{page}: line {begin + first + 1}: {lines[first]!r} is never closed")
     start, options, directive = first + 1, {}, DIRECTIVE.search(lines[first])
+    closed = last > start and not lines[last - 1].strip().strip(token.markup[0])
+    if not closed or (token.type == "colon_fence" and not directive):
+        raise ValueError(f"{page}: line {begin + start}: {lines[first]!r} opens nothing, or nothing closes it")
     if directive and lines[start].strip() == "---":
         end = lines.index("---", start + 1, last)
         options, start = yaml.safe_load("\n".join(lines[start + 1:end])), end + 1
@@ -79,6 +77,6 @@ def _fenced(token, lines, begin, page):
         options[option[1]] = option[2].strip()
         start += 1
     text = dedent("\n".join(lines[start:last - 1]))  # not token.content, from which the parser took NUL characters
-    inside = blocks(text, begin + start, page) if directive and directive[1] not in VERBATIM else ()
+    inside = walk(text, begin + start, page) if directive and directive[1] not in VERBATIM else ()
     name, title = directive.groups() if directive else (token.info.strip(), "")
     return Block(name, title.strip(), options, text.strip("\n"), begin + first, begin + last, tuple(inside))
