@@ -72,7 +72,8 @@ def tests_of(label, labels, root=ROOT):
         underscores = rf"(?<![a-zA-Z0-9]){label.replace('-', '_')}(?![a-zA-Z0-9])"
         return re.search(f"{hyphens}|{underscores}", source)
 
-    return [(module, function) for module, function, source in test_functions(root) if names(source)]
+    return [(module, function) for module, function, source in test_functions(root)
+            if label in source.replace("_", "-") and names(source)]
 
 
 def outcomes(path):
