@@ -30,7 +30,9 @@ $$
 ---
 mystnb: {figure: {name: fig-a}}
 ---
-text = ":::{note}"
+text = '''
+:::{note}
+'''
 ```
 
 - An item:
@@ -52,7 +54,7 @@ def test_every_block_is_found_with_its_place_and_what_is_inside():
     _, theorem, equation, note, cell, code = found
     assert theorem.inside == (equation, note) and theorem.options["class"] == "dropdown"
     assert theorem.text.startswith("Let\n\n$$") and equation.text == "x" and note.text == "inside"
-    assert cell.options["mystnb"]["figure"]["name"] == "fig-a" and cell.text == 'text = ":::{note}"'
+    assert cell.options["mystnb"]["figure"]["name"] == "fig-a" and cell.text == "text = '''\n:::{note}\n'''"
     assert code.text == "f(\n    x)"
 
 
