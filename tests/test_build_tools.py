@@ -94,7 +94,7 @@ print("seven is", CODE)
 
 
 def new_site(folder):
-    """A book of two pages under the real configuration, with strangers beside it that must stay out."""
+    """A book of two pages, one of them paired, under the real configuration, with strangers beside it that must stay out."""
     for stranger in (".pytest_cache/README.md", ".venv/lib/notes.md", "tests/notes.md", "page.ipynb"):
         (folder / stranger).parent.mkdir(parents=True, exist_ok=True)
         (folder / stranger).write_text("# Not a page")
@@ -104,7 +104,7 @@ def new_site(folder):
         shutil.copytree(source, target) if source.is_dir() else shutil.copyfile(source, target)
     (folder / "_toc.yml").write_text("format: jb-book\nroot: page\nchapters: [{file: alone}]\n")
     (folder / "page.md").write_text(PAGE.replace("CODE", "7"))
-    (folder / "alone.md").write_text("# Without a pair\n\n<!-- run-times -->\n\n<!-- citation -->\n")
+    (folder / "alone.md").write_text(PAGE.replace("CODE", "8") + "\n<!-- run-times -->\n\n<!-- citation -->\n")
     return folder
 
 
@@ -155,14 +155,10 @@ def test_status_and_citation_are_filled_in(offline):
     assert "Nothing has been timed here" in page and "@book" in page  # the lexer parts @book from its brace
 
 
-def test_book_links_to_the_repository_it_is_told_of(published):
+def test_published_book_links_to_its_repository_and_pdf(published):
     page = (published / "page.html").read_text()
     assert "https://colab.research.google.com/github/a/b/blob/colab/page.ipynb" in page
-    assert 'href="https://github.com/a/b"' in page
-
-
-def test_published_book_links_to_its_pdf(published):
-    assert 'href="https://a.github.io/b/book.pdf"' in (published / "page.html").read_text()
+    assert 'href="https://github.com/a/b"' in page and 'href="https://a.github.io/b/book.pdf"' in page
 
 
 def test_page_without_a_paired_notebook_has_no_colab_button(published):
