@@ -94,7 +94,7 @@ print("seven is", CODE)
 
 
 def new_site(folder):
-    """A book of two pages, one of them paired, under the real configuration, with strangers beside it that must stay out."""
+    """A book of two pages, one of them paired, under the real configuration; strangers beside it must stay out."""
     for stranger in (".pytest_cache/README.md", ".venv/lib/notes.md", "tests/notes.md", "page.ipynb"):
         (folder / stranger).parent.mkdir(parents=True, exist_ok=True)
         (folder / stranger).write_text("# Not a page")
