@@ -68,11 +68,11 @@ times: env  ## Keep this machine's run times of the chapters in book/run_times.c
 	$(PY) tools/status.py --keep
 
 # One thread a process: two processes side by side already fill two cores.
-# loadscope keeps a notebook's cells, and a test module's tests, in one process.
+# loadscope keeps a notebook's cells, and a test module's tests, in one process. In this order: what is long comes first.
 test: export OMP_NUM_THREADS ?= 1
 # The table of statements is written whatever the outcome, and fails if a statement has no test.
 test: book  ## Build the book, run every test and every notebook through nbval; write the table of statements
-	status=0; $(PY) -m pytest tests nbs -n $(WORKERS) --dist loadscope --junitxml=_build/tests.xml \
+	status=0; $(PY) -m pytest nbs tests -n $(WORKERS) --dist loadscope --no-loadscope-reorder --junitxml=_build/tests.xml \
 		--nbval-lax --nbval-current-env --nbval-cell-timeout 900 || status=$$?; \
 		$(PY) tools/statements.py _build/tests.xml && exit $$status
 

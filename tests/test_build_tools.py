@@ -13,6 +13,7 @@ import execution
 import links
 import pytest
 import yaml
+from made_up import HEADER
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,15 +84,7 @@ def test_repository_address_comes_from_the_environment(variables, url):
     assert book_extension.repository_url(variables) == url
 
 
-PAGE = """---
-jupytext:
-  text_representation:
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  name: python3
----
-
+PAGE = HEADER + """
 # A page
 
 A formula, so that MathJax is called: $x^2$.
@@ -102,19 +95,24 @@ print("seven is", CODE)
 """
 
 
-@pytest.fixture
-def site(tmp_path):
-    """A book of one page under the real configuration, with strangers beside it that must stay out."""
+def new_site(folder):
+    """A book of two pages, one of them paired, under the real configuration; strangers beside it must stay out."""
     for stranger in (".pytest_cache/README.md", ".venv/lib/notes.md", "tests/notes.md", "page.ipynb"):
-        (tmp_path / stranger).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / stranger).write_text("# Not a page")
-    for name in ("_config.yml", "tools", "book/assets", "book/references.bib"):
-        source, target = ROOT / name, tmp_path / name
+        (folder / stranger).parent.mkdir(parents=True, exist_ok=True)
+        (folder / stranger).write_text("# Not a page")
+    for name in ("_config.yml", "CITATION.cff", "tools", "book/assets", "book/references.bib"):
+        source, target = ROOT / name, folder / name
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copyfile(source, target)
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: page\n")
-    (tmp_path / "page.md").write_text(PAGE.replace("CODE", "7"))
-    return tmp_path
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: page\nchapters: [{file: alone}]\n")
+    (folder / "page.md").write_text(PAGE.replace("CODE", "7"))
+    (folder / "alone.md").write_text(PAGE.replace("CODE", "8") + "\n<!-- run-times -->\n\n<!-- citation -->\n")
+    return folder
+
+
+@pytest.fixture
+def site(tmp_path):
+    return new_site(tmp_path)
 
 
 def build(site, *options, **variables):
@@ -128,50 +126,53 @@ def build(site, *options, **variables):
 STRICT = ("-W", "-n", "--keep-going")
 
 
-def test_book_builds_without_a_warning_and_calls_nobody(site):
-    code, text = build(site, *STRICT, GITHUB_REPOSITORY="")
+def built(tmp_path_factory, **variables):
+    """The HTML of a strict build: a folder."""
+    site = new_site(tmp_path_factory.mktemp("site"))
+    code, text = build(site, *STRICT, **variables)
     assert code == 0, text
-    page = (site / "_build/html/page.html").read_text()
+    return site / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory):
+    return built(tmp_path_factory, GITHUB_REPOSITORY="")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    return built(tmp_path_factory, GITHUB_REPOSITORY="a/b", GITHUB_SERVER_URL="https://github.com",
+                 SITE_URL="https://a.github.io/b")
+
+
+def test_book_builds_without_a_warning_and_calls_nobody(offline):
+    page = (offline / "page.html").read_text()
     assert "seven is 7" in page and "mathjax/tex-mml-chtml.js" in page
     assert "http://" not in page and "https://" not in page, "a page must load from disk alone"
-    assert (site / "_build/html/_static/mathjax/tex-mml-chtml.js").exists()
+    assert (offline / "_static/mathjax/tex-mml-chtml.js").exists()
 
 
-def test_book_links_to_the_repository_it_is_told_of(site):
-    """A chapter's Colab button opens its notebook; a page that has none has no button."""
-    (site / "nbs").mkdir()
-    (site / "nbs/01_a.md").write_text(PAGE.replace("CODE", "8"))
-    (site / "page.ipynb").rename(site / "nbs/01_a.ipynb")
-    (site / "_toc.yml").write_text("format: jb-book\nroot: page\nchapters:\n- file: nbs/01_a\n")
-    code, text = build(site, *STRICT, GITHUB_REPOSITORY="a/b", GITHUB_SERVER_URL="https://github.com")
-    assert code == 0, text
-    page, chapter = ((site / "_build/html" / name).read_text() for name in ("page.html", "nbs/01_a.html"))
-    assert re.findall(r"https://colab\.research[^\"]*", chapter) == [
-        "https://colab.research.google.com/github/a/b/blob/colab/nbs/01_a.ipynb"]
-    assert "colab.research.google.com" not in page and 'href="https://github.com/a/b"' in page
+def test_status_and_citation_are_filled_in(offline):
+    page = (offline / "alone.html").read_text()
+    assert "Nothing has been timed here" in page and "@book" in page  # the lexer parts @book from its brace
 
 
-def test_published_book_links_to_its_pdf(site):
-    code, text = build(site, *STRICT, GITHUB_REPOSITORY="a/b", SITE_URL="https://a.github.io/b")
-    assert code == 0, text
-    assert 'href="https://a.github.io/b/book.pdf"' in (site / "_build/html/page.html").read_text()
+def test_published_book_links_to_its_repository_and_pdf(published):
+    page = (published / "page.html").read_text()
+    assert "https://colab.research.google.com/github/a/b/blob/colab/page.ipynb" in page
+    assert 'href="https://github.com/a/b"' in page and 'href="https://a.github.io/b/book.pdf"' in page
+
+
+def test_page_without_a_paired_notebook_has_no_colab_button(published):
+    assert "colab.research.google.com" not in (published / "alone.html").read_text()
 
 
 def test_a_number_that_colab_would_get_wrong_fails_the_build(site):
-    uncounted = "\n```{prf:lemma} In backticks\n```\n"
+    uncounted = "\n:::{prf:lemma} Not numbered\n:nonumber:\n\nx\n:::\n"
     (site / "page.md").write_text(PAGE.replace("CODE", "7") + uncounted +
                                   "\n:::{prf:lemma} A\n:label: lem-a\n\nx\n:::\n")
     code, text = build(site, *STRICT)
     assert code != 0 and "mend tools/numbering.py" in text
-
-
-def test_status_and_citation_are_filled_in(site):
-    (site / "page.md").write_text(PAGE.replace("CODE", "7") + "\n<!-- run-times -->\n\n<!-- citation -->\n")
-    shutil.copyfile(ROOT / "CITATION.cff", site / "CITATION.cff")
-    code, text = build(site, *STRICT)
-    assert code == 0, text
-    page = (site / "_build/html/page.html").read_text()
-    assert "Nothing has been timed here" in page and "@book" in page  # the lexer parts @book from its brace
 
 
 def test_a_failed_cell_fails_the_build(site):

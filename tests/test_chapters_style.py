@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import median
 
 import execution
-import exercises
 import jupytext
+import myst
 import pytest
 import statements
 import yaml
@@ -75,33 +75,6 @@ def report(path, faults):
     assert not faults, f"{path.name}:\n" + "\n".join(f"  - {fault}" for fault in faults)
 
 
-def directives(path):
-    return statements.directives(source(path))
-
-
-def unbalanced(text):
-    """Sentences about fences that are never closed, close nothing, or are closed by what they hold."""
-    faults, open_fences = [], []
-    for number, line in enumerate(text.splitlines(), 1):
-        match = re.match(r" {0,3}(:{3,}|`{3,})(.*)$", line)
-        if not match:
-            continue
-        marks, rest = match[1], match[2].strip()
-        inside_code = open_fences and open_fences[-1][0][0] == "`"
-        if open_fences and not rest and marks[0] == open_fences[-1][0][0] and len(marks) >= len(open_fences[-1][0]):
-            open_fences.pop()
-        elif inside_code:
-            continue
-        elif not rest and marks[0] == ":":
-            faults.append(f"line {number}: {marks} closes nothing")
-        else:
-            if open_fences and marks[0] == open_fences[-1][0][0] == ":" and len(marks) >= len(open_fences[-1][0]):
-                faults.append(f"line {number}: a directive inside one opened on line {open_fences[-1][1]}: "
-                              "give the outer one more colons")
-            open_fences.append((marks, number))
-    return faults + [f"line {number}: {marks} is never closed" for marks, number in open_fences]
-
-
 @pytest.mark.parametrize("path", PAGES, ids=named)
 def test_header_makes_the_page_a_notebook(path):
     header = yaml.safe_load(source(path).split("---")[1])
@@ -113,15 +86,7 @@ def test_header_makes_the_page_a_notebook(path):
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("book/*.md")) + CHAPTERS, ids=named)
 def test_fences_are_balanced(path):
-    report(path, unbalanced(source(path)))
-
-
-@pytest.mark.parametrize(("text", "faulty"), [
-    (":::{note}\nx\n:::\n", False), ("::::{note}\n:::{tip}\nx\n:::\n::::\n", False), ("```python\n:::\n```\n", False),
-    (":::{note}\nx\n", True), ("x\n:::\n", True), (":::{note}\n:::{tip}\nx\n:::\n:::\n", True),
-    ("```{code-cell}\n1\n", True)])
-def test_fence_checker_can_fail(text, faulty):
-    assert bool(unbalanced(text)) == faulty
+    myst.blocks(source(path), page=path.name)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=named)
@@ -196,11 +161,9 @@ def test_captions_of_bands_say_over_what(path):
 
 def strange_letters(text, known):
     """{letter: label of the first statement with it} of the Greek letters in statements that are not in `known`."""
-    lines, found = text.splitlines(), {}
-    for first, line in enumerate(lines):
-        match = re.match(r"(:{3,})\{prf:(?!proof)\w+\}", line)
-        if match:
-            block = exercises.block_at(lines, first, exercises.closing(lines, first + 1, match[1]), "")
+    found = {}
+    for block in myst.walk(text):
+        if block.name.startswith("prf:") and block.name != "prf:proof":
             found = {letter: block.label for letter in GREEK.findall(block.text) if letter not in known} | found
     return found
 
@@ -221,16 +184,16 @@ def test_checker_of_letters_can_fail():
 def test_names_of_figures_and_statements_are_unique():
     figures = [figure(cell) or {} for path in PAGES for cell in code_cells(path)]
     names = [each["name"] for each in figures if "name" in each]
-    names += [options["label"] for path in PAGES for _, _, options in directives(path) if "label" in options]
+    names += [block.label for path in PAGES for block in myst.walk(source(path)) if block.label]
     twice = sorted({name for name in names if names.count(name) > 1})
     assert not twice, f"used more than once, rename all but one: {twice}"
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=named)
 def test_exercises_have_folded_solutions(path):
-    found = directives(path)
-    exercises = [options.get("label") for name, _, options in found if name in ("exercise", "exercise-start")]
-    solutions = {argument: options for name, argument, options in found if name in ("solution", "solution-start")}
+    found = list(myst.walk(source(path)))
+    exercises = [block.label for block in found if block.name == "exercise"]
+    solutions = {block.title: block.options for block in found if block.name in ("solution", "solution-start")}
     faults = [f"exercise {label!r} has no label or no solution: add :label: and a solution directive naming it"
               for label in exercises if label not in solutions]
     faults += [f"the solution of {label!r} is not folded: add :class: dropdown"

@@ -302,23 +302,21 @@ def test_a_pair_without_images_is_refused():
         as_two_classes(LabelledImages("made", THREE, data.x[kept], data.y[kept], data.x, data.y[:30]), "b", "c")
 
 
-def run_python(code):
-    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+def test_torchvision_is_imported_by_its_users_only_and_then_works_beside_this_torch():
+    """In a fresh interpreter: a chapter on digits must run where there is no torchvision and no pooch.
 
-
-def test_torchvision_imports_beside_this_torch_and_its_models_work():
-    """In a fresh interpreter: the trick must come before torchvision's first import."""
-    code = ("from helpers.torchvision_import import import_torchvision as get; import torch; t = get(); "
-            "assert get() is t; "
-            "print(t.datasets.CIFAR10.__name__, tuple(t.models.vgg11(num_classes=1)(torch.zeros(1, 3, 32, 32)).shape))")
-    done = run_python(code)
+    The trick must come before torchvision's first import.
+    """
+    code = """
+import sys, torch, helpers.datasets, helpers.fit, helpers.images
+from helpers.torchvision_import import import_torchvision as get
+helpers.datasets.load_digit_classes()
+assert not {"torchvision", "pooch"} & set(sys.modules)
+t = get()
+assert get() is t
+print(t.datasets.CIFAR10.__name__, tuple(t.models.vgg11(num_classes=1)(torch.zeros(1, 3, 32, 32)).shape))"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["CIFAR10", "(1,", "1)"], done.stderr
-
-
-def test_importing_the_helpers_does_not_import_torchvision():
-    """A chapter on digits must run where there is no torchvision."""
-    done = run_python("import sys, helpers.images, helpers.fit; assert 'torchvision' not in sys.modules")
-    assert done.returncode == 0, done.stderr
 
 
 def test_operators_are_declared_only_where_the_compiled_library_does_not_load(monkeypatch, tmp_path):

@@ -20,7 +20,7 @@ OK, TESTS_FAILED, OTHER_PACKAGE = 0, 1, 97
 # Imports once what all copies import, then forks for each: ten times faster than starting Python anew.
 RUN = f"""
 import json, os, sys
-import hypothesis, numba, pandas, pytest, scipy.integrate, torch
+import hypothesis, numba, pandas, pytest, scipy.integrate, scipy.stats, torch
 
 for copy, tests in json.loads(sys.argv[1]):
     if os.fork() == 0:
@@ -88,7 +88,9 @@ def outcomes(tmp_path_factory):
             assert text.count(there) == 1, name
             (folder / "helpers" / module).write_text(text.replace(there, instead))
         jobs[name] = (os.path.realpath(folder), [str(ROOT / "tests" / test) for test in tests])
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "HYPOTHESIS_PROFILE": "red or green"}
+    # The time loop as Python: each copy would compile it anew.
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "HYPOTHESIS_PROFILE": "red or green",
+                                "NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run([sys.executable, "-c", RUN, json.dumps(list(jobs.values()))], cwd=ROOT, env=environment,
                           check=True, capture_output=True, text=True)
     codes = map(int, done.stdout.split())

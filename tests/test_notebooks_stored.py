@@ -8,19 +8,9 @@ import execution
 import nbformat
 import notebooks
 import pytest
+from made_up import HEADER
 
-CHAPTER = """---
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-    format_version: 0.13
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
+CHAPTER = HEADER + """
 # A tiny chapter
 
 The sum comes first, the verdict second.

@@ -12,6 +12,7 @@ import pytest
 import status
 import yaml
 from jupyter_cache.base import CacheBundleIn
+from made_up import HEADER
 
 ROOT = execution.ROOT
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(ROOT.glob(".github/workflows/*.yml"))}
@@ -98,11 +99,7 @@ def test_contributing_fits_on_a_screen():
     assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) <= 60
 
 
-PAGE = """---
-jupytext: {text_representation: {format_name: myst}}
-kernelspec: {name: python3}
----
-# A chapter
+PAGE = HEADER + """# A chapter
 
 ```{code-cell} ipython3
 1

@@ -16,16 +16,11 @@ import myst_words
 import pytest
 import slides
 import statements
+from made_up import HEADER
 from nbformat.v4 import new_output
 
 CHAPTERS = execution.chapters()
-CHAPTER = r"""---
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
+CHAPTER = HEADER + r"""
 # Sums of two
 
 **In this chapter.** One and one. More in {prf:ref}`thm-sum`.

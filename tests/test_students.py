@@ -11,15 +11,10 @@ import nbformat
 import pytest
 import slices
 import students
+from made_up import HEADER
 
 CHAPTERS = execution.chapters()
-CHAPTER = """---
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
+CHAPTER = HEADER + """
 # Tiny
 
 ```{code-cell} ipython3

@@ -4,26 +4,11 @@ A solution is one directive (`solution`), or, where its code is run on the page,
 and `solution-end`. The stars at the end of an exercise's title say how hard it is.
 """
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import myst
 
 STAR = "★"
-EXERCISE = re.compile(r"^(:{3,})\{exercise\}[ \t]*(.*)$")
-SOLUTION = re.compile(r"^(:{3,})\{(solution|solution-start)\}[ \t]*(\S+)[ \t]*$")
-END = re.compile(r"^(:{3,})\{solution-end\}[ \t]*$")
-OPTION = re.compile(r"^:([\w-]+):[ \t]*(.*)$")
-CODE = re.compile(r"^```(?:python|\{code-cell\}[^\n]*)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A directive of a page: lines first to last - 1 (from 0), its options, and the text inside."""
-
-    first: int
-    last: int
-    title: str
-    label: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -44,65 +29,28 @@ class Exercise:
 
 def code_blocks(text):
     """The source of every ```python block and every code cell, without the cell's options."""
-    blocks = [re.sub(r"\A(?:---\n.*?\n---\n|(?::[\w-]+:[^\n]*\n)+)", "", code, flags=re.DOTALL) for code in
-              CODE.findall(text)]
-    return [block.strip("\n") for block in blocks]
-
-
-def exercise_blocks(text):
-    """Every exercise directive, in order."""
-    lines, found = text.splitlines(), []
-    for first, line in enumerate(lines):
-        match = EXERCISE.match(line)
-        if match:
-            last = closing(lines, first + 1, match[1])
-            found.append(block_at(lines, first, last, match[2].strip()))
-    return found
+    return [block.text for block in myst.walk(text) if block.name in ("python", "code-cell")]
 
 
 def solution_blocks(text):
-    """Every solution, in order; the label is that of its exercise."""
-    lines, found = text.splitlines(), []
-    for first, line in enumerate(lines):
-        match = SOLUTION.match(line)
-        if not match:
-            continue
-        last = closing(lines, first + 1, match[1])
-        if match[2] == "solution-start":
-            ends = [number for number in range(last, len(lines)) if END.match(lines[number])]
-            if not ends:
-                raise ValueError(f"line {first + 1}: the solution of {match[3]} has no solution-end")
-            inside = "\n".join(lines[last:ends[0]]).strip("\n")
-            last = closing(lines, ends[0] + 1, END.match(lines[ends[0]])[1])
-            found.append(Block(first, last, "", match[3], inside))
-        else:
-            found.append(Block(first, last, "", match[3], block_at(lines, first, last, "").text))
+    """Every solution, in order; the title is the label of its exercise."""
+    lines, found, start = text.split("\n"), [], None
+    for block in myst.walk(text):
+        if block.name == "solution":
+            found.append(block)
+        elif block.name == "solution-start":
+            start = block
+        elif block.name == "solution-end" and start:
+            inside = "\n".join(lines[start.last:block.first]).strip("\n")
+            found.append(replace(start, last=block.last, text=inside))
+            start = None
+    if start:
+        raise ValueError(f"line {start.first + 1}: the solution of {start.title} has no solution-end")
     return found
 
 
 def exercises(text):
     """Every exercise of a chapter's source, in order."""
-    solutions = {block.label: block.text for block in solution_blocks(text)}
-    found = []
-    for block in exercise_blocks(text):
-        title = block.title.rstrip(STAR)
-        found.append(Exercise(block.label, title.strip(), len(block.title) - len(title), block.text,
-                              solutions.get(block.label)))
-    return found
-
-
-def closing(lines, start, fence):
-    """The line after the one that closes `fence`. Raises ValueError if none does."""
-    for number in range(start, len(lines)):
-        if lines[number].rstrip() == fence:
-            return number + 1
-    raise ValueError(f"line {start}: {fence} is never closed")
-
-
-def block_at(lines, first, last, title):
-    """The Block of the directive that stands on lines first to last - 1."""
-    inside, label = lines[first + 1:last - 1], ""
-    while inside and (match := OPTION.match(inside[0])):
-        label = match[2].strip() if match[1] == "label" else label
-        inside = inside[1:]
-    return Block(first, last, title, label, "\n".join(inside).strip("\n"))
+    solutions = {block.title: block.text for block in solution_blocks(text)}
+    return [Exercise(block.label, block.title.rstrip(STAR + " "), block.title.count(STAR), block.text,
+                     solutions.get(block.label)) for block in myst.walk(text) if block.name == "exercise"]

@@ -10,6 +10,7 @@ from functools import cache
 
 import execution
 import exercises
+import myst
 import numbering
 import statements
 from markdown_it import MarkdownIt
@@ -23,7 +24,7 @@ EQUATION = re.compile(r"\$\$\s*((?:(?!\$\$).)+?)\s*\$\$ \(([\w-]+)\)", re.DOTALL
 
 def equations_in(text):
     """Labels of the equations that a text displays."""
-    return {label for _, label in EQUATION.findall(text)}
+    return {block.label for block in myst.walk(text) if block.name == "equation"}
 
 
 def equations_cited(text):
@@ -42,8 +43,8 @@ def markdown():
 @cache
 def equations():
     """{label: TeX} of every labelled equation of the book."""
-    pages = [page.read_text("utf-8") for page in statements.pages()]
-    return {label: tex for page in pages for tex, label in EQUATION.findall(page)}
+    return {block.label: block.text for page in statements.pages() for block in myst.walk(page.read_text("utf-8"))
+            if block.name == "equation"}
 
 
 @cache

@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import execution
-import jupytext
+import myst
 import yaml
 
 # Of sphinx-proof, each with a counter of its own.
 KINDS = {"theorem", "lemma", "proposition", "corollary", "definition", "observation", "conjecture", "property",
          "remark", "example", "assumption", "axiom", "algorithm", "criterion", "notation"}
-THING = re.compile(
-    r"^ *:{3,}\{(?:prf:)?(?P<directive>[\w-]+)\}[ \t]*(?P<title>.*)\n(?P<options>(?: *:[\w-]+:.*\n)*)"
-    r"|\$\$[ \t]*\((?P<equation>[\w:-]+)\)"
-    r"|^\((?P<section>[\w:-]+)\)=\s*\n+#+ +(?P<heading>.*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -68,19 +64,10 @@ def _source(page, root):
 
 
 def _things(page, root):
-    """(kind, label or None, title) of what is numbered on a page, in order, and of the labelled sections."""
-    body = re.sub(r"\A---\n.*?\n---\n", "", _source(page, root), flags=re.DOTALL)  # a header need not be complete
-    for cell in jupytext.reads(body, fmt="md:myst").cells:
-        if cell.cell_type == "code":
-            figure = cell.metadata.get("mystnb", {}).get("figure")
-            if figure and "name" in figure:
-                yield "figure", figure["name"], ""
-            continue
-        for match in THING.finditer(cell.source):
-            label = re.search(r":label: *(\S+)", match["options"] or "")
-            if match["equation"]:
-                yield "equation", match["equation"], ""
-            elif match["section"]:
-                yield "section", match["section"], match["heading"].strip()
-            elif match["directive"] in KINDS | {"exercise"}:
-                yield match["directive"], label and label[1], match["title"].strip()
+    """(kind, label, title) of what is numbered on a page, in order, and of the labelled sections."""
+    for block in myst.walk(_source(page, root)):
+        kind, figure = block.name.removeprefix("prf:"), block.options.get("mystnb", {}).get("figure", {})
+        if "name" in figure:
+            yield "figure", figure["name"], ""
+        elif kind in KINDS | {"exercise", "equation", "section"}:
+            yield kind, block.label, block.title

@@ -8,11 +8,11 @@ HTML, references become numbers, with a link where the book's address is known.
 import re
 from dataclasses import dataclass, field
 
+import myst
 from numbering import KINDS
 from pybtex.plugin import find_plugin
 
 ADMONITIONS = {"note", "tip", "important", "warning", "seealso", "hint", "caution", "attention", "admonition"}
-FENCE = re.compile(r"^ {0,3}(:{3,})(?:\{([\w:-]+)\}[ \t]*(.*))?[ \t]*$")
 ROLE = re.compile(r"\{([\w:-]+)\}`([^`]*)`")
 CODE = re.compile(r"^( *)(`{3,}|~{3,}).*?^\1\2 *$|`+[^`\n]+`+", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$(?:[ \t]*\(([\w:-]+)\))?", re.DOTALL)
@@ -57,7 +57,7 @@ class Plain:
         text, formulas = _set_aside(DISPLAY, text, self._display, len(kept))
         text, more = _set_aside(INLINE, text, lambda match: f"${_one_line(match[1])}$", len(kept) + len(formulas))
         text = LINK.sub(self._link, text)
-        text = "\n".join(self._blocks(text.split("\n")))
+        text = "\n".join(self._blocks(text))
         for index, piece in reversed(list(enumerate([*kept, *formulas, *more]))):
             text = text.replace(MARK.format(index), piece)
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
@@ -119,23 +119,14 @@ class Plain:
         text, where = match[1], match[2].removesuffix(".md")
         return match[0] if re.match(r"[a-z]+:|#|\x00", where) else self._to(where, text)
 
-    def _blocks(self, lines):
+    def _blocks(self, text):
         """Lines without colon fences."""
-        out, index = [], 0
-        while index < len(lines):
-            fence = FENCE.match(lines[index])
-            if not fence or not fence[2]:
-                out.append(lines[index])
-                index += 1
-                continue
-            end = _closing(lines, index, len(fence[1]), f"{self.page}: {lines[index]!r} is never closed")
-            body, options = lines[index + 1:end], {}
-            while body and (option := re.match(r" *:([\w-]+):[ \t]*(.*)", body[0])):
-                options[option[1]] = option[2].strip()
-                body = body[1:]
-            out += ["", *self._directive(fence[2], fence[3].strip(), options, list(self._blocks(body))), ""]
-            index = end + 1
-        return out
+        lines, out, index = text.split("\n"), [], 0
+        for block in myst.blocks(text, page=self.page):
+            body = self._blocks(block.text)
+            out += [*lines[index:block.first], "", *self._directive(block.name, block.title, block.options, body), ""]
+            index = block.last
+        return out + lines[index:]
 
     def _directive(self, name, argument, options, body):
         body = _trimmed(body)
@@ -186,20 +177,6 @@ def _capital(name, match):
     """`name`, with a capital letter at the beginning of a sentence or of a line's first sentence."""
     before = match.string[:match.start()]
     return name[0].upper() + name[1:] if re.search(r"(?:^|\n\n|[.?!] |\| |[-*] |\d\. |\*\* )$", before) else name
-
-
-def _closing(lines, start, colons, complaint):
-    """The line that closes the fence opened on line `start`, which is not shorter."""
-    depth = [colons]
-    for index in range(start + 1, len(lines)):
-        fence = FENCE.match(lines[index])
-        if fence and fence[2]:
-            depth.append(len(fence[1]))
-        elif fence and len(fence[1]) >= depth[-1]:
-            depth.pop()
-            if not depth:
-                return index
-    raise ValueError(complaint)
 
 
 def _trimmed(lines):

@@ -17,6 +17,7 @@ from pathlib import Path
 import execution
 import exercises
 import jupytext
+import myst
 from myst_words import equations, equations_cited, equations_in, in_words, inline, rendered, tagged
 
 OUT = execution.ROOT / "build" / "slides"
@@ -27,7 +28,6 @@ LITTLE = 200  # of them are not worth a slide of their own
 PANELS = {"Left", "Right", "Top", "Bottom", "Above", "Below"}
 FINDING = 120  # characters of a caption's first sentence that make a title
 LINE = 100  # how many of them a line of a displayed formula counts, and the space around it
-DIRECTIVE = re.compile(r"^(:{3,})\{([\w:-]+)\}[ \t]*(.*)$")
 SECTIONS_LEFT_OUT = {"Exercises", "Summary", "Verdict", "In this chapter"}
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -92,13 +92,12 @@ def text_slides(where, title, text, shown, kind="text"):
 
 def statement_slides(chapter, where, text, shown):
     """(slides of the statements in a piece of Markdown, the section in which it ends); proofs are left out."""
-    lines, made = text.splitlines(), []
-    for first, line in enumerate(lines):
+    blocks, made = {block.first: block for block in myst.blocks(text)}, []
+    for first, line in enumerate(text.split("\n")):
         where = f"{chapter} · {line[3:]}" if line.startswith("## ") else where
-        match = DIRECTIVE.match(line)
-        if match and match[2].startswith("prf:") and match[2] != "prf:proof":
-            block = exercises.block_at(lines, first, exercises.closing(lines, first + 1, match[1]), match[3])
-            kind = match[2][4:].capitalize()
+        block = blocks.get(first)
+        if block and block.name.startswith("prf:") and block.name != "prf:proof":
+            kind = block.name[4:].capitalize()
             made += text_slides(where, f"{kind}: {block.title}" if block.title else kind, block.text, shown,
                                 "statement")
     return made, where

@@ -16,28 +16,19 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import execution
+import myst
 
 ROOT = execution.ROOT
 PAGE = Path("book/statements.md")
 START, END = "<!-- statements:start -->", "<!-- statements:end -->"
 # Statements that claim something, so that something can be tested; definitions and remarks claim nothing.
 CLAIMS = {"theorem", "lemma", "proposition", "corollary", "property", "observation", "conjecture"}
-DIRECTIVE = re.compile(r"^(?::{3,}|`{3,})\{([\w:-]+)\}[ \t]*(.*)\n((?:[ \t]*:[\w-]+:.*\n)*)", re.MULTILINE)
-
-
-def directives(text):
-    """Every directive of a page, in order: (name, argument, {option: value})."""
-    found = []
-    for match in DIRECTIVE.finditer(text):
-        options = dict(re.findall(r"^[ \t]*:([\w-]+):[ \t]*(.*?)[ \t]*$", match[3], re.MULTILINE))
-        found.append((match[1], match[2].strip(), options))
-    return found
 
 
 def claims(text):
-    """(kind, title, label or None) of each statement of a page that claims something."""
-    return [(name[4:], title, options.get("label")) for name, title, options in directives(text)
-            if name.startswith("prf:") and name[4:] in CLAIMS]
+    """(kind, title, label) of each statement of a page that claims something."""
+    return [(kind, block.title, block.label) for block in myst.walk(text)
+            if block.name.startswith("prf:") and (kind := block.name[4:]) in CLAIMS]
 
 
 def pages(root=ROOT):
@@ -50,7 +41,7 @@ def statements(root=ROOT):
     found = {}
     for page in pages(root):
         for kind, title, label in claims(page.read_text("utf-8") if page.exists() else ""):
-            if label is None:
+            if not label:
                 raise ValueError(f"{page.name}: the {kind} {title!r} has no label")
             found[label] = kind, title, page
     return found
@@ -81,7 +72,8 @@ def tests_of(label, labels, root=ROOT):
         underscores = rf"(?<![a-zA-Z0-9]){label.replace('-', '_')}(?![a-zA-Z0-9])"
         return re.search(f"{hyphens}|{underscores}", source)
 
-    return [(module, function) for module, function, source in test_functions(root) if names(source)]
+    return [(module, function) for module, function, source in test_functions(root)
+            if label in source.replace("_", "-") and names(source)]
 
 
 def outcomes(path):

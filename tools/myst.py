@@ -1,0 +1,82 @@
+"""The one reader of MyST: what a page holds besides prose, found by the parser that Sphinx, too, reads it with."""
+
+import re
+from dataclasses import dataclass
+from textwrap import dedent
+
+import yaml
+from markdown_it import MarkdownIt
+from mdit_py_plugins.colon_fence import colon_fence_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.front_matter import front_matter_plugin
+from mdit_py_plugins.myst_blocks import myst_block_plugin
+
+PARSER = (MarkdownIt("commonmark").disable("inline").use(front_matter_plugin).use(colon_fence_plugin)
+          .use(dollarmath_plugin).use(myst_block_plugin))
+DIRECTIVE = re.compile(r"[:`~]{3,}\{([\w:-]+)\}[ \t]*(.*)")
+OPTION = re.compile(r"[ \t]*:([\w-]+):[ \t]*(.*)")
+VERBATIM = {"code-cell", "raw"}  # directives without MyST inside
+
+
+@dataclass(frozen=True)
+class Block:
+    """A directive, code in a fence, an equation with a label, or the heading of a section with one.
+
+    name : the directive's, the code's language, "equation" or "section". options : a label is one of them. text : what
+    is inside. first, last : the block is lines first to last - 1 of its page, from 0. inside : all blocks in it.
+    """
+
+    name: str
+    title: str
+    options: dict
+    text: str
+    first: int
+    last: int
+    inside: tuple = ()
+
+    @property
+    def label(self):
+        return self.options.get("label", "")
+
+
+def walk(text, begin=0, page="MyST"):
+    """Every block of a text in order, those inside another after it."""
+    for block in blocks(text, begin, page):
+        yield block
+        yield from block.inside
+
+
+def blocks(text, begin=0, page="MyST"):
+    """The blocks of a text whose first line is line `begin` of `page`, without those inside another.
+
+    Raises ValueError, beginning with `page`, for a fence that nothing closes, or colons that open no directive.
+    """
+    lines, found, tokens = text.split("\n"), [], PARSER.parse(text)
+    for index, token in enumerate(tokens):
+        span = [begin + line for line in token.map or ()]
+        if token.type in ("fence", "colon_fence"):
+            found.append(_fenced(token, lines, begin, page))
+        elif token.type == "math_block_label":
+            found.append(Block("equation", "", {"label": token.info}, token.content.strip(), *span))
+        elif token.type == "heading_open" and index and tokens[index - 1].type == "myst_target":
+            found.append(Block("section", tokens[index + 1].content, {"label": tokens[index - 1].content}, "", *span))
+    return found
+
+
+def _fenced(token, lines, begin, page):
+    """The block of a fence."""
+    first, last = token.map
+    start, options, directive = first + 1, {}, DIRECTIVE.search(lines[first])
+    closed = last > start and not lines[last - 1].strip().strip(token.markup[0])
+    if not closed or (token.type == "colon_fence" and not directive):
+        raise ValueError(f"{page}: line {begin + start}: {lines[first]!r} opens nothing, or nothing closes it")
+    if directive and lines[start].strip() == "---":
+        end = lines.index("---", start + 1, last)
+        options, start = yaml.safe_load("\n".join(lines[start + 1:end])), end + 1
+    while directive and (option := OPTION.match(lines[start])):
+        options[option[1]] = option[2].strip()
+        start += 1
+    text = dedent("\n".join(lines[start:last - 1]))  # not token.content, from which the parser took NUL characters
+    inside = walk(text, begin + start, page) if directive and directive[1] not in VERBATIM else ()
+    name, title = directive.groups() if directive else (token.info.strip(), "")
+    return Block(name, title.strip(), options, text.strip("\n"), begin + first, begin + last, tuple(inside))
