@@ -1,7 +1,6 @@
 """The environment, the execution cache and the book build fail when they should, and say why."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys

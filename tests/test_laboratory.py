@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsers import complaints
 from scipy import stats
 
 from helpers import SignalNoise
@@ -49,12 +50,8 @@ def windows(browser):
     def window(width=1280, height=900, **options):
         key = repr((width, height, sorted(options.items())))
         if key not in kept:
-            page, faults = browser.new_context(viewport={"width": width, "height": height}, **options).new_page(), []
-            page.on("console", lambda message: message.type in ("error", "warning") and faults.append(message.text))
-            page.on("pageerror", lambda error: faults.append(str(error)))
-            page.on("request", lambda request: request.url.startswith(("file:", "data:", "about:"))
-                    or faults.append(request.url))
-            kept[key] = page, faults
+            page = browser.new_context(viewport={"width": width, "height": height}, **options).new_page()
+            kept[key] = page, complaints(page)
         return kept[key]
 
     return window

@@ -14,7 +14,7 @@ import numbering
 import pytest
 import statements
 import yaml
-from browsers import chromium, complaints
+from browsers import complaints
 
 ROOT = statements.ROOT
 SITE = ROOT / "_build" / "html"
@@ -66,12 +66,6 @@ def site():
             pytest.skip("no built book to look at: run `make book` first")
         if built.stat().st_mtime < source.stat().st_mtime:
             pytest.skip(f"the built book is older than {page}.md: run `make book` first")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import myst_words
 import pytest
 import slides
 import statements
+from browsers import complaints
 from made_up import HEADER
 from nbformat.v4 import new_output
 
@@ -232,11 +233,9 @@ def real_deck(tmp_path_factory):
 
 @pytest.mark.parametrize("width, height, smallest", [(1280, 720, 15), (390, 844, 6)])
 def test_in_a_browser_nothing_is_cut_off(browser, real_deck, width, height, smallest):
-    context, faults = browser.new_context(viewport={"width": width, "height": height}), []
+    context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
-    page.on("console", lambda message: message.type in ("error", "warning") and faults.append(message.text))
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: request.url.startswith(("file:", "data:")) or faults.append(request.url))
+    faults = complaints(page)
     page.goto(real_deck)
     page.wait_for_function("() => window.Reveal?.isReady?.()")
     for number in range(page.evaluate("Reveal.getTotalSlides()")):

@@ -4,7 +4,7 @@ The sources hold no repository address. Where the environment tells it (tools/ad
 an issue and a Colab button. Without it there is none of these buttons.
 
 Two pages are filled in while they are read: <!-- run-times --> becomes what this build's chapters took, and
-<!-- citation --> what CITATION.cff says. The search finds statements and exercises by their numbered names.
+<!-- citation --> what CITATION.cff says.
 """
 
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numbering
 import print_edition
+import search_names
 import status
 import yaml
 from addresses import notebook_url, repository_url, site_url
@@ -109,28 +110,6 @@ def offer_notebook(app, pagename, templatename, context, doctree):
         context["ipynb_source"] = f"{pagename}.ipynb"
 
 
-class search_title(nodes.title):
-    """A title that the search finds and the page does not show."""
-
-
-def skip(translator, node):
-    raise nodes.SkipNode
-
-
-def name_for_search(app, doctree, docname):
-    """Let the search find statements and exercises by title, typed as plain text, and by number, as "Theorem 3.2"."""
-    if app.builder.format != "html":
-        return
-    counted = numbering.targets(app.srcdir)
-    for title in list(doctree.findall(nodes.title)):
-        if target := counted.get(title.parent.get("label")):
-            words = "".join(part.astext() for part in title.children if not list(part.findall(nodes.reference)))
-            typed = re.sub(r"\\[,;!]|[\\{}]", "", words).replace("\u2019", "'").replace("<", "&lt;")
-            name = re.sub(r"^ \((.*?),? ?\)$", r"\1", typed)
-            title.astext = lambda name=name: name
-            title.parent += search_title("", f"{target.kind.title()} {target.number}")
-
-
 def mend_pages(app, error):
     """Take out of the pages what the theme and docutils write against browsers' and screen readers' rules."""
     for page in Path(app.outdir).glob("**/*.html"):
@@ -149,8 +128,8 @@ def setup(app):
     app.connect("source-read", fill_in, priority=100)
     app.connect("env-get-outdated", generated_pages)
     app.connect("env-check-consistency", check_numbers)
-    app.add_node(search_title, html=(skip, None))
-    app.connect("doctree-resolved", name_for_search)
+    app.add_node(search_names.search_title, html=(search_names.skip, None))
+    app.connect("doctree-resolved", search_names.give)
     app.connect("doctree-resolved", print_edition.prepare)
     app.connect("config-inited", print_edition.typeset)
     app.connect("build-finished", mend_pages)
