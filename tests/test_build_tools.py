@@ -1,6 +1,7 @@
 """The environment, the execution cache and the book build fail when they should, and say why."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -160,6 +161,15 @@ def test_published_book_links_to_its_repository_and_pdf(published):
     page = (published / "page.html").read_text()
     assert "https://colab.research.google.com/github/a/b/blob/colab/page.ipynb" in page
     assert 'href="https://github.com/a/b"' in page and 'href="https://a.github.io/b/book.pdf"' in page
+
+
+def test_a_link_to_a_published_page_has_a_preview(published, offline):
+    page = (published / "page.html").read_text()
+    told = dict(re.findall(r'<meta property="(og:[\w:]+)" content="([^"]*)"', page))
+    assert told["og:site_name"] == "Signal First, Noise Later" and told["og:title"] and told["og:description"]
+    site = "https://a.github.io/b/"
+    assert told["og:url"] == f"{site}page.html" and (published / told["og:image"].removeprefix(site)).exists()
+    assert "og:image" not in (offline / "page.html").read_text()
 
 
 def test_page_without_a_paired_notebook_has_no_colab_button(published):
