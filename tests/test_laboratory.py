@@ -75,7 +75,7 @@ def visit(windows, address):
     yield open_page
     for page, _ in opened:
         page.goto("about:blank")
-    assert not any(faults for _, faults in opened)
+    assert [fault for _, faults in opened for fault in faults] == []
 
 
 @pytest.fixture(scope="module")
