@@ -158,6 +158,14 @@ def test_a_barrier_is_noticed(visit):
     assert {barrier.split()[1] for barrier in barriers(page)} == {"button-name", "color-contrast"}
 
 
+def test_a_missing_file_and_a_stranger_are_noticed(visit):
+    page, found = visit("book/cite")
+    page.evaluate("""() => ["nowhere.js", "http://127.0.0.1:9/x.js"].map(
+      (src) => document.head.append(Object.assign(document.createElement("script"), { src })))""")
+    page.wait_for_timeout(500)
+    assert any("FILE_NOT_FOUND" in told for told in found) and any("asks the network" in told for told in found)
+
+
 @pytest.mark.parametrize(("fault", "html"), BROKEN.items(), ids=BROKEN)
 def test_a_broken_page_is_noticed(visit, fault, html):
     page, _ = visit("book/cite")
