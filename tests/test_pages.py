@@ -70,11 +70,11 @@ def site():
 
 @pytest.fixture
 def visit(browser):
-    """visit(page, width, color_scheme) opens a page of the book: (page, what it complains about)."""
+    """visit(page, width) opens a page of the book, in light: (page, what it complains about)."""
     contexts = []
 
-    def open_page(name, width=1280, color_scheme="light"):
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=color_scheme))
+    def open_page(name, width=1280):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme="light"))
         page = contexts[-1].new_page()
         found = complaints(page)
         page.goto(f"{SITE.as_uri()}/{name}.html")
@@ -204,7 +204,8 @@ def test_every_link_inside_the_book_leads_somewhere():
         if "_static" in page.parts:
             continue
         for address in read(page).addresses:
-            where, anchor = urldefrag(address.split("?")[0])
+            where, anchor = urldefrag(address)
+            where = where.split("?")[0]
             if where.startswith(("http:", "https:", "mailto:", "data:", "javascript:")):
                 continue
             target = (page.parent / unquote(where)).resolve() if where else page

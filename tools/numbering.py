@@ -7,6 +7,7 @@ tools/book_extension.py compares them with Sphinx's own in every build.
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import execution
@@ -45,6 +46,7 @@ def title(page, root=execution.ROOT):
     return heading[1].strip() if heading else page
 
 
+@cache  # a build asks for each page
 def targets(root=execution.ROOT):
     """{label: Target} of everything labelled in the book, and {page: Target} of its pages."""
     found, counts = {}, Counter()
