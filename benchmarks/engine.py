@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from helpers import SignalNoise, descend
-from helpers.explicit import ExplicitEngine
-from helpers.gram import inner_products
-from helpers.network import coefficient_steps
-from helpers.reduced import CompiledEngine, TorchEngine, bytes_per_run
+from helpers.engine.explicit import ExplicitEngine
+from helpers.engine.gram import inner_products
+from helpers.engine.network import coefficient_steps
+from helpers.engine.reduced import CompiledEngine, ReducedEngine, TorchEngine
 from helpers.runtime import cpu_name
 
 N, M, RUNS, STEPS = 200, 20, 64, 1000
@@ -185,7 +185,7 @@ def table():
     for name, difference in agreement.items():
         yield row(f"largest difference of {name}, explicit and reduced, {STEPS:,} steps", [difference], "at most 1e-10",
                   "{:.0e}")
-    bound = bytes_per_run(N, M, 1000, 0) / 2**20
+    bound = ReducedEngine.bytes_per_run(N, M, 1000, 0) / 2**20
     yield row(f"memory of a run in a batch of {RUNS}, MiB", [memory and memory / 2**20],
               f"at most {bound:.1f}, which is planned for", "{:.1f}")
     if torch.cuda.is_available():

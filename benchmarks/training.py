@@ -18,12 +18,12 @@ from engine import best_of, machine
 from PIL import Image
 from torch.nn.functional import cross_entropy
 
-from helpers.datasets import load_cifar10
-from helpers.fit import Recipe, TrainingRun, fit
-from helpers.images import CIFAR10_VARIABLE, LabelledImages, as_two_classes, class_index
-from helpers.models import resnet, vgg
+from helpers.data.datasets import load_cifar10
+from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, as_two_classes, class_index
+from helpers.data.torchvision_import import import_torchvision
 from helpers.runtime import best_device
-from helpers.torchvision_import import import_torchvision
+from helpers.training.loop import Recipe, TrainingRun, fit
+from helpers.training.models import resnet, vgg
 
 DEVICE = torch.device(best_device())
 GPU = DEVICE.type == "cuda"

@@ -40,7 +40,7 @@ from importlib import metadata, util
 for name in "torch", "torchvision", "numpy", "pandas", "matplotlib":
     print(name, metadata.version(name), util.find_spec(name).origin)
 """
-LOOK = "from helpers.recorded import load_recorded; print(load_recorded('phase_flips'))"
+LOOK = "from helpers.sweeps.tables import load_table; print(load_table('phase_flips'))"
 
 
 def distributions(names):

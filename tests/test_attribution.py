@@ -5,12 +5,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import nn
 
 from helpers import SignalNoise, TwoLayerCNN, limit_law
-from helpers.attribution import (
+from helpers.reading.attribution import (
     METHODS,
     Score,
     attribution_maps,
@@ -27,10 +26,10 @@ from helpers.attribution import (
     top_pixels,
     turned,
 )
-from helpers.limit import euler_law
-from helpers.limit_draws import follow, ideal_products
-from helpers.models import PreActResNet, SmallCNN
-from helpers.signal_noise import random_stream
+from helpers.streams import random_stream
+from helpers.theory.limit import euler_law
+from helpers.theory.limit_distance import descend_products, ideal_products
+from helpers.training.models import PreActResNet, SmallCNN
 
 C, TAU = 8.0, 0.2
 
@@ -186,7 +185,7 @@ def test_thm_attributions_turn(c, tau):
     assert np.isclose(noisy[0], 1 / (c * (1 - 2 * tau)), rtol=0.02)  # at s = 0.001, with slopes of order c
     assert noisy[-1] < 2 * kappa / (kappa - 1) and clean[-1] < 2 / (kappa - 1)
     if law.stage_one_exists:
-        at = limit_law(c, tau, [law.memorization_time])
+        at = limit_law(c, tau, [law.memorisation_time])
         assert np.isclose(at.r_noisy[0], at.signal[0], rtol=1e-5, atol=1e-8)
 
 
@@ -204,7 +203,7 @@ def test_thm_attributions_turn_on_an_ideal_draw():
     """thm-attributions-turn: gradient descent on an idealised draw keeps (1 - tau) dR_c = tau dR_n."""
     counts = {(1, 1): 40, (1, -1): 10, (-1, -1): 40, (-1, 1): 10}  # (y, y_obs)
     products = ideal_products(counts, 20, C, 1e-9, 0)
-    course = follow(products, 0.1, steps=200)
+    course = descend_products(products, 0.1, steps=200)
     y, noisy = np.asarray(products.y), np.asarray(products.y != products.y_obs)
     law = euler_law(C, TAU, 0.1, 200)
     A = law.signal[1:, None]

@@ -9,12 +9,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from helpers import Sample, SignalNoise, TwoLayerCNN, decompose, descend
-from helpers.gram import bartlett, inner_products
+from helpers.engine.gram import bartlett, inner_products
 
 SIGNS = (1.0, -1.0)
 ROUNDING = 1e-12  # relative to numbers of order one; sums of fewer than 1e3 terms, so 1e-13 is met with room

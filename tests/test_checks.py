@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from helpers import Record, SignalNoise, TwoLayerCNN, checks, decompose, descend
-from helpers.gram import inner_products
+from helpers.engine.gram import inner_products
 
 LAW = SignalNoise(6, 20, n_snr2=4.0)
 SAMPLE = LAW.sample(0)

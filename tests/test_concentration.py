@@ -11,13 +11,13 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import stats
 
-from helpers import SignalNoise, TwoLayerCNN, concentration
-from helpers.gram import inner_products
+from helpers import SignalNoise, TwoLayerCNN
+from helpers.engine.gram import inner_products
 from helpers.plots import fitted_slope
+from helpers.theory import concentration
 
 M, INIT_STD, DRAWS = 12, 0.01, 300
 PROBLEMS = {

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from helpers import SignalNoise, descend
-from helpers.concentration import deviations, good_event
-from helpers.conditions import StageOne, _curvature_bound, _stage_one_bounds, conditions, stage_one
-from helpers.gram import inner_products
-from helpers.memorisation import convergence, products_of
+from helpers.engine.gram import inner_products
+from helpers.theory.assumptions import _curvature_bound, _stage_one_bounds, conditions
+from helpers.theory.concentration import deviations, good_event
+from helpers.theory.stage_one import StageOne, stage_one_bounds
+from helpers.theory.stage_two import convergence, products_of
 
 USUAL = SignalNoise(200, 2_000, n_snr2=8, flip_plus=0.1, flip_minus=0.1)
 
@@ -49,7 +50,7 @@ def test_the_stage_one_constants_of_a_draw_are_within_those_of_its_good_event(or
     m, init_std, delta = 20, 0.03 / 10**4, 0.05
     event, products = good_event(problem, m, init_std, delta), inner_products(problem, m, init_std, seed)
     assert deviations(problem, products).within(event)  # with probability 0.95 a seed; these seeds are fixed
-    drawn = stage_one(problem, products, 0.05)
+    drawn = stage_one_bounds(problem, products, 0.05)
     bound = _stage_one_bounds(problem, m, init_std, delta, 0.05, event)
     for field in dataclasses.fields(StageOne):
         ours, theirs = getattr(drawn, field.name), getattr(bound, field.name)

@@ -4,9 +4,10 @@ import pytest
 import torch
 from records import ARRAYS, ERRORS, assert_same
 
-from helpers import SignalNoise, descend, reduced
-from helpers.gram import inner_products
-from helpers.reduced import TorchEngine
+from helpers import SignalNoise, descend
+from helpers.engine import reduced
+from helpers.engine.gram import inner_products
+from helpers.engine.reduced import TorchEngine
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 
@@ -48,7 +49,7 @@ def test_cuda_graph_replay_is_the_eager_step(law, steps, monkeypatch):
 
 def test_cuda_batch_split_for_memory_leaves_the_same_record(law):
     call = {"problem": law, **SETTINGS, "seeds": range(6), "n_test": 100, "device": "cuda"}
-    whole, split = descend(**call), descend(**call, memory=2 * reduced.bytes_per_run(20, 3, 100, 0))
+    whole, split = descend(**call), descend(**call, memory=2 * reduced.ReducedEngine.bytes_per_run(20, 3, 100, 0))
     assert split.config["batch"] == 2
     assert_same(whole, split, 1e-11)
 

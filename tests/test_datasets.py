@@ -21,27 +21,30 @@ import torch
 from PIL import Image
 from test_images import Bomb, fake_cifar, save_npz, torchvision_files
 
-from helpers import downloads, human_labels
-from helpers.datasets import (
+from helpers import files as downloads
+from helpers.data import cifar10n as human_labels
+from helpers.data.array_files import CIFAR10_CLASSES
+from helpers.data.cifar10n import (
+    CIFAR10N_VARIABLE,
+    KINDS,
+    LABEL_ARRAYS,
+    human_labels as add_human_labels,
+    load_cifar10n,
+)
+from helpers.data.datasets import (
     CIFAR100_CLASSES,
     load_cifar10,
-    load_cifar10n,
     load_cifar100,
-    load_clothing1m,
     load_digit_classes,
-    load_folder,
     load_image_classes,
     load_mnist,
     load_npz,
-    load_webvision,
 )
-from helpers.downloads import fetch_file, sha256_of
-from helpers.human_labels import CIFAR10N_VARIABLE, KINDS, LABEL_ARRAYS
-from helpers.human_labels import human_labels as add_human_labels
-from helpers.image_files import CIFAR10_CLASSES
-from helpers.images import CIFAR10_VARIABLE, as_two_classes, load_cifar10_pair, load_digits
-from helpers.label_noise import empirical_transition
-from helpers.torchvision_import import import_torchvision
+from helpers.data.image_folders import load_clothing1m, load_folder, load_webvision
+from helpers.data.images import CIFAR10_VARIABLE, as_two_classes, load_cifar10_pair, load_digits
+from helpers.data.label_noise import empirical_transition
+from helpers.data.torchvision_import import import_torchvision
+from helpers.files import fetch_file, sha256_of
 
 
 def assert_holds(data, arrays):

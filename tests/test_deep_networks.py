@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
-from helpers import deep_runs as runs
-from helpers.deep_runs import (
+from helpers.data.images import LabelledImages, load_digits
+from helpers.data.label_noise import add_label_noise
+from helpers.data.noise_kinds import ClassConditional
+from helpers.experiments import deep_networks as runs
+from helpers.experiments.deep_networks import (
     NETWORKS,
-    SmallVGG,
     build,
     deep_cell,
     deep_run,
@@ -24,20 +25,17 @@ from helpers.deep_runs import (
     mean_of_class,
     measured_in_three_ways,
     record_epochs,
-    scale_weights,
     setting,
     ten_way,
-    turning,
 )
-from helpers.fit import Recipe
-from helpers.images import LabelledImages, load_digits
-from helpers.label_noise import ClassConditional, add_label_noise
-from helpers.models import Dropout, PreActResNet
+from helpers.reading.selection import log2_threshold, quality
+from helpers.reading.stopping import at
+from helpers.reading.times import turning
 from helpers.record import Record
-from helpers.recorded import load_recorded
-from helpers.selection import log2_threshold, quality
-from helpers.stopping import at
-from helpers.sweep import sweep
+from helpers.sweeps.grid import sweep
+from helpers.sweeps.tables import load_table
+from helpers.training.loop import Recipe
+from helpers.training.models import Dropout, PreActResNet, SmallVGG, scale_weights
 
 SHAPE = (1, 8, 8)
 
@@ -395,7 +393,7 @@ def test_unequal_rates_tilt_the_start(digits):
 
 def test_obs_deep_cifar():
     """3 seeds for each of 2 networks and 4 flip rates, and what the text says of the stops and of log 2."""
-    rows = load_recorded("deep_networks").table.sort_values("epoch")
+    rows = load_table("deep_networks").table.sort_values("epoch")
     runs = rows.groupby(["network", "flip_rate", "seed"])
     truly, end = runs.noisy_true.agg(["max", "last"]).unstack("flip_rate"), runs.last()
     assert (truly["max"][[0.1, 0.2]] >= 0.72).to_numpy().all() and (truly["last"][[0.1, 0.2]] <= 0.33).to_numpy().all()
@@ -410,7 +408,7 @@ def test_obs_deep_cifar():
 
 
 def test_obs_deep_cifar_where_the_narrow_vgg_fails():
-    rows = load_recorded("deep_networks").table.sort_values("epoch")
+    rows = load_table("deep_networks").table.sort_values("epoch")
     tests = rows[(rows.network == "VGG") & (rows.flip_rate == 0.4)].groupby("seed")
     assert tests.test.max().round(2).tolist() == [0.5, 0.71, 0.81]
     assert tests.test.last().round(2).tolist() == [0.5, 0.59, 0.5]

@@ -8,15 +8,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from records import ARRAYS, ERRORS, assert_same
 from torch.nn import functional
 
-from helpers import Record, SignalNoise, TwoLayerCNN, descend, reduced
-from helpers.descent import log_times
-from helpers.gram import inner_products
-from helpers.reduced import CompiledEngine, TorchEngine
+from helpers import Record, SignalNoise, TwoLayerCNN, descend
+from helpers.engine import reduced
+from helpers.engine.gram import inner_products
+from helpers.engine.reduced import CompiledEngine, TorchEngine
+from helpers.record import log_times
 
 CPU = torch.device("cpu")
 ENGINES = {"compiled": CompiledEngine, "torch": TorchEngine}

@@ -7,16 +7,16 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, ndtr
 from scipy.stats import norm
 
 from helpers import SignalNoise
-from helpers.limit import euler_law, limit_law
-from helpers.linear_mixture import descend_mixture, draw_mixture, mixture, separable
-from helpers.linear_theory import (
+from helpers.engine.linear_mixture import descend_mixture, draw_mixture, mixture, separable
+from helpers.plots import fitted_slope
+from helpers.theory.limit import euler_law, limit_law
+from helpers.theory.linear_theory import (
     EarlyLearning,
     MixtureConstants,
     cover_probability,
@@ -30,7 +30,6 @@ from helpers.linear_theory import (
     population_gradient,
     separability_threshold,
 )
-from helpers.plots import fitted_slope
 
 NUMBERS = ("spread", "spread_clean", "spread_noisy", "label_noise", "signal_rms", "start", "far_start", "far_along")
 
@@ -391,7 +390,7 @@ def test_cor_linear_law_memorisation_time_and_stage_one():
         run = descend_mixture(draw, h * 4, np.arange(401))
         margin = run.mean_over(run.margins, "noisy")
         law = limit_law(8.0, np.mean(draw.agree < 0), [1.0])
-        assert abs(h * np.flatnonzero(margin < 0)[-1] - law.memorization_time) < 1.5 * h + 0.05 * h * 8
+        assert abs(h * np.flatnonzero(margin < 0)[-1] - law.memorisation_time) < 1.5 * h + 0.05 * h * 8
         assert abs(h * margin.argmin() - law.turning_time) < 0.1
         weak = draw_mixture(mixture(n, 10**12, math.sqrt(n / (1.2 * 1e12)), 0.2), 0.0, seed)
         rising = descend_mixture(weak, h * 0.6, np.arange(200))

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from helpers import elr_runs as runs
-from helpers.datasets import load_digit_classes
-from helpers.images import load_digits
-from helpers.losses import ELR
-from helpers.models import SmallCNN
-from helpers.recorded import load_recorded
+from helpers.data.datasets import load_digit_classes
+from helpers.data.images import load_digits
+from helpers.experiments import elr as runs
+from helpers.sweeps.tables import load_table
+from helpers.training.losses import ELR
+from helpers.training.models import SmallCNN
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_cell_of_the_recorded_table(loss):
 
 def test_obs_elr_cifar():
     """3 seeds for each of 3 losses and 4 nominal rates; the numbers of the text beside the observation, too."""
-    cells = load_recorded("elr").table.sort_values("epoch").groupby(["rate", "seed", "loss"])
+    cells = load_table("elr").table.sort_values("epoch").groupby(["rate", "seed", "loss"])
     last, end = cells.last().accuracy.unstack(), cells.last()["noisy observed"].unstack()
     assert len(last) == 12
     assert (end["ELR"] < 0.7 * end["cross-entropy"]).all() and (end["ELR+"] < end["ELR"]).all()
@@ -111,5 +111,5 @@ def test_obs_elr_cifar():
     assert fall["ELR+"].max() < 0.03 and fall["ELR"].min() > 0.05 and fall["cross-entropy"].min() > 0.1
     truly = cells["noisy true"].max().unstack()["cross-entropy"]
     assert truly.between(0.31, 0.5).all() and end["cross-entropy"].between(0.59, 0.73).all()
-    start = load_recorded("elr").table.query("epoch <= 5")
+    start = load_table("elr").table.query("epoch <= 5")
     assert (start["noisy true"] - start.accuracy).groupby([start.loss, start.epoch]).mean().abs().max() < 0.02

@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 from test_variants import base_slopes, euler, ideal_scene, problem, scene_of, sorted_start, two_class_labels
 
-from helpers import descend, limit_law, scenes
-from helpers import elr_world as elr
-from helpers.elr_world import TERMS, elr_euler, elr_law
-from helpers.losses import ELR, elr_gradient
-from helpers.signal_noise import random_stream
-from helpers.variants import Engine, Method, train
+from helpers import descend, limit_law
+from helpers.engine import scenes
+from helpers.engine.elr_term import TERMS, term_slope
+from helpers.engine.variants import Method, SceneEngine, descend_scenes
+from helpers.streams import random_stream
+from helpers.theory import elr_limit as elr
+from helpers.theory.elr_limit import elr_euler, elr_law
+from helpers.training.losses import ELR, elr_gradient
 
 CLOSE = {"rtol": 0, "atol": 1e-10}
 
@@ -37,7 +38,7 @@ def test_lem_elr_gradient_against_autograd(classes):
     (slope,) = torch.autograd.grad(torch.log(1 - (p * targets).sum(0)).sum(), logits)
     p = p.detach()
     weighted = p * (1 - targets)
-    for found in (elr.term_slope(p, 1 - targets), weighted / weighted.sum(0) - p, elr_gradient(p.T, targets.T).T):
+    for found in (term_slope(p, 1 - targets), weighted / weighted.sum(0) - p, elr_gradient(p.T, targets.T).T):
         np.testing.assert_allclose(found, slope, **CLOSE)
     believed = targets.argmax(0)
     assert (slope.gather(0, believed[None]) < 0).all() and slope.abs().max() > 0.01
@@ -48,10 +49,10 @@ def test_term_slope_of_the_divergence_and_of_the_clamp_against_autograd():
     p = logits.softmax(0)
     divergence = (torch.special.xlogy(targets, targets) - targets * p.log()).sum()
     (slope,) = torch.autograd.grad(divergence, logits, retain_graph=True)
-    np.testing.assert_allclose(elr.term_slope(p.detach(), 1 - targets, "kl"), slope, **CLOSE)
+    np.testing.assert_allclose(term_slope(p.detach(), 1 - targets, "kl"), slope, **CLOSE)
     clamp = 0.05
     (slope,) = torch.autograd.grad(torch.log(1 - (p.clamp(clamp, 1 - clamp) * targets).sum(0)).sum(), logits)
-    np.testing.assert_allclose(elr.term_slope(p.detach(), 1 - targets, clamp=clamp), slope, **CLOSE)
+    np.testing.assert_allclose(term_slope(p.detach(), 1 - targets, clamp=clamp), slope, **CLOSE)
     assert ((p < clamp) | (p > 1 - clamp)).double().mean() > 0.1
 
 
@@ -171,8 +172,8 @@ def test_prop_elr_exact(strength, momentum, term, clamp):
     n, m, h, steps, c, tau = 80, 4, 0.05, 200, 8.0, 0.1
     scene, flipped = ideal(n, tau, c, m)
     at = [1, 20, steps]
-    record = train([scene], h * n * m, steps, record_at=at, n_test=0, strength=strength, momentum=momentum, term=term,
-                   clamp=clamp)
+    record = descend_scenes([scene], h * n * m, steps, record_at=at, n_test=0, strength=strength,
+                            momentum=momentum, term=term, clamp=clamp)
     law = elr_euler(c, tau, strength, momentum, h, steps, term, clamp)
     for which, margin in ((flipped, law.noisy_margin), (~flipped, law.clean_margin)):
         expected = np.broadcast_to(margin[at][:, None], (3, which.sum()))
@@ -343,7 +344,7 @@ def test_contrary_samples_in_the_engine():
     """Shares of contrary samples read as their label after s = 20, weight 0.3, 89 samples: 0 with the term, all without
     it; the scene shows the other class's signal, scaled, on contrary samples only."""
     law = problem(n=200, d=10**9, c=8.0, tau=0.1)
-    pairs = [elr.contrary_samples(scenes.two_classes(law, 20, 0.03 / 1e9**0.5, seed), 0.05, 0.3, seed)
+    pairs = [scenes.contrary_samples(scenes.two_classes(law, 20, 0.03 / 1e9**0.5, seed), 0.05, 0.3, seed)
              for seed in range(5)]
     scene, chosen = pairs[0]
     assert (scene.y == scene.y_obs)[chosen].all() and chosen.sum() > 3
@@ -353,7 +354,7 @@ def test_contrary_samples_in_the_engine():
     np.testing.assert_allclose(strength, np.where(chosen, 0.09, 1.0))
     read = []
     for strength in (0.0, 3.0):
-        record = train([pair[0] for pair in pairs], 0.1 * 200 * 20 / 1e9, 200, record_at=[200], n_test=0,
+        record = descend_scenes([pair[0] for pair in pairs], 0.1 * 200 * 20 / 1e9, 200, record_at=[200], n_test=0,
                        strength=strength)
         read.append((record.margins[:, 0] > 0)[np.array([pair[1] for pair in pairs])].mean())
     assert read[0] == 1 and read[1] < 0.05
@@ -373,8 +374,8 @@ def test_engine_is_gradient_descent_with_the_term(method, classes):
     y_obs = rng.integers(classes, size=n)
     scene = scene_of((vectors @ vectors.T).numpy(), (weight @ vectors.T).numpy(), patches, y_obs, y_obs,
                      [[0]], [0], seed=5)
-    engine = Engine([scene], [lr], Method(strength=strength, momentum=beta, **method))
-    twin = Engine([scene], [lr], Method(**{k: v for k, v in method.items() if k in ("batch_size", "flip_rate")}))
+    engine = SceneEngine([scene], [lr], Method(strength=strength, momentum=beta, **method))
+    twin = SceneEngine([scene], [lr], Method(**{k: v for k, v in method.items() if k in ("batch_size", "flip_rate")}))
     weight, targets = weight.requires_grad_(), torch.zeros(n, classes, dtype=torch.float64)
     clamp, term = method.get("clamp", 0.0), method.get("term", "elr")
     for _ in range(40):
@@ -397,7 +398,8 @@ def test_engine_is_gradient_descent_with_the_term(method, classes):
 def test_strength_zero_is_the_books_run_bit_for_bit():
     law = problem(n=40, d=500)
     scene = scenes.two_classes(law, 6, 0.01, 0)
-    one, two = (train([scene], 0.4, 100, n_test=0, **method) for method in ({}, {"strength": 0.0, "momentum": 0.2}))
+    methods = {}, {"strength": 0.0, "momentum": 0.2}
+    one, two = (descend_scenes([scene], 0.4, 100, n_test=0, **method) for method in methods)
     assert np.array_equal(one.margins, two.margins)
     book = descend(law, 6, 0.01, 0.4, 100, [0], n_test=1)
     np.testing.assert_allclose(one.margins, book.margins, atol=1e-11)
@@ -410,7 +412,7 @@ def test_obs_elr_world():
     drawn = [scenes.two_classes(law, 20, 0.03 / 2000**0.5, seed) for seed in range(5)]
     ends = {}
     for name, method in (("plain", {}), ("elr", {"strength": 3.0}), ("kl", {"strength": 3.0, "term": "kl"})):
-        record = train(drawn, 0.1 * 200 * 20 / 2000, 200, record_at=[200], n_test=200, **method)
+        record = descend_scenes(drawn, 0.1 * 200 * 20 / 2000, 200, record_at=[200], n_test=200, **method)
         ends[name] = (record.mean_over(record.fits_observed, "noisy").mean(), record.reused_error.mean())
     assert ends["plain"][0] > 0.9 and ends["kl"][0] > 0.9 and ends["plain"][1] > 0.03
     assert ends["elr"] == (0.0, 0.0)
@@ -424,7 +426,7 @@ def test_bad_arguments_are_named():
             "memory=-1": lambda: elr_law(8.0, 0.1, 3.0, -1.0, [0.0, 1.0]),
             "flip_rate=0.5": lambda: elr_law(8.0, 0.5, 3.0, 1.0, [0.0, 1.0]),
             "n_snr2=1.0": lambda: elr.last_noisy_margin(1.0, 0.1, 0.5),
-            "weight=0": lambda: elr.contrary_samples(scene, 0.1, 0, 0),
+            "weight=0": lambda: scenes.contrary_samples(scene, 0.1, 0, 0),
             "term='x'": lambda: elr_euler(8.0, 0.1, 1.0, 0.5, 0.1, 3, term="x")}.items():
         with pytest.raises(ValueError, match="must be") as error:
             call()

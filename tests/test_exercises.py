@@ -20,7 +20,7 @@ import pytest
 import slices
 from scipy.integrate import quad
 
-from helpers.limit import limit_law
+from helpers.theory.limit import limit_law
 
 CHAPTERS = execution.chapters()
 FIND = {exercise.label: (path, exercise) for path in CHAPTERS
@@ -133,7 +133,7 @@ CODE = {
     "ex-elr-loss": lambda v, n: close(n[0], -25.6, 0.1) and close(n[1] - n[0], 9.21, 0.01),
     "ex-elr-silent": lambda v, n: n[0] > 0 and n[1] < 0 and v["law"].r_noisy[v["stopped"]] == 0,
     "ex-three-raters": lambda v, n: n[0] < n[2] < n[1] and n[3] < n[5] < n[4],
-    "ex-aggregate": lambda v, n: np.all(np.less(*(v["people"].summary(v["majority"][keep])["read truly"]
+    "ex-aggregate": lambda v, n: np.all(np.less(*(v["summary"](v["majority"][keep])["read truly"]
                                                   for keep in ("image", "class")))),
     "ex-own-label": lambda v, n: n[0] < n[2] - 0.05,
 }
@@ -142,7 +142,7 @@ CODE = {
 MATHEMATICS = {
     "ex-orthogonal": None,
     "ex-longest-proof": lambda: close((2 * 8 * 0.8 - 2) / 9, 1.2, 1e-9) and close(1.2 / 4.6, 0.26, 0.005)
-    and close(limit_law(8.0, 0.1, [1.0]).memorization_time, 6.54, 0.005),
+    and close(limit_law(8.0, 0.1, [1.0]).memorisation_time, 6.54, 0.005),
     "ex-how-sure": lambda: np.allclose([np.log(4), -np.log(0.8), -np.log(0.2)], [1.39, 0.22, 1.61], atol=0.005),
     "ex-left-edge": lambda: np.ptp([limit_law(1e-4, 0.2, [30.0]).signal[0] / 0.6e-4,
                                     limit_law(1e-4, 0.2, [30.0]).r_clean[0],

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from helpers import fit as fit_module
-from helpers.fit import Recipe, fit, outputs, standardise
-from helpers.image_runs import image_run, image_runs
-from helpers.images import LabelledImages, load_digits
-from helpers.label_noise import add_label_noise
-from helpers.models import SmallCNN
+from helpers.data.images import LabelledImages, load_digits
+from helpers.data.label_noise import add_label_noise
+from helpers.experiments.real_images import image_run, image_runs
 from helpers.record import Record, concatenate
+from helpers.training import predictions
+from helpers.training.loop import Recipe, fit
+from helpers.training.models import SmallCNN
+from helpers.training.predictions import outputs, standardise
 
 RATE = 0.2
 SHORT = Recipe(epochs=3)
@@ -143,7 +144,7 @@ def test_measuring_is_in_evaluation_mode_and_training_is_not(small):
 def test_measuring_in_parts_bounds_memory_and_changes_nothing(small, monkeypatch):
     model, x = SmallCNN(small.image_shape), torch.from_numpy(small.x)
     whole = outputs(model, x)
-    monkeypatch.setattr(fit_module, "MEASURE_BATCH", 7)
+    monkeypatch.setattr(predictions, "MEASURE_BATCH", 7)
     np.testing.assert_allclose(outputs(model, x), whole, rtol=1e-4, atol=1e-6)  # float32 rounding
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from helpers import SignalNoise, descend
-from helpers.gram import bartlett, inner_products
+from helpers.engine.gram import bartlett, inner_products
 from helpers.record import concatenate
 
 DRAWS = 1500

@@ -7,12 +7,11 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from sklearn import datasets
 
-from helpers import images, torchvision_import
-from helpers.images import (
+from helpers.data import images, torchvision_import
+from helpers.data.images import (
     CIFAR10_VARIABLE,
     LabelledImages,
     as_two_classes,
@@ -22,7 +21,7 @@ from helpers.images import (
     load_digits,
     load_images,
 )
-from helpers.torchvision_import import import_torchvision
+from helpers.data.torchvision_import import import_torchvision
 
 
 def fake_cifar(n=60, seed=0):
@@ -308,9 +307,9 @@ def test_torchvision_is_imported_by_its_users_only_and_then_works_beside_this_to
     The trick must come before torchvision's first import.
     """
     code = """
-import sys, torch, helpers.datasets, helpers.fit, helpers.images
-from helpers.torchvision_import import import_torchvision as get
-helpers.datasets.load_digit_classes()
+import sys, torch, helpers.data.datasets, helpers.training.loop, helpers.data.images
+from helpers.data.torchvision_import import import_torchvision as get
+helpers.data.datasets.load_digit_classes()
 assert not {"torchvision", "pooch"} & set(sys.modules)
 t = get()
 assert get() is t

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.stats import binom, chi2, truncnorm
 
-from helpers.datasets import CIFAR100_CLASSES, load_digit_classes
-from helpers.image_files import CIFAR10_CLASSES
-from helpers.images import LabelledImages, class_index, load_digits
-from helpers.label_noise import (
+from helpers.data.array_files import CIFAR10_CLASSES
+from helpers.data.datasets import CIFAR100_CLASSES, load_digit_classes
+from helpers.data.images import LabelledImages, class_index, load_digits
+from helpers.data.label_noise import add_label_noise, empirical_transition, flip_labels, realised_rate
+from helpers.data.noise_kinds import (
     AsymmetricCIFAR10,
     AsymmetricCIFAR100,
     ClassConditional,
@@ -19,13 +19,9 @@ from helpers.label_noise import (
     Symmetric,
     SymmetricRedraw,
     Transition,
-    add_label_noise,
-    empirical_transition,
-    flip_labels,
-    realised_rate,
+    draw_classes,
 )
-from helpers.noise_kinds import draw_classes
-from helpers.signal_noise import random_stream
+from helpers.streams import random_stream
 
 FROZEN = ([6, 8, 11, 19, 22, 24, 26, 30], 46, [0, 1, 4, 6, 7, 9, 10, 13])
 SIGNS = np.where(np.arange(2_000) % 2 == 0, 1.0, -1.0)

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsers import complaints
+from laboratory import exported_law, exported_run
 from scipy import stats
 
 from helpers import SignalNoise
-from helpers.gram import draw_products
-from helpers.laboratory import exported_law, exported_run
+from helpers.engine.gram import draw_products
 from helpers.plots import COLORS
-from helpers.signal_noise import random_stream
+from helpers.streams import random_stream
 
 ROOT = Path(__file__).resolve().parent.parent
 

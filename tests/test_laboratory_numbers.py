@@ -18,9 +18,9 @@ def test_the_tables_are_those_of_ten_runs():
 def test_every_number_in_the_answers_is_of_the_tables_or_of_the_law():
     text = laboratory_numbers.PAGE.read_text("utf-8")
     times, strong = np.geomspace(0.01, 10, 400), limit_law(8, 0.1, [1.0])
-    lawful = {f"{strong.memorization_time:.2f}", f"{strong.kappa:.2f}", f"{1 / (1 - 2 * 0.1):.2f}",
+    lawful = {f"{strong.memorisation_time:.2f}", f"{strong.kappa:.2f}", f"{1 / (1 - 2 * 0.1):.2f}",
               f"{-limit_law(1.5, 0.1, times).noisy_margin.min():.2f}", f"{2 * (1 - 4 * 0.2):.1f}", f"{0.4 / 2:.1f}",
-              f"{limit_law(20, 0.4, [1.0]).memorization_time:.2f}", f"{(1 - 1 / 20) / 2:.3f}"}
+              f"{limit_law(20, 0.4, [1.0]).memorisation_time:.2f}", f"{(1 - 1 / 20) / 2:.3f}"}
     tables = text[slice(*(text.index(mark) for mark in laboratory_numbers.MARKS))]
     known = set(NUMBER.findall(tables)) | set(re.findall(r"\d+\.\d+%?", tables)) | lawful
     answers = re.findall(r":::\{dropdown\} What to see\n(.*?)\n:::", text, re.DOTALL)

@@ -1,13 +1,12 @@
-"""The limit law: every closed form against the equations (1) of helpers.limit, integrated independently."""
+"""The limit law: every closed form against the equations (1) of helpers.theory.limit, integrated independently."""
 
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from helpers.limit import LimitLaw, limit_law
+from helpers.theory.limit import LimitLaw, limit_law
 
 EPSILON = np.finfo(float).eps
 strengths = st.floats(0.05, 50.0)
@@ -93,7 +92,7 @@ def test_without_stage_one_the_noisy_margin_never_falls(c, tau):
     steps = np.diff(law.noisy_margin)
     if not law.stage_one_exists:
         assert steps.min() > 0
-        assert law.memorization_time == 0.0
+        assert law.memorisation_time == 0.0
     else:  # it falls, turns once, and rises
         rises = steps > 0
         assert rises[-1] and not np.any(rises[:-1] & ~rises[1:])
@@ -103,7 +102,7 @@ def test_without_stage_one_the_noisy_margin_never_falls(c, tau):
 @pytest.mark.parametrize(("c", "tau", "expected"), [
     (8.0, 0.1, 6.54060406637915), (4.0, 0.2, 3.43968856174245), (2.0, 0.1, 2.75069532646869)])
 def test_memorization_time(c, tau, expected):
-    assert limit_law(c, tau, [1.0]).memorization_time == pytest.approx(expected, rel=1e-11)
+    assert limit_law(c, tau, [1.0]).memorisation_time == pytest.approx(expected, rel=1e-11)
     path = runge_kutta(c, tau, 8.0, 4000)
     margin = path[:, 2] - path[:, 0]
     (crossing,) = np.flatnonzero((margin[1:-1] < 0) & (margin[2:] >= 0)) + 1
@@ -112,7 +111,7 @@ def test_memorization_time(c, tau, expected):
 
 @drawn
 def test_memorization_time_is_where_the_noisy_margin_returns_to_zero(c, tau):
-    time = limit_law(c, tau, [1.0]).memorization_time
+    time = limit_law(c, tau, [1.0]).memorisation_time
     if time > 1e-3:  # nearer the line both the margin and the time vanish
         before, at, after = limit_law(c, tau, [0.9 * time, time, 1.1 * time]).noisy_margin
         assert before < 0 < after
@@ -123,7 +122,7 @@ def test_memorization_time_near_the_line():
     # v = -eps s / 4 + a s^2 / 32 to second order, with eps = c (1 - 2 tau) - 1 and a = c (1 - tau): T_mem = 8 eps / a.
     for eps in (1e-2, 1e-3, 1e-4):
         c = (1 + eps) / 0.8
-        assert limit_law(c, 0.1, [1.0]).memorization_time == pytest.approx(8 * eps / (0.9 * c), rel=eps)
+        assert limit_law(c, 0.1, [1.0]).memorisation_time == pytest.approx(8 * eps / (0.9 * c), rel=eps)
 
 
 @drawn
@@ -168,7 +167,7 @@ def test_clean_patches_mislead_iff_kappa_is_below_three(c, tau):
 
 @pytest.mark.parametrize(("c", "tau"), [(10.0, 0.1), (4.0, 0.1), (20.0, 0.2), (4.0, 0.2)])
 def test_reused_noise_error_jumps_to_half_the_flip_rate_at_the_memorization_time(c, tau):
-    jump = limit_law(c, tau, [1.0]).memorization_time
+    jump = limit_law(c, tau, [1.0]).memorisation_time
     law = limit_law(c, tau, [0.0, 0.5 * jump, 0.999 * jump, 1.001 * jump, 200.0])
     np.testing.assert_array_equal(law.reused_noise_error, [0.0, 0.0, 0.0, tau / 2, tau / 2])
 
@@ -184,7 +183,7 @@ def test_no_flips_leaves_one_vanishing_noisy_sample():
     # (1 + c) r_c = u with du/ds = (1 + c) / (2 (1 + e^u)), hence u + e^u = 1 + (1 + c) s / 2
     u = law.clean_margin
     np.testing.assert_allclose(u + np.exp(u), 1 + 4.5 * law.times, rtol=1e-9)
-    assert law.memorization_time > 0
+    assert law.memorisation_time > 0
 
 
 def test_losses_are_those_of_the_margins():
@@ -201,7 +200,7 @@ def test_strong_signals_take_the_stiff_solver_and_keep_its_accuracy(tau):
     below, above = (limit_law(c, tau, np.geomspace(1e-5, 1e8, 60)) for c in (1000.0, 1000.001))
     # The law changes by less than 1e-6 relatively over this step of c, so the seam must not show more than that.
     np.testing.assert_allclose(values(below), values(above), rtol=3e-6, atol=1e-8)
-    assert below.memorization_time == pytest.approx(above.memorization_time, rel=3e-6)
+    assert below.memorisation_time == pytest.approx(above.memorisation_time, rel=3e-6)
 
 
 @pytest.mark.parametrize(("argument", "arguments"), [

@@ -6,14 +6,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from helpers import SignalNoise, descend
-from helpers.gram import inner_products
-from helpers.limit import class_laws, euler_law, limit_law, sample_margins
-from helpers.limit_draws import euler_error, follow, ideal_products, limit_errors, orthogonalised
+from helpers.engine.gram import inner_products
 from helpers.plots import fitted_slope
+from helpers.theory.limit import class_laws, euler_law, limit_law, sample_margins
+from helpers.theory.limit_distance import descend_products, euler_error, ideal_products, limit_errors, orthogonalised
 
 UNIT = SignalNoise(200, 10**6, n_snr2=1.0, noise_std=1e-3)  # sigma^2 d = 1, the unit of ideal_products
 strengths = st.floats(0.05, 50.0)
@@ -48,7 +47,7 @@ def check_limit_law(products, tau, h, steps, strict=True):
     if s0 is None and not strict:
         return None
     assert s0 is not None, "the hypotheses are meant to hold here"
-    course, rounding = follow(products, h, steps), 1e-12 * (1 + c)
+    course, rounding = descend_products(products, h, steps), 1e-12 * (1 + c)
     q, Q = (bound(scheme.times, s0, h) for bound in (errors.signal_bound, errors.margin_bound))
     clean = (products.y == products.y_obs).numpy()
     r = np.where(clean, scheme.r_clean[:, None], scheme.r_noisy[:, None])
@@ -95,7 +94,7 @@ def test_thm_limit_law_when_filters_turn_late():
     products = ideal_products(balanced(), 10, 8.0, 0.02, 0)
     assert check_limit_law(products, 0.1, h, steps)
     s0 = limit_errors(UNIT, products, 0.1, h * steps).turned_by(euler_law(8.0, 0.1, h, steps))
-    course, signs = follow(products, h, steps), torch.tensor([1.0, -1.0])[:, None]
+    course, signs = descend_products(products, h, steps), torch.tensor([1.0, -1.0])[:, None]
     turned = (course.gamma + (signs * products.responses[..., 0]).numpy() > 0).all((1, 2))  # <w, j mu> > 0
     assert not turned[1] and not turned[2] and s0 > 3 * h
     assert turned[course.times >= s0 - 1e-12].all()
@@ -144,7 +143,7 @@ def test_claim_four_of_thm_limit_law_sees_the_jump():
     products = ideal_products(balanced(), 10, 8.0, 1e-6, 0)
     _, _, sure = check_limit_law(products, 0.1, 0.1, 120)
     assert sure[1:].mean() > 0.95  # all steps but those next to the jump
-    errors = follow(products, 0.1, 120).reused_error
+    errors = descend_products(products, 0.1, 120).reused_error
     assert errors[1:60].max() == 0 and errors[-20:].tolist() == [0.05] * 20
 
 
@@ -156,7 +155,7 @@ def test_cor_limit_law_along_a_sequence_of_draws():
         products = inner_products(problem, m, init / d**0.5, 1)
         errors, scheme = limit_errors(problem, products, 0.1, 0.3), euler_law(4.0, 0.1, 0.05, 6)
         s0 = errors.turned_by(scheme)
-        course = follow(products, 0.05, 6, unit=float(d))
+        course = descend_products(products, 0.05, 6, unit=float(d))
         gap = np.abs(course.margins - sample_margins(scheme, products.y, products.y_obs)).max()
         rows.append((gap, errors.margin_bound(0.3, s0 or 0.05, 0.05), s0 is not None))
     gaps, bounds, holds = zip(*rows)
@@ -173,7 +172,8 @@ def test_prop_limit_exact(c, tau, seed):
 
     def gap(b):
         products = ideal_products(balanced(tau=tau), 10, c, b, seed)
-        return np.abs(follow(products, h, steps).margins - sample_margins(scheme, products.y, products.y_obs)).max(1)
+        law = sample_margins(scheme, products.y, products.y_obs)
+        return np.abs(descend_products(products, h, steps).margins - law).max(1)
 
     assert gap(1e-14).max() < 1e-12  # rounding of n sums
     sizes = np.array([1e-6, 1e-5, 1e-4, 1e-3])
@@ -192,7 +192,7 @@ def test_prop_limit_exact_needs_half_of_the_filters():
     products = ideal_products(balanced(), 10, 8.0, 1e-9, 0)
     scheme = euler_law(8.0, 0.1, 0.1, 30)
     switched = disturbed(products, np.random.default_rng(0), shares=0.1)
-    gap = np.abs(follow(switched, 0.1, 30).margins - sample_margins(scheme, products.y, products.y_obs)).max()
+    gap = np.abs(descend_products(switched, 0.1, 30).margins - sample_margins(scheme, products.y, products.y_obs)).max()
     assert gap > 0.1
 
 
@@ -204,7 +204,7 @@ def test_any_share_of_active_filters_is_the_law_at_another_strength(active):
     signs = torch.where(torch.arange(m) < active, 1.0, -1.0)[:, None]
     responses = products.responses.clone()
     responses[..., 1:] = responses[..., 1:].abs() * signs
-    course, share = follow(replace(products, responses=responses), h, 60), active / m
+    course, share = descend_products(replace(products, responses=responses), h, 60), active / m
     law = sample_margins(euler_law(c / (2 * share), tau, 2 * share * h, 60), products.y, products.y_obs)
     np.testing.assert_allclose(course.margins, law, rtol=0, atol=1e-9)
 
@@ -294,9 +294,9 @@ def test_prop_memorisation_time(c, tau):
     assume(c * (1 - 2 * tau) > 1.02)
     law = fine(c, tau)
     assert np.sum(np.diff(np.sign(law.noisy_margin)) != 0) == 1
-    before, after = limit_law(c, tau, law.memorization_time * np.array([0.999, 1.001])).noisy_loss
+    before, after = limit_law(c, tau, law.memorisation_time * np.array([0.999, 1.001])).noisy_loss
     assert before > np.log(2) > after
-    assert 0 < law.turning_time < law.memorization_time
+    assert 0 < law.turning_time < law.memorisation_time
 
 
 def test_prop_memorisation_time_near_the_line():
@@ -304,7 +304,7 @@ def test_prop_memorisation_time_near_the_line():
         for tau in (0.0, 0.1, 0.3):
             c = (1 + eps) / (1 - 2 * tau)
             expected = 8 * eps / (c * (1 - tau))
-            assert limit_law(c, tau, [1.0]).memorization_time == pytest.approx(expected, rel=4 * eps)
+            assert limit_law(c, tau, [1.0]).memorisation_time == pytest.approx(expected, rel=4 * eps)
 
 
 @settings(max_examples=40, deadline=None)
@@ -338,7 +338,7 @@ def test_prop_signal_overtaken(c, tau):
     assert limit_law(c, tau, [1e-7]).signal[0] / limit_law(c, tau, [1e-7]).r_noisy[0] == pytest.approx(
         c * (1 - 2 * tau), rel=1e-5)
     if c * (1 - 2 * tau) > 1.01:
-        at = limit_law(c, tau, [law.memorization_time])
+        at = limit_law(c, tau, [law.memorisation_time])
         assert at.signal[0] / at.r_noisy[0] == pytest.approx(1, abs=1e-6)
     late, a = limit_law(c, tau, [1e8, 1e100]), c * (1 - tau)
     excess = late.signal - theta * late.r_noisy
@@ -356,7 +356,7 @@ def test_prop_reused_jump(c, tau):
         return
     assume(c * (1 - 2 * tau) > 1.02)
     law = limit_law(c, tau, [1.0])
-    jump, last = law.memorization_time, law.clean_patch_time
+    jump, last = law.memorisation_time, law.clean_patch_time
     assert jump < last
     np.testing.assert_allclose(limit_law(c, tau, jump * np.array([1e-3, 0.5, 0.999])).reused_noise_error, 0)
     between = jump * 1.001 if last == np.inf else jump * (last / jump) ** np.array([0.01, 0.5, 0.99])
@@ -403,7 +403,7 @@ def test_prop_two_copies(counts, h):
     products = ideal_products(counts, 10, c, b, 0)
     y, y_obs = products.y.numpy(), products.y_obs.numpy()
     laws = class_laws(c, y, y_obs, partial(euler_law, h=h, steps=steps))
-    course = follow(products, h, steps)
+    course = descend_products(products, h, steps)
     assert np.all(course.gamma[1:] > b)  # turned from step 1 on
     first = abs(laws[1].signal[1] - laws[-1].signal[1])
     strongest = max(law.n_snr2 for law in laws.values())
@@ -423,14 +423,14 @@ def test_prop_two_copies(counts, h):
 def test_prop_two_copies_error_on_reused_noise():
     """eq-reused-two: two jumps, by a quarter of each rate."""
     counts, c, h = {(1, 1): 95, (1, -1): 5, (-1, -1): 70, (-1, 1): 30}, 8.0, 0.05
-    course = follow(ideal_products(counts, 10, c, 1e-7, 0), h, 300)
+    course = descend_products(ideal_products(counts, 10, c, 1e-7, 0), h, 300)
     rates = {1: 0.05, -1: 0.3}
     laws = {side: limit_law(c, rate, course.times) for side, rate in rates.items()}
     formula = sum(rates[y] * (laws[y].r_noisy > laws[y].signal) + (1 - rates[-y]) * (laws[-y].r_clean > laws[y].signal)
                   for y in (1, -1)) / 4
     differ = course.reused_error[1:] != pytest.approx(formula[1:])
     assert not differ or np.mean(np.abs(course.reused_error[1:] - formula[1:]) > 1e-12) < 0.02  # steps next to a jump
-    first, second = laws[-1].memorization_time, laws[1].memorization_time
+    first, second = laws[-1].memorisation_time, laws[1].memorisation_time
     for start, end, level in ((0.2, first, 0), (first, second, 0.3 / 4), (second, 15, 0.35 / 4)):
         inside = (course.times > start + 0.15) & (course.times < end - 0.15)
         assert inside.sum() > 20
@@ -440,7 +440,7 @@ def test_prop_two_copies_error_on_reused_noise():
 def test_prop_two_copies_clean_patches_are_judged_by_the_other_class():
     """eq-reused-two pairs r_c of one class with A of the other: very different strengths tell the pairings apart."""
     counts, c, h = {(1, 1): 180, (1, -1): 0, (-1, -1): 14, (-1, 1): 6}, 3.0, 0.1
-    course = follow(ideal_products(counts, 10, c, 1e-7, 0), h, 30)
+    course = descend_products(ideal_products(counts, 10, c, 1e-7, 0), h, 30)
     labels = zip(*[pair for pair, k in counts.items() for _ in range(k)])
     laws = class_laws(c, *labels, partial(euler_law, h=h, steps=30))
     strong, weak = laws[1], laws[-1]
@@ -453,7 +453,7 @@ def test_prop_two_copies_clean_patches_are_judged_by_the_other_class():
 def test_follow_agrees_with_descend():
     problem, seed, h, m = SignalNoise(40, 500, n_snr2=6.0, flip_plus=0.2, flip_minus=0.2), 3, 0.1, 6
     record = descend(problem, m, 1e-2, h * 40 * m / 500, 20, [seed], record_at=[0, 10, 20], n_test=1)
-    course = follow(inner_products(problem, m, 1e-2, seed), h, 20, unit=500.0, every=10)
+    course = descend_products(inner_products(problem, m, 1e-2, seed), h, 20, unit=500.0, every=10)
     for name in ("margins", "gamma", "rho", "active", "reused_error"):
         theirs = getattr(record, name)[0]
         np.testing.assert_allclose(getattr(course, name), theirs, rtol=1e-12, atol=1e-12, err_msg=name)
@@ -493,7 +493,7 @@ def test_the_three_rates_of_the_distance():
             other = sample_margins(class_laws(c, *labels, scheme), *labels)
             return np.abs(other - sample_margins(scheme(c, tau), *labels)).mean(1).max()
         products = inner_products(problem, m, init / d**0.5, seed)
-        go = partial(follow, h=0.1, steps=30, unit=float(d), every=30)
+        go = partial(descend_products, h=0.1, steps=30, unit=float(d), every=30)
         flat = go(orthogonalised(products, float(d))).margins
         labels = products.y, products.y_obs
         other = go(products).margins if name == "d" else sample_margins(class_laws(c, *labels, scheme), *labels)[::30]

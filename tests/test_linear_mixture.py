@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 from helpers import SignalNoise
-from helpers.linear_mixture import MixtureDraw, descend_mixture, draw_mixture, mixture, separable
+from helpers.engine.linear_mixture import MixtureDraw, descend_mixture, draw_mixture, mixture, separable
 
 
 def test_a_mixture_is_the_sum_of_the_two_patches():

@@ -6,43 +6,34 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.stats import ks_2samp, norm
 from sklearn.metrics import roc_auc_score
 from test_variants import CLOSE, euler, ideal_scene, run
 from torch.nn.functional import cross_entropy
 
-from helpers import SignalNoise, loss_distances, scenes
-from helpers.datasets import load_digit_classes
-from helpers.images import load_digits
-from helpers.limit import limit_law
-from helpers.loss_distances import (
-    KINDS,
-    binned_tv,
-    distances_over_time,
-    loss_cell,
-    loss_levels,
-    loss_run,
-    loss_runs,
-    next_class_law,
-    next_class_lead,
-    noisy_scene,
-    purity_gain,
-)
-from helpers.noise_kinds import AsymmetricCIFAR10, PairFlip, Symmetric, Transition
+from helpers import SignalNoise
+from helpers.data.datasets import load_digit_classes
+from helpers.data.images import load_digits
+from helpers.data.noise_kinds import AsymmetricCIFAR10, PairFlip, Symmetric, Transition
+from helpers.engine import scenes
+from helpers.engine.scenes import noisy_scene
+from helpers.experiments import loss_distributions
+from helpers.experiments.loss_distributions import KINDS, loss_cell, loss_run, loss_runs
+from helpers.reading.distances import binned_tv, distances_over_time, loss_distances, purity_gain
+from helpers.reading.selection import ranking_auc
 from helpers.record import Record
-from helpers.recorded import load_recorded
-from helpers.selection import ranking_auc
-from helpers.signal_noise import random_stream
-from helpers.sweep import sweep
-from helpers.variant_laws import classes_law
+from helpers.streams import random_stream
+from helpers.sweeps.grid import sweep
+from helpers.sweeps.tables import load_table
+from helpers.theory.limit import limit_law
+from helpers.theory.variant_laws import classes_law, loss_levels, next_class_law, next_class_lead
 
 RATES, CLASSES = st.floats(0.01, 0.98), st.integers(2, 30)
 
 
 def of(losses, flipped):
-    return loss_distances.loss_distances(losses, flipped)
+    return loss_distances(losses, flipped)
 
 
 def groups(seed, n=60, ties=False):
@@ -424,8 +415,8 @@ def test_runs_on_training_and_on_test_images():
 
 def test_loss_cell_gives_rows_for_a_recorded_table(tmp_path, monkeypatch):
     grid = {"dataset": ["ten digits", "even or odd"], "kind": ["pair"], "rate": [0.3], "seed": [0]}
-    narrow = {name: (4, recipe) for name, (_, recipe) in loss_distances.SETTINGS.items()}
-    monkeypatch.setattr(loss_distances, "SETTINGS", narrow)
+    narrow = {name: (4, recipe) for name, (_, recipe) in loss_distributions.SETTINGS.items()}
+    monkeypatch.setattr(loss_distributions, "SETTINGS", narrow)
     table = sweep(_small_cell, grid, store=tmp_path)
     assert set(table.dataset) == {"ten digits", "even or odd"} and (table.groupby("dataset").epoch.max() == 2).all()
     assert ((table.purity_gain <= table.ks + 1e-9) & table.test_ks.between(0, 1)).all()
@@ -461,7 +452,7 @@ def test_obs_loss_distributions_one_seed():
 
 def test_obs_loss_recorded():
     """3 seeds for each of 2 data sets, 2 kinds and 2 rates; the numbers of the text beside the observation, too."""
-    rows = load_recorded("loss_distributions").table.sort_values("epoch")
+    rows = load_table("loss_distributions").table.sort_values("epoch")
     runs = rows.groupby(["dataset", "rate", "seed", "kind"])
     assert (runs.size() == 21).all()
     best, last, gain = (values.unstack() for values in (runs.ks.max(), runs.ks.last(), runs.purity_gain.max()))

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 from helpers import Record, SignalNoise, TwoLayerCNN, descend
-from helpers.gram import inner_products
-from helpers.measure import _noise_covariance, _square_root, draw_tests
-from helpers.network import SIGNS
-from helpers.reduced import CompiledEngine
+from helpers.engine.gram import inner_products
+from helpers.engine.network import SIGNS
+from helpers.engine.observables import _noise_covariance, _square_root, draw_tests
+from helpers.engine.reduced import CompiledEngine
 
 CPU = torch.device("cpu")
 SETTINGS = {"m": 4, "init_std": 0.05, "lr": 0.3, "steps": 80, "record_at": [0, 5, 80]}

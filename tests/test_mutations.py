@@ -49,27 +49,27 @@ REUSED = "test_measure.py::test_reused_error_at_zeta_0_is_the_enumeration_of_pat
 # name: (module, what stands there once, what is put in its place, the tests of which at least one must notice)
 MUTATIONS = {
     "sign of the rho update": (
-        "reduced.py", "update[row, i] = sign * push[i]", "update[row, i] = -sign * push[i]", [SIGNS, RULES]),
+        "engine/reduced.py", "update[row, i] = sign * push[i]", "update[row, i] = -sign * push[i]", [SIGNS, RULES]),
     "sign of the signal update": (
-        "reduced.py", "update[row, 0] = sign * (", "update[row, 0] = -sign * (", [RULES, LOOP]),
+        "engine/reduced.py", "update[row, 0] = sign * (", "update[row, 0] = -sign * (", [RULES, LOOP]),
     "true instead of observed labels": (
-        "reduced.py", "push[i] = rate * y_obs[i - 1]", "push[i] = rate * y[i - 1]", [SIGNS, RULES]),
+        "engine/reduced.py", "push[i] = rate * y_obs[i - 1]", "push[i] = rate * y[i - 1]", [SIGNS, RULES]),
     "sign of the rho update in tensors": (
-        "network.py", "to_noise = push *", "to_noise = -push *", [STEP_RULES, GRADIENT]),
+        "engine/network.py", "to_noise = push *", "to_noise = -push *", [STEP_RULES, GRADIENT]),
     "true instead of observed labels in tensors": (
-        "network.py", "push = rate * y_obs *", "push = rate * y *", [STEP_RULES, GRADIENT]),
+        "engine/network.py", "push = rate * y_obs *", "push = rate * y *", [STEP_RULES, GRADIENT]),
     "wrong sign of j": (
-        "network.py", "return (plus - minus)", "return (minus - plus)", [FORWARD]),
+        "engine/network.py", "return (plus - minus)", "return (minus - plus)", [FORWARD]),
     "decomposition without normalisation": (
-        "network.py", "coefficients = a * self.squares.sqrt()", "coefficients = a", [UNIQUE]),
+        "engine/network.py", "coefficients = a * self.squares.sqrt()", "coefficients = a", [UNIQUE]),
     "no label flip": (
-        "signal_noise.py", "return np.where(flipped, -y, y)", "return y", [FLIPS]),
+        "data/signal_noise.py", "return np.where(flipped, -y, y)", "return y", [FLIPS]),
     "one stream for all draws": (
-        "signal_noise.py", "zlib.crc32(stream.encode())", "0", [STREAMS]),
+        "streams.py", "zlib.crc32(stream.encode())", "0", [STREAMS]),
     "degrees of freedom that do not fall": (
-        "gram.py", "degrees - np.arange(rank, dtype=float)", "degrees + 0.0 * np.arange(rank)", [BARTLETT]),
+        "engine/gram.py", "degrees - np.arange(rank, dtype=float)", "degrees + 0.0 * np.arange(rank)", [BARTLETT]),
     "reused patches of one label only": (
-        "measure.py", "_wrong(-(signal[:, 1:] + noise))", "_wrong(signal[:, :1] + noise)", [REUSED]),
+        "engine/observables.py", "_wrong(-(signal[:, 1:] + noise))", "_wrong(signal[:, :1] + noise)", [REUSED]),
 }
 
 

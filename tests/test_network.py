@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch.nn import functional
 
 from helpers import SignalNoise, TwoLayerCNN, decompose
-from helpers.network import SIGNS, coefficient_steps
+from helpers.engine.network import SIGNS, coefficient_steps
 
 problems = st.builds(
     lambda n, extra, c, flips, orthogonal, noise_std, seed: SignalNoise(

@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.stats import norm
 
 from helpers import SignalNoise, descend
-from helpers.gram import inner_products
-from helpers.memorisation import convergence, fresh_error_bound, orthogonal_sample, products_of
-from helpers.no_noise import NoNoise, no_noise
-from helpers.stages import rescaled_times
+from helpers.engine.gram import inner_products
+from helpers.reading.times import rescaled_times
+from helpers.theory.no_noise import NoNoise, no_noise_bounds
+from helpers.theory.stage_two import convergence, fresh_error_bound, orthogonal_sample, products_of
 
 
 def orthogonal_run(n, d, m, c, h, steps, init, seed, record_at=None, **options):
@@ -72,7 +71,7 @@ def test_thm_no_noise_spread_and_both_responses(n, m, c, init, h):
     """thm-no-noise (4), steps 2 and 3: the spread of the Gamma_i is at most S, and eq-both-responses, at each step."""
     for seed in range(2):
         record, products = orthogonal_run(n, n + 1, m, c, h, 300, init, seed)
-        found = no_noise(record, products)
+        found = no_noise_bounds(record, products)
         assert h * np.exp(0.5) * (c * found.shares[0] + found.rates[1]) <= 4 and found.rates[0] > 0
         g = -record.loss_derivatives[0]
         gamma = h * np.vstack([np.zeros(n), np.cumsum(g, 0)[:-1]])
@@ -90,7 +89,7 @@ def test_thm_no_noise_bounds_the_weights_and_the_fresh_error(c):
     """thm-no-noise (4), step 4: sigma Lip and the mean as bounded, Theta below that of prop-fresh-error."""
     at = np.array([0, 1, 2, 3, 5, 20, 100, 400])
     record, products = orthogonal_run(40, 16_000, 150, c, 0.02, 400, 1e-3, 0, record_at=at)
-    found = no_noise(record, products)
+    found = no_noise_bounds(record, products)
     largest = (record.rho[0] / record.active[0]).max(1)
     root, many, fast = np.sqrt(found.ratio), found.shares[1], found.rates[1]
     scale = root * (np.sqrt(2 * many * fast) + 2 * many * np.sqrt(c)) * largest + found.rest
@@ -147,4 +146,4 @@ def test_no_noise_rejects_flips():
     sample = orthogonal_sample(law, 0)
     record = descend(sample, 5, 1e-3, 0.1 * 150 / 31, 5, [0], n_test=1)
     with pytest.raises(ValueError, match="without label noise"):
-        no_noise(record, inner_products(sample, 5, 1e-3, 0))
+        no_noise_bounds(record, inner_products(sample, 5, 1e-3, 0))

@@ -16,27 +16,30 @@ import pandas as pd
 import pytest
 import record as recorder
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from helpers import SignalNoise, checkpoints, descend
-from helpers.fit import Recipe, fit
-from helpers.gram import inner_products
-from helpers.images import load_digits
-from helpers.limit import limit_law
-from helpers.models import SmallCNN
-from helpers.phase import (
+from helpers import SignalNoise, descend
+from helpers.data.images import load_digits
+from helpers.engine.gram import inner_products
+from helpers.engine.reduced import reduced_engine
+from helpers.experiments.phase_diagram import (
     PLANES,
     S_END,
-    boundary,
     clean_patches_at,
     misleading_patches,
     phase_cell,
     signal_to_noise_patch,
 )
+from helpers.reading.crossings import boundary
 from helpers.record import Record
-from helpers.reduced import reduced_engine
-from helpers.sweep import sweep
+from helpers.runtime import CHECKPOINTS_VARIABLE
+from helpers.sweeps import tables
+from helpers.sweeps.grid import sweep
+from helpers.sweeps.tables import TablePlan
+from helpers.theory.limit import limit_law
+from helpers.training import checkpoints
+from helpers.training.loop import Recipe, fit
+from helpers.training.models import SmallCNN
 
 SMALL = {"n": 20, "m": 3, "runs": 2, "s_end": 1.0}
 # Recorded with one BLAS, recomputed with another: sums differ by 1e-16, and now and then a sample or a test draw lies
@@ -93,7 +96,7 @@ def test_cell_takes_small_steps_that_end_at_s_end(monkeypatch, c, s_end):
         assert init_std * problem.d**0.5 == pytest.approx(0.03) and list(seeds) == [0, 1, 2]
         raise Called
 
-    monkeypatch.setattr("helpers.phase.descend", spy)
+    monkeypatch.setattr("helpers.experiments.phase_diagram.descend", spy)
     for ratio in (2, 10**6):
         with pytest.raises(Called):
             phase_cell(c, 0.1, ratio, n=20, m=3, runs=3, s_end=s_end)
@@ -305,7 +308,7 @@ def test_recorded_cell_can_be_recomputed(name, index):
 def tiny(monkeypatch, tmp_path):
     """One recording of four small cells, and the script's arguments that keep it in a temporary folder."""
     grid = {"flip_rate": [0.2], "n_snr2": [1.0, 4.0], "d_over_n": [5, 50]} | {k: [value] for k, value in SMALL.items()}
-    monkeypatch.setattr(recorder, "RECORDINGS", {"tiny": recorder.Recording(phase_cell, grid, "four cells")})
+    monkeypatch.setattr(recorder, "TABLES", {"tiny": TablePlan(phase_cell, grid, "four cells")})
     return tmp_path, ["--results", str(tmp_path / "results"), "--store", str(tmp_path / "store")]
 
 
@@ -319,8 +322,8 @@ def test_recording_writes_the_sweep_and_how_it_was_made(tiny, capsys):
     assert "missing" in capsys.readouterr().out and not (folder / "results").exists()
     assert recorder.main(arguments) == 0
     table = pd.read_csv(folder / "results" / "tiny.csv")
-    expected = sweep(phase_cell, recorder.RECORDINGS["tiny"].grid)
-    pd.testing.assert_frame_equal(table, expected, rtol=10.0 ** (1 - recorder.DIGITS), check_dtype=False)
+    expected = sweep(phase_cell, recorder.TABLES["tiny"].grid)
+    pd.testing.assert_frame_equal(table, expected, rtol=10.0 ** (1 - tables.DIGITS), check_dtype=False)
     assert made(folder)["rows"] == made(folder)["cells_computed"] == 4 and made(folder)["cells_from_store"] == 0
     assert recorder.main([*arguments, "--check"]) == 0 and "up to date" in capsys.readouterr().out
     before = (folder / "results" / "tiny.json").read_text()
@@ -330,7 +333,7 @@ def test_recording_writes_the_sweep_and_how_it_was_made(tiny, capsys):
 
 def test_recording_resumes_from_its_store(tiny):
     folder, arguments = tiny
-    recording = recorder.RECORDINGS["tiny"]
+    recording = recorder.TABLES["tiny"]
     sweep(phase_cell, recording.grid | {"n_snr2": [4.0]}, store=folder / "store" / "tiny")  # all that had finished
     recorder.main(arguments)
     assert (made(folder)["cells_computed"], made(folder)["cells_from_store"]) == (2, 2)
@@ -351,12 +354,12 @@ def test_recording_with_a_process_pool_gives_the_same_table(tiny):
 def test_recording_notices_what_is_out_of_date(tiny, monkeypatch):
     folder, arguments = tiny
     recorder.main(arguments)
-    recording, results = recorder.RECORDINGS["tiny"], folder / "results"
+    recording, results = recorder.TABLES["tiny"], folder / "results"
     assert recorder.fault("tiny", recording, results) is None
-    other = recorder.Recording(phase_cell, recording.grid | {"n_snr2": [1.0, 8.0]}, recording.about)
+    other = TablePlan(phase_cell, recording.grid | {"n_snr2": [1.0, 8.0]}, recording.about)
     assert "another grid" in recorder.fault("tiny", other, results)
     monkeypatch.setattr(phase_cell, "__defaults__", (100, *phase_cell.__defaults__[1:]))
-    shorter = recorder.Recording(phase_cell, {k: v for k, v in recording.grid.items() if k != "n"}, recording.about)
+    shorter = TablePlan(phase_cell, {k: v for k, v in recording.grid.items() if k != "n"}, recording.about)
     assert "arguments" in recorder.fault("tiny", shorter, results)
     table = results / "tiny.csv"
     table.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
@@ -369,8 +372,8 @@ def test_recording_notices_what_is_out_of_date(tiny, monkeypatch):
 
 def test_recording_says_which_files_it_read_and_keeps_their_cells_apart(tiny, monkeypatch, capsys):
     folder, arguments = tiny
-    reading = dataclasses.replace(recorder.RECORDINGS["tiny"], reads=("SOME_IMAGES",))
-    monkeypatch.setitem(recorder.RECORDINGS, "tiny", reading)
+    reading = dataclasses.replace(recorder.TABLES["tiny"], reads=("SOME_IMAGES",))
+    monkeypatch.setitem(recorder.TABLES, "tiny", reading)
     monkeypatch.delenv("SOME_IMAGES", raising=False)
     assert recorder.main(arguments) == 1 and "left out; SOME_IMAGES=None" in capsys.readouterr().out
     assert not (folder / "results").exists()
@@ -396,17 +399,19 @@ def test_recording_refuses_bad_arguments(arguments):
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=3), at_a_time=st.integers(1, 300))
 def test_parts_of_a_grid_have_all_its_cells_in_portions(lengths, at_a_time):
     grid = {f"x{k}": list(range(length)) for k, length in enumerate(lengths)}
-    parts = recorder._parts(recorder.Recording(phase_cell, grid, "", at_a_time))
+    parts = tables._parts(TablePlan(phase_cell, grid, "", at_a_time))
     assert [tuple(cell.values()) for part in parts for cell in part] == list(itertools.product(*grid.values()))
     assert all(len(part) == at_a_time for part in parts[:-1]) and 0 < len(parts[-1]) <= at_a_time
 
 
 def test_recording_stops_at_its_deadline_and_goes_on_later(tiny, monkeypatch, capsys):
     folder, arguments = tiny
-    monkeypatch.setitem(recorder.RECORDINGS, "tiny", dataclasses.replace(recorder.RECORDINGS["tiny"], at_a_time=3))
+    monkeypatch.setitem(recorder.TABLES, "tiny", dataclasses.replace(recorder.TABLES["tiny"], at_a_time=3))
     clock = iter([0.0, 59.0, 61.0])  # the start, before the first part, before the second
     with monkeypatch.context() as patch:
-        patch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: next(clock), perf_counter=time.perf_counter))
+        fake = SimpleNamespace(monotonic=lambda: next(clock), perf_counter=time.perf_counter)
+        patch.setattr(recorder, "time", fake)
+        patch.setattr(tables, "time", fake)
         assert recorder.main([*arguments, "--minutes", "1"]) == 0
     assert "3 cells in the store" in capsys.readouterr().out and not (folder / "results").exists()
     recorder.main(arguments)
@@ -430,11 +435,11 @@ def trained(seed, folder):
 
 def test_a_killed_training_run_of_a_recording_goes_on(monkeypatch, tmp_path):
     grid = {"seed": [0], "folder": [str(tmp_path)]}
-    monkeypatch.setattr(recorder, "RECORDINGS", {"tiny": recorder.Recording(trained, grid, "one run")})
+    monkeypatch.setattr(recorder, "TABLES", {"tiny": TablePlan(trained, grid, "one run")})
     arguments = ["--results", str(tmp_path / "results"), "--store", str(tmp_path / "store")]
     with pytest.raises(KeyboardInterrupt):
         recorder.main(arguments)
-    assert checkpoints.FOLDER_VARIABLE not in os.environ
+    assert CHECKPOINTS_VARIABLE not in os.environ
     assert len(list((tmp_path / "store" / "tiny" / "checkpoints").iterdir())) == 1
     recorder.main(arguments)
     assert pd.read_csv(tmp_path / "results" / "tiny.csv").trained.tolist() == [0]

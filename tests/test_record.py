@@ -5,11 +5,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from helpers import Record, descend
-from helpers.record import SHAPES, RecordFileError, concatenate, write_atomically
+from helpers.files import write_atomically
+from helpers.record import SHAPES, RecordFileError, concatenate
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +269,7 @@ def test_a_failure_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     for step in ("fsync", "replace"):
-        monkeypatch.setattr(f"helpers.record.os.{step}", fail)
+        monkeypatch.setattr(f"helpers.files.os.{step}", fail)
         with pytest.raises(OSError, match="disk full"):
             write_atomically(path, b"new")
         monkeypatch.undo()

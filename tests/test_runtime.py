@@ -47,17 +47,20 @@ def test_source_hash_changes_with_any_module_and_its_name(tmp_path, monkeypatch)
 def test_source_hash_of_a_module_counts_what_it_imports_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "FOLDER", tmp_path)
     top = "from helpers import (  # here\n    direct,\n    sub as name,\n)\nfrom helpers.base import x\nimport numpy"
-    files = {"top": top, "direct": "", "base": "def f():\n    import helpers.inner",
-             "inner": "from helpers import offered", "__init__": ""}
-    files |= dict.fromkeys(("sub", "other", "name", "here", "x"), "")
+    files = {"wing/top": top, "direct": "from helpers.wing import near, far as x", "wing/near": "",
+             "wing/far": "from helpers.whole import offered", "base": "def f():\n    import helpers.wing.inner",
+             "wing/inner": "from helpers.other.deep import y", "other/deep": "", "whole/one": "", "whole/two": ""}
+    unread = ("__init__", "wing/__init__", "wing/other", "other/near", "name", "here", "x", "y")
+    files |= dict.fromkeys(("sub", *unread), "")
     for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.py").write_text(content)
-    before = runtime.source_hash("top")
+    before = runtime.source_hash("wing.top")
     for name, content in files.items():
         (tmp_path / f"{name}.py").write_text(content + "\n# edited")
-        assert (runtime.source_hash("top") == before) == (name in ("other", "name", "here", "x")), name
+        assert (runtime.source_hash("wing.top") == before) == (name in unread), name
         (tmp_path / f"{name}.py").write_text(content)
-    assert runtime.source_hash("top") == before != runtime.source_hash("base")
+    assert runtime.source_hash("wing.top") == before != runtime.source_hash("base")
 
 
 FORK = """

@@ -3,36 +3,34 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 from scipy.stats import norm
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from helpers import SignalNoise, descend
-from helpers.conditions import stage_one
-from helpers.fit import fit
-from helpers.gram import inner_products
-from helpers.image_runs import SETTINGS, image_runs
-from helpers.images import load_digits
-from helpers.label_noise import add_label_noise
-from helpers.limit import limit_law
-from helpers.models import SmallCNN
-from helpers.record import Record
-from helpers.selection import (
+from helpers.data.images import load_digits
+from helpers.data.label_noise import add_label_noise
+from helpers.data.subsets import keep_samples
+from helpers.engine.gram import inner_products
+from helpers.experiments.real_images import SETTINGS, image_runs
+from helpers.reading.selection import (
     LOG2,
     assess,
     best_quality,
-    keep_samples,
-    late_auc,
-    late_losses,
     log2_threshold,
-    mixture,
+    loss_mixture,
     quality,
     ranking_auc,
     small_loss,
 )
+from helpers.record import Record
+from helpers.theory.late_ranking import late_auc, late_losses
+from helpers.theory.limit import limit_law
+from helpers.theory.stage_one import stage_one_bounds
+from helpers.training.loop import fit
+from helpers.training.models import SmallCNN
 
 N, M, D = 200, 20, 10**9
 
@@ -53,7 +51,7 @@ def small_record(margins, flipped):
 def test_cor_selection_bounds_every_loss(seed):
     """cor-selection, and with it prop-selection-paper: at T_1 clean losses < log 2 < noisy losses."""
     law, s1, steps, init = problem(tau=0.1), 0.05, 10, 1e-3 / D**0.5
-    k = stage_one(law, inner_products(law, M, init, seed), s1)
+    k = stage_one_bounds(law, inner_products(law, M, init, seed), s1)
     accept = k.signal_rate() - k.error_rate()
     reject = accept - k.active_share * k.noise_rate()
     assert accept > 0 and reject > 0, "the hypotheses are meant to hold here"
@@ -119,9 +117,9 @@ def test_prop_late_ranking_in_the_limit_law(c, tau):
     noisy = np.arange(8) >= 6
     assert (law.noisy_loss > law.clean_loss).all()
     assert (small_loss(losses, 6 / 8) == ~noisy).all()
-    kept, before = log2_threshold(losses), law.times < law.memorization_time
+    kept, before = log2_threshold(losses), law.times < law.memorisation_time
     assert kept[:, ~noisy].all() and (kept[:, noisy] == ~before[:, None]).all()
-    assert (law.memorization_time > 0) == (c * (1 - 2 * tau) > 1)
+    assert (law.memorisation_time > 0) == (c * (1 - 2 * tau) > 1)
     assert law.noisy_loss[-1] / law.clean_loss[-1] == pytest.approx(law.kappa, rel=1e-3)
 
 
@@ -248,7 +246,7 @@ def test_mixture_finds_two_groups_whatever_their_scale(log):
     noisy = np.arange(200) < 50
     losses = np.exp(rng.normal(np.where(noisy, 0.0, -2.0), 0.2))
     for scale in (1e-6, 1.0, 1e3):
-        kept = mixture(np.stack([scale * losses, scale * losses[::-1]]), seed=3, log=log)
+        kept = loss_mixture(np.stack([scale * losses, scale * losses[::-1]]), seed=3, log=log)
         assert np.array_equal(kept[0], ~noisy) and np.array_equal(kept[1], ~noisy[::-1])
 
 
@@ -256,19 +254,19 @@ def test_mixture_on_log_losses_fits_logarithms():
     """On overlapping groups the two differ: late in a run, logarithms keep about half, raw losses most samples."""
     run = descend(problem(2000), M, 1e-3, 0.2, 1000, range(3), record_at=[1000], n_test=1)
     losses = run.losses[:, 0]
-    assert np.array_equal(mixture(losses, log=True), mixture(np.log(losses)))
-    assert mixture(losses, log=True).mean() < 0.75 < mixture(losses).mean()
+    assert np.array_equal(loss_mixture(losses, log=True), loss_mixture(np.log(losses)))
+    assert loss_mixture(losses, log=True).mean() < 0.75 < loss_mixture(losses).mean()
 
 
 def test_mixture_on_overlapping_groups_is_reproducible_and_keeps_equal_losses():
     losses = np.exp(np.random.default_rng(2).normal(size=300))
-    assert np.array_equal(mixture(losses, seed=5), mixture(losses, seed=5))
-    assert 0 < mixture(losses).mean() < 1
-    assert mixture(np.full(10, 0.3)).all()
+    assert np.array_equal(loss_mixture(losses, seed=5), loss_mixture(losses, seed=5))
+    assert 0 < loss_mixture(losses).mean() < 1
+    assert loss_mixture(np.full(10, 0.3)).all()
     with pytest.raises(ValueError, match="losses"):
-        mixture(np.array([0.0, 1.0]), log=True)
+        loss_mixture(np.array([0.0, 1.0]), log=True)
     with pytest.raises(ValueError, match="losses"):
-        mixture(np.array([1.0]))
+        loss_mixture(np.array([1.0]))
 
 
 def test_quality_is_precision_and_recall_of_the_dropped():

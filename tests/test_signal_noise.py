@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 from helpers import SignalNoise, TwoLayerCNN, descend
-from helpers.gram import inner_products
-from helpers.signal_noise import random_stream
+from helpers.engine.gram import inner_products
+from helpers.streams import random_stream
 
 P_VALUE = 1e-3  # the chance of a false alarm of a test on a fresh seed; the seeds are fixed, so it was met once
 

@@ -5,16 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from helpers import SignalNoise, descend
-from helpers.conditions import stage_one
-from helpers.gram import inner_products
-from helpers.limit import limit_law
+from helpers.engine.gram import inner_products
+from helpers.engine.reduced import reduced_engine
 from helpers.plots import fitted_slope
-from helpers.reduced import reduced_engine
-from helpers.stages import rescaled_times, turning_times
+from helpers.reading.times import rescaled_times, turning_times
+from helpers.theory.limit import limit_law
+from helpers.theory.stage_one import stage_one_bounds
 
 N, M, D = 200, 20, 10**9
 CPU = torch.device("cpu")
@@ -38,7 +37,7 @@ def constants_and_run(law, m, init_std, seed, s1, steps):
     """StageOne constants, the Record of the same seed run for `steps` steps that end at time s1, and its products."""
     products = inner_products(law, m, init_std, seed)
     lr = s1 / steps * law.n * m / (law.noise_std**2 * law.d)
-    return stage_one(law, products, s1), descend(law, m, init_std, lr, steps, [seed], n_test=1), products
+    return stage_one_bounds(law, products, s1), descend(law, m, init_std, lr, steps, [seed], n_test=1), products
 
 
 def check_theorem(constants, record, products):
@@ -95,12 +94,12 @@ def test_lem_responses_and_lem_bounded_margins_hold_along_a_run(d):
     for step in range(1, 41):
         engine.advance(1)
         state, s = engine.state(), h * step
-        constants = stage_one(law, products, s)
+        constants = stage_one_bounds(law, products, s)
         bound = constants.initial + s * constants.cross_talk
         assert (state.responses[0, ..., 0] - signs * state.gamma[0]).abs().max() <= bound
         assert (state.responses[0, ..., 1:] - state.rho[0]).abs().max() <= bound
     record = descend(law, M, 1e-2 / d**0.5, h * law.n * M / d, 40, [seed], n_test=1)
-    bounds = [stage_one(law, products, s).margin_bound if s else 2 * constants.initial for s in h * record.times]
+    bounds = [stage_one_bounds(law, products, s).margin_bound if s else 2 * constants.initial for s in h * record.times]
     assert np.all(np.abs(record.margins[0]).max(-1) <= bounds)
 
 
@@ -111,7 +110,7 @@ def test_lem_activation_bounds_who_is_ever_active():
     for seed in range(3):
         init_std = 0.5 / d**0.5  # initial responses well above the cross-talk: p close to a half
         products = inner_products(law, M, init_std, seed)
-        constants = stage_one(law, products, s1)
+        constants = stage_one_bounds(law, products, s1)
         engine = reduced_engine([products], [s1 / steps * law.n * M / d], CPU, torch.float64)
         started = seen = own_responses(products) > 0
         for _ in range(steps):
@@ -131,7 +130,7 @@ def test_thm_stage_one_counts_nothing_as_small_that_is_negative():
     """A large eps_1 and a large M_1 must not make the hypothesis of claim 3 true by a product of two negatives."""
     law = SignalNoise(5, 10, n_snr2=0.263, flip_plus=0.0)
     for seed in range(200):
-        constants = stage_one(law, inner_products(law, 6, 0.01, seed), 4.02)
+        constants = stage_one_bounds(law, inner_products(law, 6, 0.01, seed), 4.02)
         if constants.norm_error > 1 and constants.margin_bound > 2:
             assert not constants.to_frame().holds.iloc[3]
             return
@@ -151,7 +150,7 @@ def test_cor_stage_one_hypotheses_hold_with_high_probability_and_only_there():
     """cor-stage-one: for c (1 - 2 tau) > 2 all conditions hold at d >> n^2 log n; below 1 condition 5 cannot."""
     def shares(c):
         law = problem(10**11, c, n=1_000)
-        tables = [stage_one(law, inner_products(law, 5, 1e-9, seed), 0.05).to_frame() for seed in range(5)]
+        tables = [stage_one_bounds(law, inner_products(law, 5, 1e-9, seed), 0.05).to_frame() for seed in range(5)]
         return np.mean([table.holds for table in tables], axis=0)
 
     assert np.all(shares(8.0) == 1)
@@ -240,13 +239,13 @@ def test_stages_reject_what_they_cannot_read():
     with pytest.raises(ValueError, match="noisy"):
         turning_times(record)
     with pytest.raises(ValueError, match="s1=0"):
-        stage_one(problem(), inner_products(problem(), M, 1e-9, 0), 0)
+        stage_one_bounds(problem(), inner_products(problem(), M, 1e-9, 0), 0)
 
 
 def test_conditions_reject_nothing_silently():
     """Each constant of StageOne is a finite number and margin_bound grows with s1."""
     law = problem()
     products = inner_products(law, M, 1e-9, 0)
-    values = dataclasses.astuple(stage_one(law, products, 0.1))
+    values = dataclasses.astuple(stage_one_bounds(law, products, 0.1))
     assert np.all(np.isfinite(values))
-    assert stage_one(law, products, 0.2).margin_bound > stage_one(law, products, 0.1).margin_bound
+    assert stage_one_bounds(law, products, 0.2).margin_bound > stage_one_bounds(law, products, 0.1).margin_bound

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from scipy.stats import norm
 
 from helpers import SignalNoise, TwoLayerCNN, descend
-from helpers.conditions import stage_one
-from helpers.gram import inner_products
-from helpers.memorisation import (
+from helpers.engine.gram import inner_products
+from helpers.engine.reduced import reduced_engine
+from helpers.reading.times import rescaled_times
+from helpers.theory.stage_one import stage_one_bounds
+from helpers.theory.stage_two import (
     convergence,
     final_weight_gram,
     fresh_error_bound,
@@ -24,8 +25,6 @@ from helpers.memorisation import (
     signal_barrier,
     signal_responses,
 )
-from helpers.reduced import reduced_engine
-from helpers.stages import rescaled_times
 
 CPU = torch.device("cpu")
 # Sizes at which everything is cheap, and at which nothing is near any limit.
@@ -79,7 +78,7 @@ def test_prop_memorised_compares_rho_with_gamma_up_to_cross_talk():
         for t, s in enumerate(rescaled_times(record)[k]):
             if s == 0 or record.gamma[k, t].min() < 0:
                 continue
-            found = stage_one(law, products, s)
+            found = stage_one_bounds(law, products, s)
             b = found.initial + s * found.cross_talk
             gamma = record.gamma[k, t].mean(-1)[np.where(record.y[k] > 0, 0, 1)]
             gap, fitted = record.rho[k, t] - gamma, record.fits_observed[k, t]
@@ -238,14 +237,14 @@ def test_cor_convergence_bounds_the_shares_beforehand():
     law, m, seed, h, steps = problem(10**15, n=50), 200, 1, 0.1, 2_000
     init = 0.05 / law.d**0.5
     products = inner_products(law, m, init, seed)
-    found = stage_one(law, products, h * steps)
+    found = stage_one_bounds(law, products, h * steps)
     own = np.where(products.y_obs.numpy() > 0, products.responses[0, :, 1:], products.responses[1, :, 1:])
     promised = (own > found.s1 * found.cross_talk).mean(0)
     record = run(law, m, init, h, steps, [seed], n_test=1)
     assert (record.active[0].min(0) >= promised).all() and promised.min() > 0.35
     near = problem(10**6, n=50)  # nearer home the promise is weaker, and kept
     products = inner_products(near, m, 0.05 / 1e3, seed)
-    found = stage_one(near, products, 1.0)
+    found = stage_one_bounds(near, products, 1.0)
     own = np.where(products.y_obs.numpy() > 0, products.responses[0, :, 1:], products.responses[1, :, 1:])
     record = run(near, m, 0.05 / 1e3, 0.1, 10, [seed], record_at=np.arange(11), n_test=1)
     assert (record.active[0].min(0) >= (own > found.cross_talk).mean(0)).all()

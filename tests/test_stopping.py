@@ -6,18 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.stats import norm
 
 from helpers import Record, SignalNoise, descend
-from helpers.conditions import StageOne
-from helpers.early_bound import EarlyBound, early_bound, limit_exponent, one_sided_bound, one_sided_exponents
-from helpers.limit import limit_law, sample_margins
-from helpers.memorisation import final_weight_gram, products_of
 from helpers.plots import fitted_slope
-from helpers.signal_noise import random_stream
-from helpers.stopping import (
+from helpers.reading.stopping import (
     TRAINING_ONLY,
     all_stops,
     at,
@@ -34,6 +28,17 @@ from helpers.stopping import (
     validation_size,
     widest_losses,
 )
+from helpers.streams import random_stream
+from helpers.theory.early_stopping import (
+    EarlyBound,
+    early_bound,
+    limit_exponent,
+    one_sided_bound,
+    one_sided_exponents,
+)
+from helpers.theory.limit import limit_law, sample_margins
+from helpers.theory.stage_one import StageOne
+from helpers.theory.stage_two import final_weight_gram, products_of
 
 N, M = 200, 20
 
@@ -302,15 +307,15 @@ def test_label_free_rules_stop_where_the_limit_law_says():
     assert abs(law.times[deepest_misfit(record)[0]] - law.turning_time) < 0.14  # a grid of 8/59
     assert widest_losses(record)[0] == (law.noisy_loss - law.clean_loss).argmax()
     for rule in TRAINING_ONLY.values():
-        assert 0 < law.times[rule(record)[0]] < law.memorization_time
+        assert 0 < law.times[rule(record)[0]] < law.memorisation_time
     late, law = law_record(c=3.0)
-    assert law.times[widest_losses(late)[0]] > law.memorization_time > law.times[deepest_misfit(late)[0]]
+    assert law.times[widest_losses(late)[0]] > law.memorisation_time > law.times[deepest_misfit(late)[0]]
 
 
 def test_plateau_stops_at_the_start_of_the_laws_window_and_late_if_tau_is_guessed_too_low():
     record, law = law_record()
     assert plateau(record, 0.2)[0] == plateau(record, 0.3)[0] == 1
-    assert law.times[plateau(record, 0.1)[0]] > law.memorization_time
+    assert law.times[plateau(record, 0.1)[0]] > law.memorisation_time
     never = record_of(-np.ones((2, 3, 4)))
     assert plateau(never, [0.1, 0.5]).tolist() == [2, 2]
 

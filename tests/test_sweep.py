@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from helpers.signal_noise import SignalNoise
-from helpers.store import StoreFileError, cell_keys, load, save
-from helpers.sweep import SweepError, sweep
+from helpers.data.signal_noise import SignalNoise
+from helpers.sweeps.grid import SweepError, sweep
+from helpers.sweeps.store import StoreFileError, cell_keys, load, save
 
 OFFSET = 1.0
 
@@ -63,7 +62,7 @@ def grid_in(folder):
 
 def process_pool():
     context = get_context("forkserver")
-    context.set_forkserver_preload(["distributed", "helpers.sweep"])  # imported once, not by every worker
+    context.set_forkserver_preload(["distributed", "helpers.sweeps.grid"])  # imported once, not by every worker
     ensure_running()  # before Dask wants to preload less
     return ProcessPoolExecutor(2, mp_context=context)
 
@@ -300,7 +299,7 @@ def test_key_counts_what_the_function_reads(monkeypatch):
     assert cell_keys(reads_offset, cell) != before
     monkeypatch.setitem(globals(), "OFFSET", 1.0)
     assert cell_keys(reads_offset, cell) == before
-    monkeypatch.setattr("helpers.store.source_hash", lambda module: "edited")
+    monkeypatch.setattr("helpers.sweeps.store.source_hash", lambda module: "edited")
     assert cell_keys(reads_offset, cell) != before
 
 

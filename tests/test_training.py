@@ -14,16 +14,18 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
-from helpers import checkpoints, losses
-from helpers.checkpoints import CheckpointError
-from helpers.device_images import PADDING, DeviceImages
-from helpers.elr_plus import ELRPlus
-from helpers.fit import Recipe, fit, outputs, standardise
-from helpers.images import LabelledImages, load_digits
-from helpers.label_noise import add_label_noise
-from helpers.losses import ELR, CrossEntropy
-from helpers.models import Dropout, Pair, PreActResNet, SmallCNN, resnet, vgg
+from helpers.data.images import LabelledImages, load_digits
+from helpers.data.label_noise import add_label_noise
 from helpers.record import Record
+from helpers.runtime import CHECKPOINTS_VARIABLE
+from helpers.training import checkpoints, losses
+from helpers.training.batches import PADDING, DeviceImages
+from helpers.training.checkpoints import CheckpointError
+from helpers.training.elr_plus import ELRPlus
+from helpers.training.loop import Recipe, fit
+from helpers.training.losses import ELR, CrossEntropy
+from helpers.training.models import Dropout, Pair, PreActResNet, SmallCNN, resnet, vgg
+from helpers.training.predictions import outputs, standardise
 
 SHORT = Recipe(epochs=3, lr=0.05, batch_size=32)
 
@@ -364,11 +366,11 @@ def test_a_finished_run_is_read_and_not_trained_again(three, tmp_path):
 
 RUN = """
 import sys
-from helpers import checkpoints
-from helpers.elr_plus import ELRPlus
-from helpers.fit import Recipe, fit
-from helpers.images import load_digits
-from helpers.models import SmallCNN
+from helpers.training import checkpoints
+from helpers.training.elr_plus import ELRPlus
+from helpers.training.loop import Recipe, fit
+from helpers.data.images import load_digits
+from helpers.training.models import SmallCNN
 
 checkpoints.SECONDS = 0.0
 data = load_digits().subset(300)
@@ -394,7 +396,7 @@ def test_a_killed_process_resumes(tmp_path):
 
 def test_runs_share_a_folder_of_checkpoints(three, tmp_path, monkeypatch):
     """Two runs in one folder do not meet; the folder may also come from the environment; who watches goes without."""
-    monkeypatch.setenv(checkpoints.FOLDER_VARIABLE, str(tmp_path / "kept"))
+    monkeypatch.setenv(CHECKPOINTS_VARIABLE, str(tmp_path / "kept"))
     records = [fit(small_cnn(three), three, SHORT, seed) for seed in (0, 1)]
     assert len(list((tmp_path / "kept").glob("*.pt"))) == 2
     model, calls = small_cnn(three), []

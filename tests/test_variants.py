@@ -6,16 +6,17 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.special import expit
 
-from helpers import SignalNoise, descend, limit_law, scenes
-from helpers import variant_laws as laws
-from helpers.scenes import Scene
-from helpers.signal_noise import random_stream
-from helpers.thresholds import first_passage, half_crossing
-from helpers.variants import Engine, Method, train
+from helpers import SignalNoise, descend, limit_law
+from helpers.engine import scenes
+from helpers.engine.scenes import Scene
+from helpers.engine.variants import Method, SceneEngine, descend_scenes
+from helpers.reading.crossings import half_crossing
+from helpers.reading.times import first_passage
+from helpers.streams import random_stream
+from helpers.theory import variant_laws as laws
 
 ROUNDING = 1e-11
 
@@ -80,7 +81,7 @@ def test_prop_relative_is_gradient_descent_on_explicit_weights(variant, classes)
     y_obs = rng.integers(classes, size=n)
     scene = scene_of((vectors @ vectors.T).numpy(), (weight @ vectors.T).numpy(), patches, y_obs, y_obs,
                      [[0, 1]], [0], seed=5)
-    record = train([scene], 0.4, 40, record_at=[40], n_test=0, **VARIANTS[variant])
+    record = descend_scenes([scene], 0.4, 40, record_at=[40], n_test=0, **VARIANTS[variant])
     expected = explicit_run(vectors, weight, patches, torch.from_numpy(y_obs), 0.4, 40, 5, **VARIANTS[variant])
     own = torch.nn.functional.one_hot(torch.from_numpy(y_obs), classes).bool()
     margins = expected[own] - expected[~own].view(n, -1).logsumexp(1)
@@ -94,7 +95,7 @@ def test_prop_relative_reproduces_the_books_run(explicit):
     law = problem(d=500)
     data = law.sample(3) if explicit else law
     book = descend(data, 6, 0.01, 0.4, 150, range(3), n_test=1)
-    ours = train([scenes.two_classes(data, 6, 0.01, seed) for seed in range(3)], 0.4, 150, n_test=0)
+    ours = descend_scenes([scenes.two_classes(data, 6, 0.01, seed) for seed in range(3)], 0.4, 150, n_test=0)
     assert np.array_equal(book.y, ours.y) and np.array_equal(book.y_obs, ours.y_obs)
     for name in ("margins", "signal_response", "gamma", "rho", "rho_max", "active", "reused_error"):
         np.testing.assert_allclose(getattr(ours, name), getattr(book, name), rtol=0, atol=1e-11, err_msg=name)
@@ -106,7 +107,7 @@ def test_fresh_errors_agree_with_the_books_in_law(orthogonal):
     law = SignalNoise(40, 60, n_snr2=2.0, flip_plus=0.2, flip_minus=0.2, orthogonal=orthogonal)
     size = {"record_at": [0, 100], "n_test": 4000}
     book = descend(law, 5, 0.3, 0.5, 100, range(3), **size)
-    ours = train([scenes.two_classes(law, 5, 0.3, seed) for seed in range(3)], 0.5, 100, **size)
+    ours = descend_scenes([scenes.two_classes(law, 5, 0.3, seed) for seed in range(3)], 0.5, 100, **size)
     assert book.fresh_error.min() > 0.02
     np.testing.assert_allclose(ours.fresh_error, book.fresh_error, atol=0.04)
 
@@ -114,12 +115,12 @@ def test_fresh_errors_agree_with_the_books_in_law(orthogonal):
 def test_reused_error_counts_every_patch_beside_every_context():
     law = problem(n=10, d=40)
     scene = scenes.several_classes(law, 3, 4, 0.1, 0)
-    engine = Engine([scene], [0.5], Method())
+    engine = SceneEngine([scene], [0.5], Method())
     for _ in range(20):
         engine.advance()
     out = engine.outputs()[0]
     wrong = [(out[:, k] + out[:, 3 + i]).argmax().item() != k for k in range(3) for i in range(10)]
-    record = train([scene], 0.5, 20, record_at=[20], n_test=0)
+    record = descend_scenes([scene], 0.5, 20, record_at=[20], n_test=0)
     assert record.reused_error[0, 0] == pytest.approx(np.mean(wrong)) and 0 < np.mean(wrong) < 1
 
 
@@ -153,7 +154,7 @@ def euler(slopes, size, h, steps):
 
 def run(scene, h, steps, m, **method):
     n = len(scene.y)
-    return train([scene], h * n * m, steps, record_at=[steps], n_test=0, **method).margins[0, 0]
+    return descend_scenes([scene], h * n * m, steps, record_at=[steps], n_test=0, **method).margins[0, 0]
 
 
 def base_slopes(c, tau):
@@ -185,7 +186,7 @@ def test_prop_position_order_changes_nothing_and_separate_filters_halve_c(c):
     order = torch.from_numpy(random_stream(0, "swap").permuted(np.tile([0, 1], (40, 1)), axis=1))
     moved = replace(scene, patches=scene.patches.gather(1, order))
     assert not torch.equal(moved.patches, scene.patches)
-    records = [train([one], 0.1 * 40 * 6 / 1e6, 100, n_test=0) for one in (scene, moved)]
+    records = [descend_scenes([one], 0.1 * 40 * 6 / 1e6, 100, n_test=0) for one in (scene, moved)]
     assert np.array_equal(records[0].margins, records[1].margins)
 
     n, m, h, steps, tau = 80, 4, 0.05, 200, 0.1
@@ -215,7 +216,7 @@ def test_prop_minibatch_mean_and_variance_are_exact():
     weights = np.array([[3.0 * (i in batch) for i in range(6)] for batch in combinations(range(6), 2)])
     np.testing.assert_allclose(weights.mean(0), 1)
     np.testing.assert_allclose(weights.var(0), 6 / 2 - 1)
-    engine = Engine([scenes.two_classes(problem(n=6, d=50), 2, 0.1, 0)], [0.1], Method(batch_size=2))
+    engine = SceneEngine([scenes.two_classes(problem(n=6, d=50), 2, 0.1, 0)], [0.1], Method(batch_size=2))
     epochs = np.array([[engine._weights()[0].numpy(), setattr(engine, "step", engine.step + 1)][0] for _ in range(30)])
     assert set(np.unique(epochs)) == {0.0, 3.0}
     np.testing.assert_allclose(epochs.reshape(10, 3, 6).sum(1), 3)  # once an epoch
@@ -229,8 +230,8 @@ def test_prop_minibatch_deviation_of_rho(batches, power):
     for h in (0.02, 0.01):
         steps = round(0.4 / h) // 10 * 10 + 5
         lr, end = h * 100 * 16 / 1e8, {"record_at": [steps], "n_test": 0}
-        full = train(built, lr, steps, **end).rho
-        ratio = train(built, lr, steps, **end, batch_size=10, batches=batches).rho / full - 1
+        full = descend_scenes(built, lr, steps, **end).rho
+        ratio = descend_scenes(built, lr, steps, **end, batch_size=10, batches=batches).rho / full - 1
         s = h * steps
         expected = (h * 9 / s) ** 0.5 if power == 0.5 else h * 10 / (2 * s)
         assert np.sqrt((ratio**2).mean()) == pytest.approx(expected, rel=0.15)
@@ -265,7 +266,7 @@ def test_prop_leaky_sorts_every_response():
     signs = random_stream(2, "start").choice([-1.0, 1.0], (2, m, n + 1))
     scene = ideal_scene([5.0], np.stack([y, 2 + np.arange(n)], 1), y, y_obs, 2, m,
                         lambda k, r, row: signs[k, r, 0] * (1, -1)[row] if row < 2 else signs[k, r, row - 1])
-    engine = Engine([scene], [0.05 * n * m], Method(leak=0.1))
+    engine = SceneEngine([scene], [0.05 * n * m], Method(leak=0.1))
     engine.advance()
     unit = torch.tensor([1.0, -1.0])
     wanted = torch.cat([unit[:, None] * unit, unit[:, None] * torch.from_numpy(1.0 - 2 * y_obs)], 1)[:, None]
@@ -290,7 +291,7 @@ def test_prop_squared_multiplies_and_never_changes_sign():
     scene = ideal_scene([c], np.stack([y, 2 + np.arange(n)], 1), y, y_obs, 2, m,
                         lambda k, r, row: signs[k, r, 0] * (1, -1)[row] if row < 2 else signs[k, r, row - 1])
     scene = replace(scene, responses=scene.responses * 0.5 / BETA)
-    engine = Engine([scene], [h * n * m], Method(activation="squared"))
+    engine = SceneEngine([scene], [h * n * m], Method(activation="squared"))
     for _ in range(12):
         before = engine.responses.clone()[0]
         logits = engine.logits(engine.outputs(), engine.patches)[0]
@@ -328,7 +329,7 @@ def test_prop_squared_times_hold_on_random_draws():
     """prop-squared at c (1 - 2 tau) = 5, a = 1e-3: passage times of the signal within 4% (10 seeds, medians)."""
     law, m, h, a, level = problem(n=100, d=10**10, c=5 / 0.6), 10, 0.1, 1e-3, 0.1
     built = [scenes.two_classes(law, m, a / 1e5, seed) for seed in range(10)]
-    record = train(built, h * 100 * m / 1e10, 60, record_at=np.arange(61), n_test=0, activation="squared")
+    record = descend_scenes(built, h * 100 * m / 1e10, 60, record_at=np.arange(61), n_test=0, activation="squared")
     signal = (record.signal_response * [1, -1]).mean(-1)
     measured = np.median(first_passage(h * record.times, signal, level))
     assert measured == pytest.approx(laws.squared_passage(2.5, a * (law.n_snr2 / 100) ** 0.5, level, h), rel=0.04)
@@ -421,7 +422,7 @@ def test_prop_label_noise_chain_is_that_of_an_idealised_draw():
     scene = ideal_scene([1e-20], np.stack([y, 2 + np.arange(n)], 1), y, y, 2, m, sorted_start(y, m, 2))
     start = 0.5 * (scene.responses[..., 2:] > 0)
     scene = replace(scene, responses=torch.cat([scene.responses[..., :2], start], -1))
-    engine = Engine([scene], [h * n * m], Method(activation="squared", flip_rate=p))
+    engine = SceneEngine([scene], [h * n * m], Method(activation="squared", flip_rate=p))
     wrong = 0
     for _ in range(100):
         r = (engine.outputs()[0, :, 2:].max(0).values).numpy()
@@ -438,7 +439,8 @@ def test_label_noise_descent_generalises_where_plain_descent_does_not():
     """Measured at the reported sizes of Huang et al., 3 seeds, 1000 steps: 1.00 against 0.54 when written."""
     law = SignalNoise(200, 2000, mu_norm=2.0, noise_std=0.5, orthogonal=True)
     built = [scenes.two_classes(law, 20, 0.01, seed) for seed in range(3)]
-    found = [train(built, 1.0, 1000, record_at=[1000], n_test=500, activation="squared", flip_rate=p).fresh_error.max()
+    found = [descend_scenes(built, 1.0, 1000, record_at=[1000], n_test=500, activation="squared",
+                            flip_rate=p).fresh_error.max()
              for p in (0.1, 0.0)]
     assert found[0] < 0.02 and found[1] > 0.35
 
@@ -499,8 +501,8 @@ def test_thresholds_of_stage_one_on_random_draws():
         shares = []
         for factor in (0.7, 1.4):
             law = problem(n=200, d=d, c=factor * threshold, tau=tau)
-            record = train([build(law, m, 3e-10, seed) for seed in range(6)], h * 200 * m / d, 5, record_at=[5],
-                           n_test=0, **method)
+            record = descend_scenes([build(law, m, 3e-10, seed) for seed in range(6)], h * 200 * m / d, 5,
+                                    record_at=[5], n_test=0, **method)
             shares.append(record.mean_over(record.fits_true, "noisy").mean())
         assert shares[0] < 0.4 and shares[1] > 0.6, (build, method, shares)
 
@@ -557,14 +559,14 @@ def test_bad_arguments_are_named():
     law = problem(n=20, d=200)
     scene = scenes.two_classes(law, 2, 0.1, 0)
     for text, call in {
-            "batch_size=3": lambda: train([scene], 0.1, 5, batch_size=3),
-            "leak=2": lambda: train([scene], 0.1, 5, leak=2),
-            "leak=0.5": lambda: train([scene], 0.1, 5, leak=0.5, activation="squared"),
-            "activation='tanh'": lambda: train([scene], 0.1, 5, activation="tanh"),
-            "batches='once'": lambda: train([scene], 0.1, 5, batches="once"),
-            "flip_rate=1.5": lambda: train([scene], 0.1, 5, flip_rate=1.5),
-            "scenes=": lambda: train([], 0.1, 5),
-            "lr=": lambda: train([scene], [0.1, 0.2], 5),
+            "batch_size=3": lambda: descend_scenes([scene], 0.1, 5, batch_size=3),
+            "leak=2": lambda: descend_scenes([scene], 0.1, 5, leak=2),
+            "leak=0.5": lambda: descend_scenes([scene], 0.1, 5, leak=0.5, activation="squared"),
+            "activation='tanh'": lambda: descend_scenes([scene], 0.1, 5, activation="tanh"),
+            "batches='once'": lambda: descend_scenes([scene], 0.1, 5, batches="once"),
+            "flip_rate=1.5": lambda: descend_scenes([scene], 0.1, 5, flip_rate=1.5),
+            "scenes=": lambda: descend_scenes([], 0.1, 5),
+            "lr=": lambda: descend_scenes([scene], [0.1, 0.2], 5),
             "flips='often'": lambda: scenes.recurring_patch(law, 1.0, "often", 2, 0.1, 0),
             "classes=1": lambda: scenes.several_classes(law, 1, 2, 0.1, 0),
             "flip_plus == flip_minus": lambda: scenes.several_classes(law.replace(flip_plus=0.1), 3, 2, 0.1, 0),
@@ -573,7 +575,7 @@ def test_bad_arguments_are_named():
             call()
         assert text in str(error.value)
     with pytest.raises(FloatingPointError, match="step 50"):
-        train([scene], 1e6, 50, record_at=[50], n_test=0, activation="squared")
+        descend_scenes([scene], 1e6, 50, record_at=[50], n_test=0, activation="squared")
 
 
 def test_first_passage_and_half_crossing():

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.attribution import attribution_maps, turned
-from helpers.attribution_runs import (
+from helpers.data.datasets import load_digit_classes
+from helpers.data.images import load_digits
+from helpers.data.label_noise import add_label_noise
+from helpers.experiments.where_it_looks import (
     GROUPS,
     MOMENTS,
     Explained,
@@ -20,13 +22,11 @@ from helpers.attribution_runs import (
     transplants,
     weight_distance,
 )
-from helpers.datasets import load_digit_classes
-from helpers.fit import Recipe
-from helpers.images import load_digits
 from helpers.intervals import mean_and_interval
-from helpers.label_noise import add_label_noise
+from helpers.reading.attribution import attribution_maps, turned
 from helpers.record import Record
-from helpers.recorded import load_recorded
+from helpers.sweeps.tables import load_table
+from helpers.training.loop import Recipe
 
 EPOCHS = [0, *range(2, 13), 14, 16, 20, 60]
 
@@ -179,7 +179,7 @@ def test_attribution_cell(network, method):
 
 def test_obs_maps_cifar():
     """The three recorded runs on CIFAR-10, each with its control; the interval is that of the page."""
-    table = load_recorded("where_it_looks").table.set_index(["seed", "group"])
+    table = load_table("where_it_looks").table.set_index(["seed", "group"])
     last, control, even = (table[f"signed {what}"].unstack() for what in ("last", "control last", "matched"))
     assert last.shape == (3, 3) and 0.76 < last.to_numpy().min() and last.to_numpy().max() < 0.84
     assert 0.42 < control.to_numpy().min() and control.to_numpy().max() < 0.52

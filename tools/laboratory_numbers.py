@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers import SignalNoise, limit_law
-from helpers.descent import descend
+from helpers.engine.descent import descend
 from helpers.intervals import t_interval
 
 PAGE = Path(__file__).resolve().parent.parent / "book/laboratory.md"

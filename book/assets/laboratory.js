@@ -100,7 +100,7 @@ function drawStart({ n, d, m, c, tau, init, h, seed, tests }) {
   };
 }
 
-/** A run at step 0 of a start, drawn above or exported by Python (helpers.laboratory). All its memory is taken here. */
+/** A run at step 0 of a start, drawn above or exported by Python (tests/laboratory.py). All its memory is taken here. */
 function createRun(start) {
   const { n, m } = start, size = n + 1, tests = start.yTest.length;
   const run = {

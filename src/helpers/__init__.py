@@ -1,10 +1,9 @@
-"""Signal First, Noise Later: what the chapters share. Flat modules, one idea each."""
+"""Signal First, Noise Later: what the chapters share.
 
-from helpers.descent import descend
-from helpers.limit import LimitLaw, limit_law
-from helpers.network import TwoLayerCNN, decompose
-from helpers.record import Record
-from helpers.signal_noise import Sample, SignalNoise
-from helpers.sweep import sweep
+The hall (this folder's own modules) is used by all; each wing (a folder) holds one kind of thing. A name is loaded
+when it is first used.
+"""
 
-__all__ = ["LimitLaw", "Record", "Sample", "SignalNoise", "TwoLayerCNN", "decompose", "descend", "limit_law", "sweep"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # the public names stand in __init__.pyi

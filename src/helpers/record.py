@@ -5,8 +5,6 @@ Everything downstream (selection, stopping, plots, verdicts) reads a Record and 
 
 import io
 import json
-import os
-import uuid
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pandas as pd
 from scipy.special import expit
 
 from helpers import checks
+from helpers.files import write_atomically
 from helpers.intervals import share_interval
 
 FORMAT = "signal-first record 1"
@@ -262,17 +261,6 @@ def concatenate(records):
                   runs=[run for record in records for run in record.runs], config=first.config)
 
 
-def write_atomically(path, content: bytes):
-    """Write `content` to `path` through a temporary file in the same folder and one rename."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def log_times(steps, count=50):
+    """0 and up to `count` log-spaced integers from 1 to `steps`."""
+    return np.unique(np.append(0, np.rint(np.geomspace(1, max(steps, 1), count)).astype(np.int64)).clip(max=steps))

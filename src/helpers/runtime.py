@@ -13,7 +13,7 @@ from helpers import checks
 
 FOLDER = Path(__file__).parent  # of this package's source
 PROFILE_VARIABLE = "SIGNAL_FIRST_PROFILE"
-
+CHECKPOINTS_VARIABLE = "SIGNAL_FIRST_CHECKPOINTS"
 # A forked process has torch's threads only in name and waits for them for ever. With one thread it needs no other; a
 # pool of processes, one to a core, wants no more either.
 if hasattr(os, "register_at_fork"):
@@ -61,12 +61,17 @@ def about_this_run():
 def source_hash(module=None):
     """Twelve hex digits that change when any module of this package does.
 
-    module : the name of a module, "fit" for helpers.fit: then only its source counts, and that of what it imports.
+    module : the name of a module, "training.loop" for helpers.training.loop: then only its source counts, and that of
+        what it imports.
     """
     digest = hashlib.sha256()
-    for path in sorted(FOLDER.glob("*.py") if module is None else _reached(FOLDER / f"{module}.py")):
-        digest.update(path.name.encode() + path.read_bytes())
+    for path in sorted(FOLDER.rglob("*.py") if module is None else _reached(_file(module))):
+        digest.update(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _file(module):
+    return FOLDER / f"{module.replace('.', '/')}.py"
 
 
 def _reached(start):
@@ -82,8 +87,9 @@ def _reached(start):
 
 def _imported(text):
     """Files of this package named in import statements. By pattern: Python 3.11's `ast` fails in threads."""
-    for module, names in re.findall(r"^\s*from helpers(?:\.(\w+))? import (\([^)]*\)|.*)", text, re.MULTILINE):
-        for name in [module] if module else re.findall(r"\w+", re.sub(r"\bas \w+|#.*", "", names)):
-            file = FOLDER / f"{name}.py"
-            yield file if file.exists() else FOLDER / "__init__.py"  # a name that the package itself offers
-    yield from (FOLDER / f"{name}.py" for name in re.findall(r"^\s*import helpers\.(\w+)", text, re.MULTILINE))
+    for package, names in re.findall(r"^\s*from helpers\b\.?([\w.]*) import (\([^)]*\)|.*)", text, re.MULTILINE):
+        names = re.findall(r"\w+", re.sub(r"\bas \w+|#.*", "", names))
+        for module in [package] if _file(package).exists() else [f"{package}.{name}".strip(".") for name in names]:
+            # A name that a wing's __init__ offers may come from anywhere in the wing.
+            yield from [_file(module)] if _file(module).exists() else (FOLDER / package.replace(".", "/")).rglob("*.py")
+    yield from map(_file, re.findall(r"^\s*import helpers\.([\w.]+)", text, re.MULTILINE))

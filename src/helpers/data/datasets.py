@@ -1,0 +1,144 @@
+"""Data sets of many classes, each as LabelledImages: digits, MNIST, CIFAR-10, CIFAR-100, and any .npz file.
+
+Two classes of them are what `images.as_two_classes` makes. Folders of image files are read by `image_folders`.
+"""
+
+import gzip
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from helpers import checks
+from helpers.data.array_files import (
+    ARRAYS,
+    CIFAR10_CLASSES,
+    CIFAR10_SPEC,
+    ArraySpec,
+    npz_or_torchvision,
+    pixels_from_bytes,
+    read_arrays,
+)
+from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, class_labels, digit_arrays
+
+DIGITS = tuple("0123456789")
+MNIST = ArraySpec("folder", npz_or_torchvision("MNIST", ""), "MNIST", (28, 28), 10)
+CIFAR10 = ArraySpec("path", npz_or_torchvision("CIFAR-10", ""), "CIFAR10", (32, 32, 3), 10)
+CIFAR100 = ArraySpec("path", npz_or_torchvision("CIFAR-100", ""), "CIFAR100", (32, 32, 3), 100)
+NPZ = ArraySpec("path", f"the path of an .npz file with the arrays {', '.join(ARRAYS)}: images uint8 "
+                "(n, height, width) or (n, height, width, channels), labels integers from 0 on")
+CIFAR100_CLASSES = tuple("""
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+    caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant
+    flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree
+    motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate
+    poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider
+    squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle
+    wardrobe whale willow_tree wolf woman worm""".split())
+
+
+def load_image_classes():
+    """CIFAR-10 with its ten classes where SIGNAL_FIRST_CIFAR10 names its files, else scikit-learn's ten digits.
+
+    Raises ValueError, saying what to put where, if the variable is set and leads to no CIFAR-10.
+    """
+    path = os.environ.get(CIFAR10_VARIABLE)
+    return _images("CIFAR-10", CIFAR10_CLASSES, read_arrays(path, CIFAR10_SPEC)) if path else load_digit_classes()
+
+
+def load_digit_classes(n_train=1000, seed=0):
+    """scikit-learn's 1,797 handwritten digits, 8 by 8 pixels, as ten classes; split as `images.load_digits` does."""
+    return LabelledImages("ten digits", DIGITS, *digit_arrays(n_train, seed))
+
+
+def load_mnist(folder, download=False):
+    """MNIST: 60,000 training and 10,000 test images of the digits 0 to 9, one channel of 28 by 28 pixels.
+
+    `folder` is torchvision's `root` (the one that holds MNIST/raw), filled first with `download`, or an .npz file (see
+    `load_npz`). torchvision keeps the packed files beside the unpacked ones: where they are, their checksums and what
+    they unpack to are compared. Raises ValueError.
+    """
+    arrays = _filled(folder, MNIST, download, _mnist_files)
+    if Path(folder).expanduser().is_dir():
+        _check_mnist(Path(folder).expanduser())
+    return _images("MNIST", DIGITS, arrays)
+
+
+def load_cifar10(path, download=False):
+    """CIFAR-10: 50,000 training and 10,000 test images of ten classes, three channels of 32 by 32 pixels.
+
+    `path` is an .npz file (see `load_npz`) or torchvision's `root` (the folder that holds cifar-10-batches-py), filled
+    first with `download`. torchvision compares the checksum of each file with CIFAR-10's. Raises ValueError.
+    """
+    return _images("CIFAR-10", CIFAR10_CLASSES, _filled(path, CIFAR10, download, _cifar_files))
+
+
+def load_cifar100(path, download=False):
+    """CIFAR-100: as `load_cifar10`, with a hundred classes, the "fine" labels in the order of the alphabet."""
+    return _images("CIFAR-100", CIFAR100_CLASSES, _filled(path, CIFAR100, download, _cifar_files))
+
+
+def load_npz(path, name=None, classes=None):
+    """Any images in an .npz file with the arrays x_train, y_train, x_test, y_test.
+
+    Images are uint8 (n, height, width) or (n, height, width, channels), labels integers 0 to K - 1. `name` is by
+    default the file's, `classes` are the numbers 0 to K - 1, K - 1 being the largest label. Raises ValueError.
+    """
+    path = Path(path).expanduser()
+    checks.require(path.is_file(), "path", str(path), NPZ.wanted)
+    arrays = read_arrays(path, NPZ)
+    labels = np.concatenate([arrays["y_train"], arrays["y_test"]])
+    classes = tuple(map(str, range(int(labels.max(initial=0)) + 1))) if classes is None else tuple(classes)
+    strangers = np.setdiff1d(labels, np.arange(len(classes))).tolist()
+    checks.require(not strangers, "classes", classes, f"names for all labels; {strangers[:5]} are not among 0 to "
+                   f"{len(classes) - 1}")
+    return _images(path.stem if name is None else name, classes, arrays)
+
+
+def _images(name, classes, arrays):
+    parts = []
+    for part in ("train", "test"):
+        parts += [pixels_from_bytes(arrays[f"x_{part}"]), class_labels(arrays[f"y_{part}"], len(classes))]
+    return LabelledImages(name, classes, *parts)
+
+
+def _filled(path, spec, download, files):
+    """read_arrays, whose error says after a download that failed which files to put where."""
+    try:
+        return read_arrays(path, spec, download)
+    except ValueError as error:
+        if not download:
+            raise
+        raise ValueError(f"{error}. Where there is no network, download elsewhere {files(path, spec)}, and call "
+                         "this again: it unpacks what is there") from error
+
+
+def _cifar_files(path, spec):
+    dataset = _torchvision(spec)
+    return f"{dataset.url} (MD5 {dataset.tgz_md5}) and put it at {Path(path).expanduser() / dataset.filename}"
+
+
+def _mnist_files(path, spec):
+    dataset = _torchvision(spec)
+    files = ", ".join(f"{name} (MD5 {md5})" for name, md5 in dataset.resources)
+    return f"{files} from {dataset.mirrors[0]} and put them into {Path(path).expanduser() / 'MNIST' / 'raw'}"
+
+
+def _check_mnist(root):
+    """Compare unpacked files with packed ones of the right checksum, where these are; torchvision does not."""
+    for name, md5 in _torchvision(MNIST).resources:
+        packed, unpacked = (root / "MNIST" / "raw" / file for file in (name, name.removesuffix(".gz")))
+        if not packed.is_file():
+            continue
+        content = packed.read_bytes()
+        checks.require(hashlib.md5(content, usedforsecurity=False).hexdigest() == md5, "folder", str(packed),
+                       f"the file of the MD5 checksum {md5}: it is damaged, remove it")
+        same = gzip.decompress(content) == unpacked.read_bytes()
+        checks.require(same, "folder", str(unpacked), f"what {name} unpacks to: it is damaged, remove it")
+
+
+def _torchvision(spec):
+    from helpers.data.torchvision_import import import_torchvision
+
+    return getattr(import_torchvision().datasets, spec.dataset)

@@ -1,0 +1,240 @@
+"""Folders of image files as LabelledImages: one folder a class, and the layouts of Clothing1M and WebVision."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from helpers import checks
+from helpers.data.images import LabelledImages, class_labels
+from helpers.streams import random_stream
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
+CHANNELS = {"RGB": 3, "L": 1}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Some images before they are read: files, and the (n,) true and observed positions of their classes."""
+
+    files: tuple
+    true: np.ndarray
+    observed: np.ndarray
+
+    def some(self, n, seed, stream):
+        """`n` of them drawn at random, in their order; all if n is None."""
+        if n is None:
+            return self
+        n = checks.integer(f"n_{stream}", n)
+        checks.require(n <= len(self.files), f"n_{stream}", n, f"at most {len(self.files)}, the images there are")
+        chosen = np.sort(random_stream(seed, f"images read, {stream}").permutation(len(self.files))[:n])
+        return Listed(tuple(self.files[i] for i in chosen), self.true[chosen], self.observed[chosen])
+
+
+def load_folder(path, noisy_labels=None, size=32, mode="RGB", n_train=None, n_test=None, seed=0, name=None,
+                labels_are="true", progress=False):
+    """Images in folders: path/train/<class>/<image> and path/test/<class>/<image>, the same classes in both.
+
+    Parameters
+    ----------
+    path : the folder. Classes are in the order of the alphabet, images in that of their names.
+    noisy_labels : a text file of observed labels, one image a line: its place below `path` (train/cat/7.jpg), a tab or
+        spaces, and the name of a class or its number from 0 on. Images that it does not name keep the true label.
+    size : images are cut to a square in the middle and scaled to `size` by `size` pixels.
+    mode : "RGB", three channels, or "L", one of grey.
+    n_train, n_test : read only so many, drawn at random with `seed`; all by default.
+    name : what to call the data; the folder's name by default.
+    labels_are : "true", or "observed" where the folders of the training set hold labels of which some are wrong and
+        nobody knows which: then y repeats y_obs and noise["kind"] is "unknown". Test folders are taken for true.
+    progress : show a bar.
+
+    Raises ValueError, naming the file or folder that is missing, damaged or unknown.
+    """
+    path = Path(path).expanduser()
+    checks.one_of("labels_are", labels_are, ("true", "observed"))
+    checks.require(noisy_labels is None or labels_are == "true", "labels_are", labels_are,
+                   "'true' where a list gives the observed labels")
+    classes = _class_folders(path)
+    parts = {part: _in_folders(path / part, classes) for part in ("train", "test")}
+    noise = {"kind": "unknown", "source": "names of the folders"} if labels_are == "observed" else {}
+    if noisy_labels is not None:
+        parts = _with_list(parts, path, Path(noisy_labels).expanduser(), classes)
+        noise = {"kind": "file", "source": Path(noisy_labels).name}
+    parts = _some(parts, n_train, n_test, seed)
+    if noisy_labels is not None:
+        noise["realised_flip_rate"] = float(np.mean(parts["train"].true != parts["train"].observed))
+    return _read(path.resolve().name if name is None else name, classes, parts, noise, size, mode, progress)
+
+
+def load_clothing1m(path, train="noisy", size=64, n_train=None, n_test=None, seed=0, progress=False):
+    """Clothing1M (Xiao et al. 2015), 14 classes of clothes with labels taken from web pages; for research, on request.
+
+    Parameters
+    ----------
+    path : the folder that holds images/ and, in it or in annotations/, the authors' lists: noisy_train_key_list.txt,
+        noisy_label_kv.txt, clean_train_key_list.txt, clean_test_key_list.txt, clean_label_kv.txt and
+        category_names_eng.txt. Each line of a key list is images/..., one of a kv list adds the class, 0 to 13.
+    train : "noisy", the million images whose true labels nobody knows: y repeats y_obs, `flipped` is empty of meaning
+        and noise["kind"] is "unknown". "both", those images of the clean training set that also have a label from the
+        web: y is the label of an expert, y_obs that of the web, and the noise is really measured.
+    size, n_train, n_test, seed, progress : as for `load_folder`. A million images of 64 by 64 pixels take 49 GB.
+
+    The test set is the clean one, with true labels. Raises ValueError, naming what is missing.
+    """
+    path = Path(path).expanduser()
+    checks.one_of("train", train, ("noisy", "both"))
+    lists = path / "annotations" if (path / "annotations").is_dir() else path
+    classes = tuple(_lines(lists / "category_names_eng.txt"))
+    web, clean = (_labels_of(lists / f"{kind}_label_kv.txt", len(classes)) for kind in ("noisy", "clean"))
+    if train == "noisy":
+        keys = _lines(lists / "noisy_train_key_list.txt")
+        parts, noise = {"train": _keyed(path, keys, web, web)}, {"kind": "unknown", "source": "Clothing1M, web pages"}
+    else:
+        keys = [key for key in _lines(lists / "clean_train_key_list.txt") if key in web]
+        checks.require(bool(keys), "path", str(lists), "lists with images that have both labels")
+        parts, noise = {"train": _keyed(path, keys, clean, web)}, {"kind": "web", "source": "Clothing1M, web pages"}
+    parts["test"] = _keyed(path, _lines(lists / "clean_test_key_list.txt"), clean, clean)
+    parts = _some(parts, n_train, n_test, seed)
+    if train == "both":
+        noise["realised_flip_rate"] = float(np.mean(parts["train"].true != parts["train"].observed))
+    return _read("Clothing1M", classes, parts, noise, size, "RGB", progress)
+
+
+def load_webvision(path, n_classes=50, size=64, n_train=None, n_test=None, seed=0, progress=False):
+    """WebVision 1.0 (Li et al. 2017), images that Google found for the names of ImageNet's classes.
+
+    Parameters
+    ----------
+    path : the folder that holds info/train_filelist_google.txt and info/val_filelist.txt (lines "image class"),
+        google/... and val_images_256/..., and, if the classes are to have names, info/synsets.txt.
+    n_classes : only the first so many classes; 50 is what is called mini-WebVision, 1000 all.
+    size, n_train, n_test, seed, progress : as for `load_folder`.
+
+    Nobody knows the true labels of the training set: y repeats y_obs there, `flipped` is empty of meaning and
+    noise["kind"] is "unknown". The test set is WebVision's validation set. Raises ValueError, naming what is missing.
+    """
+    path, n_classes = Path(path).expanduser(), checks.integer("n_classes", n_classes, 2)
+    parts = {}
+    for part, listed, folder in (("train", "train_filelist_google.txt", path),
+                                 ("test", "val_filelist.txt", path / "val_images_256")):
+        labels = {key: label for key, label in _labels_of(path / "info" / listed, None).items() if label < n_classes}
+        checks.require(bool(labels), "n_classes", n_classes, f"classes of which {listed} lists images")
+        parts[part] = _keyed(folder, list(labels), labels, labels)
+    noise = {"kind": "unknown", "source": "WebVision, Google's answers"}
+    parts = _some(parts, n_train, n_test, seed)
+    return _read("WebVision", _synsets(path, n_classes), parts, noise, size, "RGB", progress)
+
+
+def _class_folders(path):
+    """Names of the classes, the same folders below train and test."""
+    found = {}
+    for part in ("train", "test"):
+        wanted = f"a folder with one folder of images for each class, such as {path / part / 'cat' / '7.jpg'}"
+        checks.require((path / part).is_dir(), "path", str(path / part), wanted)
+        found[part] = sorted(folder.name for folder in (path / part).iterdir() if folder.is_dir())
+        checks.require(len(found[part]) >= 2, "path", str(path / part), wanted)
+    odd = sorted(set(found["train"]) ^ set(found["test"]))
+    checks.require(not odd, "path", str(path), f"folders with the same classes in train and test; {odd[:5]} are in one")
+    return tuple(found["train"])
+
+
+def _in_folders(path, classes):
+    files, index = [], []
+    for i, one in enumerate(classes):
+        images = sorted(file for file in (path / one).rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        checks.require(bool(images), "path", str(path / one), f"a folder with images ({', '.join(SUFFIXES)})")
+        files, index = files + images, index + [i] * len(images)
+    return Listed(tuple(files), np.array(index), np.array(index))
+
+
+def _with_list(parts, path, listed, classes):
+    """The parts with the observed labels of the text file `listed`."""
+    position = {name: i for i, name in enumerate(classes)}
+    position = {str(i): i for i in range(len(classes))} | position  # a class named "3" has the first say
+    observed = {}
+    for number, (key, label) in enumerate(_pairs(listed), 1):
+        checks.require(label in position, f"noisy_labels, line {number}", label, f"one of {', '.join(classes)}")
+        observed[path / key] = position[label]
+    strangers = set(observed) - {file for part in parts.values() for file in part.files}
+    checks.require(not strangers, "noisy_labels", sorted(map(str, strangers))[:3], f"images below {path}")
+    return {name: replace(part, observed=np.array([observed.get(*pair) for pair in zip(part.files, part.true)]))
+            for name, part in parts.items()}
+
+
+def _keyed(folder, keys, true, observed):
+    """Listed images folder/key whose labels are in the dicts `true` and `observed`."""
+    missing = [key for key in keys if key not in true or key not in observed]
+    checks.require(not missing, "path", str(folder), f"lists with a label for each image; {missing[:3]} have none")
+    labels = (np.array([source[key] for key in keys], dtype=np.int64) for source in (true, observed))
+    return Listed(tuple(folder / key for key in keys), *labels)
+
+
+def _labels_of(listed, n_classes):
+    """{key: class number} of a list with lines "key number"."""
+    labels = {}
+    for number, (key, label) in enumerate(_pairs(listed), 1):
+        valid = label.isdecimal() and (n_classes is None or int(label) < n_classes)
+        allowed = "a class number" if n_classes is None else f"a class number from 0 to {n_classes - 1}"
+        checks.require(valid, f"{listed.name}, line {number}", label, allowed)
+        labels[key] = int(label)
+    return labels
+
+
+def _pairs(listed):
+    """(key, label) of each line; a tab separates them, or else the last space."""
+    for number, line in enumerate(_lines(listed), 1):
+        pair = line.split("\t") if "\t" in line else line.rsplit(None, 1)
+        checks.require(len(pair) == 2, f"{listed.name}, line {number}", line, "an image and its class")
+        yield pair[0].strip(), pair[1].strip()
+
+
+def _lines(listed):
+    checks.require(listed.is_file(), "path", str(listed), "a text file of the data set, which is missing there")
+    try:
+        lines = listed.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"path={str(listed)!r}: must be a text file in UTF-8, but {error}") from error
+    lines = [line.strip() for line in lines if line.strip()]
+    checks.require(bool(lines), "path", str(listed), "a list that is not empty")
+    return lines
+
+
+def _synsets(path, n_classes):
+    """Names of WebVision's first classes: the first word for each in info/synsets.txt, or else their numbers."""
+    listed = path / "info" / "synsets.txt"
+    if not listed.is_file():
+        return tuple(map(str, range(n_classes)))
+    names = [line.partition(" ")[2].split(",")[0] or line for line in _lines(listed)[:n_classes]]
+    checks.require(len(names) == n_classes, "n_classes", n_classes, f"at most {len(names)}, the lines of {listed.name}")
+    return tuple(name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names))  # two cranes
+
+
+def _some(parts, n_train, n_test, seed):
+    return {name: parts[name].some(n, seed, name) for name, n in (("train", n_train), ("test", n_test))}
+
+
+def _read(name, classes, parts, noise, size, mode, progress):
+    size, channels = checks.integer("size", size), CHANNELS[checks.one_of("mode", mode, CHANNELS)]
+    arrays = []
+    for part in parts.values():
+        x = np.empty((len(part.files), channels, size, size), np.float32)
+        for i, file in enumerate(tqdm(part.files, desc="images", disable=not progress, leave=False)):
+            x[i] = _read_image(file, size, mode)
+        arrays.append((x, *(class_labels(index, len(classes)) for index in (part.true, part.observed))))
+    (x, y, y_obs), (x_test, y_test, y_test_obs) = arrays
+    return LabelledImages(name, classes, x, y, x_test, y_test, y_obs, y_test_obs, noise)
+
+
+def _read_image(file, size, mode):
+    """(channels, size, size) pixels in [0, 1]: a square from the middle, scaled."""
+    from PIL import Image, ImageOps
+
+    checks.require(file.is_file(), "path", str(file), "an image of the data set, which is missing there")
+    try:
+        with Image.open(file) as image:
+            pixels = np.asarray(ImageOps.fit(image.convert(mode), (size, size), Image.Resampling.BICUBIC))
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise ValueError(f"path={str(file)!r}: must be an image that can be read, but "
+                         f"{type(error).__name__}: {error}") from error
+    return np.moveaxis(np.atleast_3d(pixels), 2, 0) / np.float32(255)

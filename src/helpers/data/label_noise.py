@@ -1,0 +1,120 @@
+"""Label noise: observed labels that are wrong at a known rate. The kinds of noise are in `noise_kinds`."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from helpers import checks
+from helpers.data.images import class_index, class_labels
+from helpers.data.noise_kinds import HumanLabels, InstanceDependent, MatrixNoise, Symmetric, draw_classes
+from helpers.streams import random_stream
+
+
+def flip_labels(labels, rate, seed, *, draw="bernoulli", classes=None, stream="label noise"):
+    """Symmetric noise: a share `rate` of the labels, each moved to one of the other classes with equal chances.
+
+    Parameters
+    ----------
+    labels : (n,) true labels, of two classes or more.
+    rate : share of wrong labels, in [0, 1 - 1/K) for K classes: the true class stays the most likely one.
+    seed, stream : an integer >= 0 and the name of the stream of random numbers.
+    draw : "bernoulli" flips each label independently with probability `rate`, as the theory does; "exact" flips
+        round(rate * n) of them, chosen at random.
+    classes : all classes; by default those among `labels`.
+
+    Returns the observed labels (n,), in the dtype of `labels`. Raises ValueError.
+    """
+    labels = np.asarray(labels)
+    checks.require(labels.ndim == 1 and labels.size > 0, "labels.shape", labels.shape, "(n,), not empty")
+    classes = np.unique(labels if classes is None else np.asarray(classes))
+    checks.require(len(classes) >= 2, "classes", classes.tolist(), "two classes or more")
+    strangers = np.setdiff1d(labels, classes).tolist()
+    checks.require(not strangers, "labels", strangers[:5], f"among the classes {classes.tolist()}")
+    rate = checks.real("rate", rate, 0.0, 1.0 - 1.0 / len(classes), open_high=True)
+    checks.one_of("draw", draw, ("bernoulli", "exact"))
+    rng = random_stream(seed, stream)
+    chosen = rng.random(len(labels)) < rate
+    if draw == "exact":
+        chosen = np.isin(np.arange(len(labels)), rng.permutation(len(labels))[: round(rate * len(labels))])
+    step = rng.integers(1, len(classes), len(labels))  # 1 to K - 1 places on, cyclically: never back to the true class
+    other = classes[(np.searchsorted(classes, labels) + step) % len(classes)]
+    return np.where(chosen, other, labels)
+
+
+def realised_rate(labels, observed):
+    """The share of labels that really are wrong."""
+    labels, observed = np.asarray(labels), np.asarray(observed)
+    checks.require(labels.shape == observed.shape and labels.size > 0, "observed.shape", observed.shape,
+                   f"{labels.shape}, not empty")
+    return float(np.mean(labels != observed))
+
+
+def add_label_noise(data, noise, seed=None, draw="bernoulli"):
+    """A copy of the images `data` whose observed labels, of training and of test images, are wrong at random.
+
+    Parameters
+    ----------
+    data : LabelledImages. Noise is put on the true labels: observed labels that it has are replaced.
+    noise : a number, the rate of symmetric noise, or one of the kinds of `noise_kinds`: Symmetric, SymmetricRedraw,
+        PairFlip, AsymmetricCIFAR10, AsymmetricCIFAR100, ClassConditional, Transition, InstanceDependent, HumanLabels.
+    seed : an integer >= 0; only HumanLabels need none.
+    draw : "bernoulli", each image by itself, or "exact" counts: round(rate * n) wrong labels of symmetric noise, and
+        n_class T_ij, rounded, of noise with a transition matrix. Instance-dependent noise has no exact draw.
+
+    The test images' labels are drawn afresh, from a stream of their own; human labels leave them true. Pixels are
+    shared with `data`, not copied. What was done goes into `noise`. A number on two classes gives flip_rate (asked
+    for), realised_flip_rate (on the training set) and draw. All else gives also kind, expected_flip_rate (the mean over
+    the training images of the probability of a wrong label: what a requested rate means depends on the kind) and
+    noise_seed; human labels give kind, source and realised_flip_rate. Raises ValueError.
+    """
+    checks.require(data.noise.get("kind") != "unknown", "data", data.name, "images whose true labels are known")
+    if isinstance(noise, HumanLabels):
+        return _human(data, noise)
+    kind = noise if isinstance(noise, (MatrixNoise, InstanceDependent)) else Symmetric(noise)
+    parts = (data.x, data.y, "training"), (data.x_test, data.y_test, "test")
+    (y_obs, expected), (y_test_obs, _) = (_observe(kind, data, *part, seed, draw) for part in parts)
+    rates = {"flip_rate": float(kind.rate), "realised_flip_rate": realised_rate(data.y, y_obs), "draw": draw}
+    if kind is noise or data.n_classes > 2:
+        rates |= {"kind": kind.kind, "expected_flip_rate": expected, "noise_seed": int(seed)}
+    return replace(data, y_obs=y_obs, y_test_obs=y_test_obs, noise=rates)
+
+
+def empirical_transition(y, y_obs, n_classes):
+    """How often each class was observed as each: (matrix, counts), both (K, K), from labels in either convention.
+
+    counts[i, j] images of the class at position i are observed as that at j (int64). matrix is counts over the sums of
+    its rows, row-stochastic: the maximum likelihood estimate of T. Raises ValueError where a class has no image.
+    """
+    true, observed = class_index(y, n_classes), class_index(y_obs, n_classes)
+    fits = true.ndim == 1 and true.shape == observed.shape
+    checks.require(fits, "y_obs.shape", observed.shape, f"(n,) as y, which has {true.shape}")
+    counts = np.bincount(true * n_classes + observed, minlength=n_classes**2).reshape(n_classes, n_classes)
+    sizes = counts.sum(1, keepdims=True)
+    missing = np.flatnonzero(sizes == 0).tolist()
+    checks.require(not missing, "y", f"<no image of the classes {missing[:5]}>", "labels among which is every class")
+    return counts / sizes, counts
+
+
+def _observe(kind, data, x, y, part, seed, draw):
+    """Observed labels of one part of the data, and the expected share of wrong ones."""
+    k, stream = data.n_classes, f"label noise, {part}"
+    index = class_index(y, k)
+    if isinstance(kind, Symmetric):
+        y_obs = flip_labels(y, kind.rate, seed, draw=draw, classes=class_labels(np.arange(k), k), stream=stream)
+        return y_obs, float(kind.rate)
+    if isinstance(kind, InstanceDependent):
+        checks.one_of("draw", draw, ("bernoulli",))  # each image has a law of its own
+        rows = kind.rows(x, index, data.classes, seed, f", {part}", data.x.mean(0, keepdims=True))
+    else:
+        rows = kind.rows(x, index, data.classes, seed)
+    observed = draw_classes(rows, index, random_stream(seed, stream), draw)
+    return class_labels(observed, k), float(np.mean(1 - rows[np.arange(len(index)), index]))
+
+
+def _human(data, noise):
+    labels = np.asarray(noise.labels)
+    checks.require(labels.shape == data.y.shape, "labels.shape", labels.shape,
+                   f"{data.y.shape}: one a training image, in the order of the file, before any subset is taken")
+    observed = replace(data, y_obs=labels, y_test_obs=data.y_test)
+    rate = realised_rate(observed.y, observed.y_obs)
+    return replace(observed, noise={"kind": noise.kind, "source": noise.source, "realised_flip_rate": rate})

@@ -1,0 +1,267 @@
+"""Kinds of label noise, each a small frozen dataclass: which wrong label an image gets, and how often.
+
+T_ij is the probability that an image of the class at position i of the list of classes is observed as class j. A kind
+with such a matrix has `transition_matrix(classes)`, where `classes` is the tuple of names, or their number K. Two
+classes stand at the positions 0 (label -1) and 1 (label +1).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+from scipy.stats import truncnorm
+
+from helpers import checks
+from helpers.data.array_files import CIFAR10_CLASSES
+from helpers.streams import random_stream
+
+DRAWS = ("bernoulli", "exact")
+CIFAR10_FLIPS = {"truck": "automobile", "bird": "airplane", "cat": "dog", "dog": "cat", "deer": "horse"}
+CIFAR100_BLOCK = 5
+
+
+class MatrixNoise:
+    """Noise that looks at the class alone. Subclasses have a `kind`, a `rate` and a `transition_matrix`."""
+
+    def rows(self, x, index, classes, seed):
+        """(n, K) probability of each observed class, one row an image."""
+        return self.transition_matrix(classes)[index]
+
+
+@dataclass(frozen=True)
+class RatedNoise(MatrixNoise):
+    """The same, given by one number: `rate` in [0, below)."""
+
+    rate: float
+    below = 1.0
+
+    def __post_init__(self):
+        checks.real("rate", self.rate, 0.0, self.below, open_high=True)
+
+
+@dataclass(frozen=True)
+class Symmetric(RatedNoise):
+    """Each label is wrong with probability `rate`, then any OTHER class with equal chances; rate in [0, 1 - 1/K).
+
+    The same labels as `add_label_noise(data, rate, seed)` with a number.
+    """
+
+    kind = "symmetric"
+
+    def transition_matrix(self, classes):
+        k = class_count(classes)
+        rate = checks.real("rate", self.rate, 0.0, 1.0 - 1.0 / k, open_high=True)
+        return (1 - rate) * np.eye(k) + rate / (k - 1) * (1 - np.eye(k))
+
+
+@dataclass(frozen=True)
+class SymmetricRedraw(RatedNoise):
+    """With probability `rate` the label is drawn anew from ALL classes, the true one included; rate in [0, 1).
+
+    The convention of the ELR and DivideMix code: the expected share of wrong labels is rate (K - 1) / K, below `rate`.
+    """
+
+    kind = "symmetric redraw"
+
+    def transition_matrix(self, classes):
+        k = class_count(classes)
+        return (1 - self.rate) * np.eye(k) + self.rate / k
+
+
+@dataclass(frozen=True)
+class PairFlip(RatedNoise):
+    """Class i becomes class i + 1 (the last one becomes the first) with probability `rate` in [0, 1/2)."""
+
+    kind, below = "pair flip", 0.5
+
+    def transition_matrix(self, classes):
+        k = class_count(classes)
+        return (1 - self.rate) * np.eye(k) + self.rate * np.roll(np.eye(k), 1, axis=1)
+
+
+@dataclass(frozen=True)
+class AsymmetricCIFAR10(RatedNoise):
+    """CIFAR-10's look-alikes: truck to automobile, bird to airplane, cat to dog and back, deer to horse.
+
+    Each of these five classes flips with probability `rate` in [0, 1/2), the other five never: with classes of equal
+    size "40%" means that 20% of all labels are wrong. `classes` must be CIFAR-10's names, or 10 for their usual order.
+    """
+
+    kind, below = "asymmetric CIFAR-10", 0.5
+
+    def transition_matrix(self, classes):
+        names = CIFAR10_CLASSES if np.ndim(classes) == 0 and class_count(classes) == 10 else classes
+        known = np.ndim(names) == 1 and sorted(map(str, names)) == sorted(CIFAR10_CLASSES)
+        checks.require(known, "classes", names, f"CIFAR-10's names {', '.join(CIFAR10_CLASSES)}, in any order")
+        position = {name: i for i, name in enumerate(names)}
+        matrix = np.eye(10)
+        for true, wrong in CIFAR10_FLIPS.items():
+            matrix[position[true], [position[true], position[wrong]]] = 1 - self.rate, self.rate
+        return matrix
+
+
+@dataclass(frozen=True)
+class AsymmetricCIFAR100(RatedNoise):
+    """Next class within blocks of five consecutive label numbers (4 becomes 0, 9 becomes 5), `rate` in [0, 1/2).
+
+    This is what the published code does. The numbers follow the alphabet, so the blocks are NOT CIFAR-100's twenty
+    superclasses: "apple, aquarium fish, baby, bear, beaver" is one of them.
+    """
+
+    kind, below = "asymmetric CIFAR-100", 0.5
+
+    def transition_matrix(self, classes):
+        k = class_count(classes)
+        checks.require(k == 100, "classes", k, "100 classes")
+        block = (1 - self.rate) * np.eye(CIFAR100_BLOCK) + self.rate * np.roll(np.eye(CIFAR100_BLOCK), 1, axis=1)
+        return np.kron(np.eye(k // CIFAR100_BLOCK), block)
+
+
+@dataclass(frozen=True)
+class ClassConditional(MatrixNoise):
+    """Two classes: a label +1 flips with probability `flip_plus`, a label -1 with `flip_minus`; each in [0, 1/2).
+
+    `rate` is their mean, the expected share of wrong labels where both classes have the same size.
+    """
+
+    flip_plus: float
+    flip_minus: float
+    kind = "class-conditional"
+
+    def __post_init__(self):
+        for name in ("flip_plus", "flip_minus"):
+            checks.real(name, getattr(self, name), 0.0, 0.5, open_high=True)
+
+    @property
+    def rate(self):
+        return (self.flip_plus + self.flip_minus) / 2
+
+    def transition_matrix(self, classes):
+        k = class_count(classes)
+        checks.require(k == 2, "classes", k, "two classes")
+        return np.array([[1 - self.flip_minus, self.flip_minus], [self.flip_plus, 1 - self.flip_plus]])
+
+
+@dataclass(frozen=True)
+class Transition(MatrixNoise):
+    """Any row-stochastic matrix (K, K), kept as a tuple of tuples.
+
+    `rate` is the mean of 1 - T_ii over the classes. The true class need not stay the most likely one.
+    """
+
+    matrix: tuple
+    kind = "transition matrix"
+
+    def __post_init__(self):
+        given = np.asarray(self.matrix) if np.ndim(self.matrix) == 2 else self.matrix  # torch would take float32
+        matrix = checks.vectors("matrix", given, None, None).numpy()
+        checks.require(matrix.shape[0] == matrix.shape[1] >= 2, "matrix.shape", matrix.shape, "(K, K), K >= 2")
+        sums = matrix.sum(1)
+        stochastic = matrix.min() >= 0 and np.abs(sums - 1).max() < 1e-8  # written-out decimals, not float32 noise
+        checks.require(bool(stochastic), "matrix", f"<entries from {matrix.min():g}, rows that sum to {sums.min():.9g} "
+                       f"up to {sums.max():.9g}>", "entries >= 0 in rows that sum to 1")
+        object.__setattr__(self, "matrix", tuple(map(tuple, (matrix / sums[:, None]).tolist())))
+
+    @property
+    def rate(self):
+        return float(np.mean(1 - np.diag(self.matrix)))
+
+    def transition_matrix(self, classes):
+        k = class_count(classes)
+        checks.require(k == len(self.matrix), "classes", k, f"{len(self.matrix)} classes, the rows of the matrix")
+        return np.array(self.matrix)
+
+
+@dataclass(frozen=True)
+class InstanceDependent:
+    """Noise that looks at the image, after the synthetic noise of Xia et al. 2020 (part-dependent label noise).
+
+    Image i is wrong with a probability q_i of its own, from a normal law of mean `rate` and standard deviation `std`
+    truncated to [0, 1]. Its wrong class has the law softmax(x_i W_y) over the other classes: x_i the pixels in a row,
+    W_y (pixels, K) standard normal, one for each true class and the same for training and test images. There is no
+    transition matrix; `label_noise.empirical_transition` estimates the average one. The truncation moves the mean of
+    q_i (0.2 becomes 0.206), which the expected rate in `noise` takes into account. The entries of x_i W_y differ by
+    many units, so that an image has nearly one possible wrong class.
+
+    centred : subtract the mean training image from x_i first. Without it (the paper's formula, on pixels in [0, 1]) the
+        mean image has much say, and images of one class often agree: on CIFAR-10, seed 0, the favourite wrong class
+        takes 46 to 96 per cent of a class's wrong labels; with it, 18 to 34.
+    """
+
+    rate: float
+    std: float = 0.1
+    centred: bool = False
+    kind = "instance-dependent"
+
+    def __post_init__(self):
+        checks.real("rate", self.rate, 0.0, 1.0, open_low=True, open_high=True)
+        checks.positive("std", self.std)
+
+    def rows(self, x, index, classes, seed, stream="", mean=0.0):
+        """(n, K) probability of each observed class of the images x. stream : tells training from test images."""
+        k, low, high = class_count(classes), -self.rate / self.std, (1 - self.rate) / self.std
+        q = truncnorm.rvs(low, high, loc=self.rate, scale=self.std, size=len(index),
+                          random_state=random_stream(seed, f"label noise, rates of images{stream}"))
+        rows = np.zeros((len(index), k))
+        for y in np.unique(index):
+            mine = index == y
+            w = random_stream(seed, f"label noise, directions of class {y}").standard_normal((x[0].size, k))
+            scores = (x[mine] - mean * self.centred).reshape(mine.sum(), -1) @ w
+            scores[:, y] = -np.inf
+            rows[mine] = q[mine, None] * softmax(scores, axis=1)
+            rows[mine, y] = 1 - q[mine]
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class HumanLabels:
+    """Labels that people gave, (n,) in the convention of the data; `source` says which, e.g. "CIFAR-10N, worst".
+
+    They belong to the training images in the order of the file: add them before any `subset`. The labels of the test
+    images stay the true ones, as nobody gave others. Nothing is drawn, so there is no seed.
+    """
+
+    labels: np.ndarray
+    source: str = ""
+    kind = "human"
+
+
+def class_count(classes):
+    """K, from the tuple of class names or from K itself."""
+    return checks.integer("classes", len(classes) if np.ndim(classes) == 1 else classes, 2)
+
+
+def draw_classes(rows, index, rng, draw="bernoulli"):
+    """(n,) observed positions, given the (n, K) probabilities `rows` and the true positions `index`.
+
+    "bernoulli" draws each image independently. The draws of one generator are nested: an image that is wrong at some
+    rate is wrong at each larger one. "exact" needs rows that depend on the class alone: within each true class the
+    counts of the observed classes are n_class T_ij, rounded so that they sum to n_class (largest remainders first).
+    """
+    checks.one_of("draw", draw, DRAWS)
+    if draw == "exact":
+        return _exact(rows, index, rng)
+    away = rows.copy()
+    away[np.arange(len(index)), index] = 0.0
+    moved = rng.random(len(index)) < away.sum(1)
+    cumulative = away.cumsum(1)
+    level = rng.random(len(index)) * cumulative[:, -1]
+    other = np.minimum((cumulative <= level[:, None]).sum(1), rows.shape[1] - 1)
+    return np.where(moved, other, index)
+
+
+def _exact(rows, index, rng):
+    observed = index.copy()
+    for y in np.unique(index):
+        members = rng.permutation(np.flatnonzero(index == y))
+        row = rows[members[0]]
+        observed[members] = np.repeat(np.arange(len(row)), _rounded(row * len(members)))
+    return observed
+
+
+def _rounded(counts):
+    """Integers near `counts` with the same sum, itself an integer: the largest remainders are rounded up."""
+    whole = np.floor(counts + 1e-9).astype(int)  # 3 may arrive as 2.9999999999999996
+    short = round(counts.sum()) - whole.sum()
+    whole[np.argsort(whole - counts, kind="stable")[:short]] += 1
+    return whole

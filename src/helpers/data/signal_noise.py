@@ -1,0 +1,171 @@
+"""The data model: a signal patch, a noise patch, and a label that may be flipped (Han et al. 2025, section 3).
+
+A sample is ``x = [y mu, xi]`` with true label y uniform on {-1, +1}, a fixed signal mu and noise
+``xi ~ N(0, noise_std^2 I_d)``. The observed label is -y with probability ``flip_plus`` (y = +1) or
+``flip_minus`` (y = -1), and y otherwise.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import psutil
+import torch
+
+from helpers import checks
+from helpers.streams import random_stream
+
+STRENGTHS = ("n_snr2", "mu_norm", "snr")
+LARGEST_D = 10**15  # integers up to here are exact in float64
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """n training samples as explicit vectors (all torch float64, on the CPU), and optional test samples.
+
+    Attributes
+    ----------
+    mu : (d,) the signal.
+    xi : (n, d) the noise patches.
+    y, y_obs : (n,) true and observed labels, each -1 or +1.
+    xi_test, y_test : (n_test, d), (n_test,) fresh noise patches and their true labels; n_test may be 0.
+    distribution : the SignalNoise this was drawn from; it tells what fresh test noise looks like.
+    """
+
+    mu: torch.Tensor
+    xi: torch.Tensor
+    y: torch.Tensor
+    y_obs: torch.Tensor
+    xi_test: torch.Tensor
+    y_test: torch.Tensor
+    distribution: "SignalNoise"
+
+    def __post_init__(self):
+        checks.instance("distribution", self.distribution, SignalNoise)
+        for name, length in {"y": self.n, "y_obs": self.n, "y_test": None}.items():
+            object.__setattr__(self, name, checks.labels(name, getattr(self, name), length))
+        shapes = {"mu": (self.d,), "xi": (self.n, self.d), "xi_test": (len(self.y_test), self.d)}
+        for name, shape in shapes.items():
+            object.__setattr__(self, name, checks.vectors(name, getattr(self, name), *shape))
+
+    @property
+    def n(self):
+        """Number of training samples."""
+        return self.distribution.n
+
+    @property
+    def d(self):
+        """Dimension of a patch."""
+        return self.distribution.d
+
+    @property
+    def flipped(self):
+        """(n,) bool: which samples carry a wrong label."""
+        return self.y != self.y_obs
+
+    @property
+    def vectors(self):
+        """(n + 1, d): mu in row 0, the noise patches below. The weights move in the span of these rows."""
+        return torch.cat([self.mu[None], self.xi])
+
+    @cached_property
+    def gram(self):
+        """(n + 1, n + 1): inner products of `vectors`, computed once."""
+        return self.vectors @ self.vectors.T
+
+    @cached_property
+    def test_gram(self):
+        """(n_test, n + 1): inner products of the test patches with `vectors`, computed once."""
+        return self.xi_test @ self.vectors.T
+
+
+@dataclass(frozen=True)
+class SignalNoise:
+    """The distribution of n samples in dimension d, with exactly one of three signal strengths given.
+
+    Parameters
+    ----------
+    n, d : number of training samples, dimension of a patch.
+    n_snr2 : n SNR^2 = n |mu|^2 / (noise_std^2 d), the paper's order-one quantity.
+    mu_norm : |mu|, the length of the signal.
+    snr : SNR = |mu| / (noise_std sqrt(d)).
+    noise_std : standard deviation of each noise coordinate.
+    flip_plus, flip_minus : probability in [0, 1/2) that the label of a y = +1 (y = -1) sample is flipped.
+    orthogonal : project the noise off the signal, a common variant.
+
+    After construction all three strengths can be read. Raises ValueError on anything out of range.
+    """
+
+    n: int
+    d: int
+    n_snr2: float = None
+    mu_norm: float = None
+    snr: float = None
+    noise_std: float = 1.0
+    flip_plus: float = 0.0
+    flip_minus: float = 0.0
+    orthogonal: bool = False
+
+    def __post_init__(self):
+        def set_field(name, value):
+            object.__setattr__(self, name, value)  # the class is frozen
+
+        set_field("n", checks.integer("n", self.n))
+        set_field("d", checks.integer("d", self.d, 2, LARGEST_D))
+        set_field("noise_std", checks.positive("noise_std", self.noise_std))
+        for name in ("flip_plus", "flip_minus"):
+            set_field(name, checks.real(name, getattr(self, name), 0.0, 0.5, open_high=True))
+        set_field("orthogonal", bool(checks.one_of("orthogonal", self.orthogonal, (False, True))))
+        strengths = {name: getattr(self, name) for name in STRENGTHS}
+        given = {name: value for name, value in strengths.items() if value is not None}
+        if len(given) != 1:
+            raise ValueError(f"{', '.join(STRENGTHS)}={tuple(strengths.values())}: exactly one must be given")
+        ((name, value),) = given.items()
+        value = checks.positive(name, value)
+        unit = self.noise_std * math.sqrt(self.d)
+        snr = {"snr": value, "mu_norm": value / unit, "n_snr2": math.sqrt(value / self.n)}[name]
+        derived = {"snr": snr, "mu_norm": snr * unit, "n_snr2": self.n * snr * snr} | {name: value}
+        for field, number in derived.items():
+            checks.require(0 < number < math.inf, name, value, f"such that {field} is a positive finite number")
+            set_field(field, number)
+        set_field("_given", name)
+
+    def replace(self, **changes):
+        """A copy with `changes`; the strength stays the one that was given, unless a new one is."""
+        dropped = set(STRENGTHS) if changes.keys() & set(STRENGTHS) else set(STRENGTHS) - {self._given}
+        kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in dropped}
+        return SignalNoise(**(kept | changes))
+
+    def draw_labels(self, seed):
+        """True and observed labels of the n training samples: two float64 arrays (n,) with entries -1, +1."""
+        rng = random_stream(seed, "labels")
+        y = rng.choice([-1.0, 1.0], self.n)
+        return y, self.flip(y, rng)
+
+    def flip(self, y, rng):
+        """Observed labels: each entry of `y` keeps its sign or, with its class's flip rate, changes it."""
+        flipped = rng.random(len(y)) < np.where(y > 0, self.flip_plus, self.flip_minus)
+        return np.where(flipped, -y, y)
+
+    def sample(self, seed, n_test=0):
+        """Draw a Sample of explicit float64 vectors: (n + n_test) d numbers of 8 bytes, or MemoryError."""
+        n_test = checks.integer("n_test", n_test, 0)
+        need = 8 * (self.n + n_test) * self.d
+        if need > psutil.virtual_memory().available:
+            raise MemoryError(f"d={self.d}: explicit vectors need {need} bytes, more than is free; "
+                              "descend on the distribution itself, which makes no vector of length d")
+        mu = np.zeros(self.d)
+        mu[0] = self.mu_norm
+        y, y_obs = self.draw_labels(seed)
+        y_test = random_stream(seed, "test labels").choice([-1.0, 1.0], n_test)
+        noise = [self._noise(random_stream(seed, stream), size)
+                 for stream, size in (("noise", self.n), ("test noise", n_test))]
+        return Sample(mu, noise[0], y, y_obs, noise[1], y_test, distribution=self)
+
+    def _noise(self, rng, size):
+        xi = self.noise_std * rng.standard_normal((size, self.d))
+        if self.orthogonal:
+            xi[:, 0] = 0.0  # mu points along the first axis
+        return xi

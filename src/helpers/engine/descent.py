@@ -1,0 +1,165 @@
+"""Full-batch gradient descent on the logistic loss, explicit or reduced, many runs at a time."""
+
+import time
+from dataclasses import asdict
+
+import numpy as np
+import psutil
+import torch
+from tqdm import tqdm
+
+from helpers import checks
+from helpers.data.signal_noise import Sample, SignalNoise
+from helpers.engine import explicit, reduced
+from helpers.engine.gram import inner_products
+from helpers.engine.network import check_dimension
+from helpers.engine.observables import draw_tests, measure
+from helpers.record import Record, log_times
+from helpers.runtime import provenance
+
+DTYPES = {torch.float64: "float64", torch.float32: "float32"}
+ENGINES = ("reduced", "explicit")
+RECORDED_NUMBERS_PER_SAMPLE = 7  # float64 numbers that a Record keeps of each run, time and sample, with one to spare
+
+
+def descend(problem, m, init_std, lr, steps, seeds, engine="reduced", record_at=None, device="cpu",
+            dtype=torch.float64, n_test=1000, n_val=0, zeta=0.0, memory=None, progress=False):
+    """Train the two-layer CNN by gradient descent and return a Record.
+
+    Parameters
+    ----------
+    problem : a SignalNoise (each seed draws its own data), a Sample (the data are fixed), or a list of either that
+        shares n. Runs are all pairs of a problem and a seed, problem by problem.
+    m : filters of each sign.
+    init_std : standard deviation sigma_0 of the initial weights; a number, or one for each problem.
+    lr : step size eta; a number, or one for each problem.
+    steps : gradient steps.
+    seeds : an integer or several. On a Sample, seed s starts from TwoLayerCNN(d, m, init_std, s).
+    engine : "reduced" (through inner products, any d; exact) or "explicit" (autograd on the weights). On a Sample both
+        give the same result; on a SignalNoise the same labels and, in law, the same result.
+    record_at : increasing steps in [0, steps] to record at; log-spaced by default. The run ends at the last of them.
+    device, dtype : "cpu" or a CUDA device; torch.float64 or torch.float32.
+    n_test : test draws behind each fresh and observed error (a Sample's own test set takes their place).
+    n_val : draws, independent of those, behind the errors on a validation set; 0 with a Sample's own test set.
+    zeta : standard deviation of what is added to a reused noise patch; at 0 the reused error is exact.
+    memory : bytes the batch may use at a time; by default half of what is free. A larger batch is split.
+    progress : show a progress bar.
+
+    Raises ValueError on bad arguments, FloatingPointError with the step if a run diverges, and MemoryError if not even
+    one run fits into `memory`.
+    """
+    m, steps = checks.integer("m", m), checks.integer("steps", steps, 0)
+    problems, seeds = _problems(problem), _seeds(seeds)
+    init_std = _each("init_std", init_std, len(problems), lambda name, value: checks.real(name, value, 0.0))
+    lr = _each("lr", lr, len(problems), checks.positive)
+    checks.one_of("engine", engine, ENGINES)
+    times = log_times(steps) if record_at is None else checks.increasing("record_at", record_at, steps)
+    device = checks.device("device", device)
+    checks.one_of("dtype", dtype, DTYPES)
+    n_test, zeta = checks.integer("n_test", n_test), checks.real("zeta", zeta, 0.0)
+    given_tests = _given_tests(problems)
+    n_test, n_val = given_tests or n_test, checks.integer("n_val", n_val, 0)
+    checks.require(not (given_tests and n_val), "n_val", n_val, "0 where a Sample brings its own test set")
+
+    runs = [(*setting, seed) for setting in zip(problems, init_std, lr) for seed in seeds]
+    size = _batch_size(runs, m, len(times), n_test + n_val, given_tests, engine, device, memory)
+    start = time.perf_counter()
+    parts = []
+    with tqdm(total=len(runs) * int(times[-1]), disable=not progress, unit="step", unit_scale=True) as bar:
+        for first in range(0, len(runs), size):
+            batch = runs[first:first + size]
+            try:
+                parts.append(_descend_batch(batch, m, times, engine, n_test, n_val, zeta, device, dtype, bar))
+            except reduced.Diverged as error:  # it counts runs in its batch
+                raise reduced.Diverged(error.step, first + error.run) from None
+    joined = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
+    sizes = {"fresh": n_test, "observed": n_test, "reused": n_test if zeta else 0}
+    sizes |= {"validation": n_val, "validation_observed": n_val} if n_val else {}
+    config = {"engine": engine, "m": m, "steps": steps, "dtype": DTYPES[dtype], "zeta": zeta,
+              "batch": size, "seconds": time.perf_counter() - start, **provenance(), "ran_on": str(device)}
+    return Record(times=times, **joined, test_sizes=sizes, runs=[_describe(*run) for run in runs], config=config)
+
+
+def _descend_batch(runs, m, times, engine, n_test, n_val, zeta, device, dtype, bar):
+    """The Record arrays of a batch of runs, each with the runs first."""
+    problems, init_std, lr, seeds = map(list, zip(*runs))
+    draws = draw_tests(problems, seeds, m, n_test, n_val, zeta, device, dtype)
+    if engine == "reduced":
+        products = (inner_products(*one) for one in zip(problems, [m] * len(runs), init_std, seeds))
+        machine = reduced.reduced_engine(products, lr, device, dtype)
+    else:
+        samples = [p if isinstance(p, Sample) else p.sample(seed) for p, seed in zip(problems, seeds)]
+        machine = explicit.ExplicitEngine(samples, m, init_std, lr, seeds, device, dtype)
+    seen = []
+    for step in times:
+        bar.update((int(step) - machine.step) * len(runs))
+        machine.advance(int(step) - machine.step)
+        state = machine.state()
+        seen.append(measure(state, machine.y, machine.y_obs, draws))
+        _check_finite(seen[-1]["margins"], step)
+    arrays = {name: np.stack([entry[name] for entry in seen], 1) for name in seen[0]}
+    final = {"gamma_final": state.gamma, "rho_final": state.rho, "y": machine.y, "y_obs": machine.y_obs}
+    return arrays | {name: value.double().cpu().numpy() for name, value in final.items()}
+
+
+def _check_finite(margins, step):
+    good = np.abs(margins).mean(-1) <= reduced.DIVERGED
+    if not good.all():
+        raise reduced.Diverged(int(step), int(np.argmin(good)))
+
+
+def _problems(problem):
+    problems = list(problem) if isinstance(problem, list | tuple) else [problem]
+    kinds = all(isinstance(one, Sample | SignalNoise) for one in problems) and len(problems) > 0
+    checks.require(kinds, "problem", problem, "a SignalNoise, a Sample, or a non-empty list of them")
+    sizes = {one.n for one in problems}
+    checks.require(len(sizes) == 1, "problem", f"<problems with n = {sorted(sizes)}>", "of one n")
+    for one in problems:
+        check_dimension(one.n, one.d)
+    return problems
+
+
+def _seeds(seeds):
+    listed = list(seeds) if np.iterable(seeds) else [seeds]
+    checks.require(len(listed) > 0, "seeds", seeds, "an integer >= 0 or a non-empty sequence of them")
+    return [checks.integer("seeds", seed, 0) for seed in listed]
+
+
+def _each(argument, value, count, check):
+    """One checked value a problem, from a single number or a sequence of `count`."""
+    values = list(value) if np.iterable(value) else [value] * count
+    checks.require(len(values) == count, argument, value, f"a number or {count} of them, one a problem")
+    return [check(argument, one) for one in values]
+
+
+def _given_tests(problems):
+    sizes = {len(one.y_test) if isinstance(one, Sample) else 0 for one in problems}
+    checks.require(len(sizes) == 1, "problem", f"<samples with {sorted(sizes)} test samples>", "of one n_test")
+    return sizes.pop()
+
+
+def _batch_size(runs, m, recorded, n_test, given_tests, engine, device, memory):
+    """How many runs go at a time, so that they and the whole Record stay within `memory` bytes."""
+    n, d = runs[0][0].n, max(run[0].d for run in runs)
+    budget = _free_memory(device) // 2 if memory is None else checks.integer("memory", memory)
+    # Twice: the parts are joined by copying.
+    record = 2 * 8 * len(runs) * (recorded * (RECORDED_NUMBERS_PER_SAMPLE * n + 2 * m) + 2 * m * n)
+    need = explicit.ExplicitEngine.bytes_per_run(n, d, m, n_test, given_tests) if engine == "explicit" else \
+        reduced.ReducedEngine.bytes_per_run(n, m, n_test, given_tests)
+    left = budget - (record if device.type == "cpu" else 0)
+    if left < need:
+        raise MemoryError(f"memory={budget}: {len(runs)} runs need {record} bytes to be recorded and {need} to run one "
+                          "at a time; record at fewer steps, take fewer runs, or raise memory")
+    return min(len(runs), left // need)
+
+
+def _free_memory(device):
+    if device.type == "cpu":
+        return psutil.virtual_memory().available
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # free within torch
+    return torch.cuda.mem_get_info(device)[0] + cached
+
+
+def _describe(problem, init_std, lr, seed):
+    law = problem.distribution if isinstance(problem, Sample) else problem
+    return {"seed": seed, **asdict(law), "init_std": init_std, "lr": lr}

@@ -1,0 +1,166 @@
+"""Logistic regression on two Gaussian clouds with wrong labels, by gradient descent (chapter 15).
+
+A sample is x = y v + sigma z in R^p with |v| = 1 and z standard normal: the sum of the two patches of a `SignalNoise`
+with mu = v (def-linear-mixture; Liu et al. 2020, section 3). The model is f(x) = <theta, x>, the loss the mean of
+log(1 + exp(-y_obs f)). Gradient descent moves in the span of the x, which with v has k = min(p, n + 1) dimensions: a
+run takes place in k coordinates, the first one along v, whatever p is.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linprog
+from scipy.special import expit, ndtr
+
+from helpers import checks
+from helpers.data.signal_noise import SignalNoise
+from helpers.engine.gram import bartlett
+from helpers.streams import random_stream
+
+
+def mixture(n, p, noise_std, flip_rate):
+    """The SignalNoise whose two patches, added, are the mixture: |mu| = 1, flip_rate = Delta / 2 in [0, 1/2)."""
+    return SignalNoise(n, p, mu_norm=1.0, noise_std=noise_std, flip_plus=flip_rate, flip_minus=flip_rate)
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureDraw:
+    """One training set and one start, in coordinates of which the first is along v.
+
+    Attributes
+    ----------
+    x : (n, k) the samples, k = min(p, n + 1).
+    y, y_obs : (n,) true and observed labels, each -1 or +1.
+    start : (k,) the part of theta_0 in these coordinates.
+    outside : length of the part of theta_0 orthogonal to all of them; gradient descent never changes it.
+    noise_std, p : sigma and the dimension.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    y_obs: np.ndarray
+    start: np.ndarray
+    outside: float
+    noise_std: float
+    p: int
+
+    @property
+    def agree(self):
+        """(n,) y y_obs: +1 for clean, -1 for noisy samples."""
+        return self.y * self.y_obs
+
+    @property
+    def noise(self):
+        """(n, k) sigma z, the samples without their signal."""
+        noise = self.x.copy()
+        noise[:, 0] -= self.y
+        return noise
+
+    @property
+    def signed(self):
+        """(n, k) y_obs x: theta memorises sample i if its inner product with row i is positive."""
+        return self.y_obs[:, None] * self.x
+
+
+def draw_mixture(problem, radius, seed):
+    """A MixtureDraw from a SignalNoise with |mu| = 1, and theta_0 uniform on the sphere of this radius >= 0.
+
+    The noise orthogonal to v enters through its Bartlett factor, so p may be 10^15. Raises ValueError for another
+    signal length and for projected noise.
+    """
+    problem = checks.instance("problem", problem, SignalNoise)
+    checks.require(problem.mu_norm == 1.0, "problem.mu_norm", problem.mu_norm, "1")
+    checks.require(not problem.orthogonal, "problem.orthogonal", True, "False")
+    radius, n, p = checks.real("radius", radius, 0.0), problem.n, problem.d
+    y, y_obs = problem.draw_labels(seed)
+    rng = random_stream(seed, "mixture noise")
+    x = problem.noise_std * np.column_stack([rng.standard_normal(n), bartlett(rng, n, p - 1)])
+    x[:, 0] += y
+    rng = random_stream(seed, "mixture start")
+    normal = rng.standard_normal(x.shape[1])
+    rest = rng.chisquare(p - len(normal)) if p > len(normal) else 0.0
+    unit = radius / math.sqrt(normal @ normal + rest)
+    return MixtureDraw(x, y, y_obs, unit * normal, unit * math.sqrt(rest), problem.noise_std, p)
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureCourse:
+    """What a run of T recorded steps leaves behind.
+
+    Attributes
+    ----------
+    times : (T,) gradient steps.
+    signal : (T,) A = <theta, v>.
+    noise_responses : (T, n) r_i = y_obs <theta, sigma z_i>, so that the margin is y y_obs A + r_i.
+    length : (T,) |theta|.
+    alignment, pull : (T,) cosine of -grad L with v, and -<grad L, v>.
+    draw : the MixtureDraw.
+    """
+
+    times: np.ndarray
+    signal: np.ndarray
+    noise_responses: np.ndarray
+    length: np.ndarray
+    alignment: np.ndarray
+    pull: np.ndarray
+    draw: MixtureDraw
+
+    @property
+    def margins(self):
+        """(T, n) y_obs <theta, x_i>."""
+        return self.draw.agree * self.signal[:, None] + self.noise_responses
+
+    @property
+    def squared_coefficients(self):
+        """(T, n) kappa_i^2, kappa = tanh(<theta, x>/2) - y_obs: twice softmax minus label (prop-mixture-gradient)."""
+        return 4 * expit(-self.margins) ** 2
+
+    @property
+    def test_accuracy(self):
+        """(T,) P(y <theta, x> > 0) on a fresh x with its true label: Phi(A / (sigma |theta|)); 1/2 at theta = 0."""
+        scale = self.draw.noise_std * self.length
+        return ndtr(np.divide(self.signal, scale, out=np.zeros_like(scale), where=scale > 0))
+
+    def mean_over(self, values, which):
+        """(T,) mean of `values` (T, n) over "clean" or "noisy" samples; NaN if there are none."""
+        chosen = self.draw.agree == (1 if checks.one_of("which", which, ("clean", "noisy")) == "clean" else -1)
+        return values[:, chosen].mean(1) if chosen.any() else np.full(len(values), np.nan)
+
+    def read_truly(self, which):
+        """(T,) share of "clean" or "noisy" training samples with y <theta, x> > 0."""
+        return self.mean_over(self.draw.agree * self.margins > 0, which)
+
+    def memorised(self, which):
+        """(T,) share of "clean" or "noisy" training samples with y_obs <theta, x> > 0."""
+        return self.mean_over(self.margins > 0, which)
+
+
+def descend_mixture(draw, lr, times):
+    """The MixtureCourse of gradient descent with step `lr` at the increasing steps `times`."""
+    draw, lr = checks.instance("draw", draw, MixtureDraw), checks.positive("lr", lr)
+    times = checks.increasing("times", times, math.inf)
+    votes, theta, n = draw.signed, draw.start.copy(), len(draw.y)
+    wanted, rows = set(times.tolist()), []
+    for t in range(int(times[-1]) + 1):
+        margins = votes @ theta
+        descent = expit(-margins) @ votes / n  # -grad L (prop-mixture-gradient)
+        if t in wanted:
+            length, steepness = math.hypot(np.linalg.norm(theta), draw.outside), np.linalg.norm(descent)
+            rows.append((theta[0], margins - draw.agree * theta[0], length, descent[0] / steepness, descent[0]))
+        theta += lr * descent
+    return MixtureCourse(times, *map(np.array, zip(*rows)), draw)
+
+
+def separable(vectors):
+    """Whether some theta has <theta, row> > 0 for every row of `vectors` (n, k): a linear program.
+
+    It maximises the smallest <theta, row> over the cube |theta_j| <= 1, which is 0 where there is no such theta; an
+    optimum up to 1e-7 counts as 0.
+    """
+    vectors = checks.vectors("vectors", vectors, None, None).numpy()
+    n, k = vectors.shape
+    smallest = np.r_[np.zeros(k), -1.0]
+    found = linprog(smallest, np.column_stack([-vectors, np.ones(n)]), np.zeros(n), bounds=[(-1, 1)] * k + [(0, None)])
+    checks.require(found.success, "vectors", "<...>", f"a program that HiGHS can solve: {found.message}")
+    return -found.fun > 1e-7

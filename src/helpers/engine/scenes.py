@@ -1,0 +1,191 @@
+"""Data beyond the book's basic model, through inner products: several classes, recurring patches, patch-dependent
+flips, filters for each position.
+
+In all of them a network of K output units sees patches that are rows of one list of vectors V: signals first, noise
+patches last. Which rows make up a sample is all that changes; `helpers.variants` trains on any such scene.
+"""
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+
+from helpers import checks
+from helpers.data.noise_kinds import class_count, draw_classes
+from helpers.data.signal_noise import SignalNoise
+from helpers.engine import scenes
+from helpers.engine.gram import draw_factor, draw_products, inner_products
+from helpers.streams import random_stream
+
+FLIPS = ("random", "patch", "pair")
+ANTIPODAL = np.array([[1.0], [-1.0]])  # a vector v stands for the two patches v and -v
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One run's data and initial filters, all through inner products; float64, and int64 where it says index.
+
+    gram (R, R): among the rows of V, the noise patches xi_1..xi_n being the last n.
+    responses (K, m, R): of the initial filters of each output unit with them.
+    weight_gram (K m, K m): among the initial filters; None where fresh noise is not asked for.
+    patches (n, p): index of the rows that sample i consists of.
+    contexts (C, p - 1), context_labels (C,): index of the rows that may stand beside a noise patch in a test sample,
+        all equally likely, and the true label they carry.
+    y, y_obs (n,): index of the true and of the observed class. With two classes, 0 is y = +1 and 1 is y = -1.
+    noise_std : standard deviation of a fresh noise coordinate.
+    orthogonal_to : index of mutually orthogonal rows that fresh noise has no component along.
+    about : seed and configuration, for the Record.
+    """
+
+    gram: torch.Tensor
+    responses: torch.Tensor
+    weight_gram: torch.Tensor
+    patches: torch.Tensor
+    contexts: torch.Tensor
+    context_labels: torch.Tensor
+    y: torch.Tensor
+    y_obs: torch.Tensor
+    noise_std: float
+    orthogonal_to: tuple
+    about: dict
+
+
+def two_classes(problem, m, init_std, seed):
+    """The book's own data and network, the run of `descend` on this SignalNoise or Sample and seed: rows mu, -mu, xi_i.
+    """
+    law = checks.instance("problem", getattr(problem, "distribution", problem), SignalNoise)
+    parts = inner_products(problem, m, init_std, seed)
+    products = (parts.gram.numpy(), parts.responses.numpy(), parts.weight_gram.numpy())
+    return _antipodal_scene(law, 1, products, _index(parts.y.numpy()), _index(parts.y_obs.numpy()), init_std, seed)
+
+
+def recurring_patch(problem, strength, flips, m, init_std, seed):
+    """Three patches, y mu, a nu and xi, with a = +-1 a coin and nu orthogonal to mu, n |nu|^2 / (sigma^2 d) = strength.
+
+    With overall flip rate tau = problem.flip_plus, `flips` says on whom the flips fall: "random": on everyone alike;
+    "patch": on a = +1 only, with probability 2 tau; "pair": on a = -y only, with probability 2 tau.
+    """
+    strength = checks.positive("strength", strength)
+    checks.one_of("flips", flips, FLIPS)
+    tau, y = _flip_rate(problem), _index(problem.draw_labels(seed)[0])
+    rng = random_stream(seed, "recurring patch")
+    a = rng.integers(2, size=problem.n)
+    chance = {"random": np.full(problem.n, tau), "patch": 2 * tau * (a == 0), "pair": 2 * tau * (a != y)}[flips]
+    y_obs = np.where(rng.random(problem.n) < chance, 1 - y, y)
+    lengths = [problem.mu_norm, problem.mu_norm * (strength / problem.n_snr2) ** 0.5]
+    products = draw_products(problem, lengths, 2, m, init_std, rng)
+    return _antipodal_scene(problem, 2, products, y, y_obs, init_std, seed, a)
+
+
+def patch_dependent_flips(problem, m, init_std, seed):
+    """The basic data, but only samples whose noise patch leans to the other class along a direction u are flipped:
+    with probability 2 tau where y <u, xi> < 0, tau = problem.flip_plus and u a unit vector orthogonal to mu."""
+    tau, y = _flip_rate(problem), _index(problem.draw_labels(seed)[0])
+    rng = random_stream(seed, "patch-dependent flips")
+    gram, responses, weight_gram = draw_products(problem, [problem.mu_norm, 1.0], 2, m, init_std, rng)
+    leans = np.where(y == 0, 1, -1) * gram[1, 2:] < 0
+    y_obs = np.where(rng.random(problem.n) < 2 * tau * leans, 1 - y, y)
+    keep = np.r_[0, 2:problem.n + 2]  # u is no patch
+    products = gram[np.ix_(keep, keep)], responses[..., keep], weight_gram
+    return _antipodal_scene(problem, 1, products, y, y_obs, init_std, seed)
+
+
+def separate_positions(problem, m, init_std, seed):
+    """Signal and noise patch in random order, and filters of its own for each of the two positions.
+
+    A filter is then a vector of length 2 d, and a patch fills one half of it: patches in different positions are
+    orthogonal. No fresh noise.
+    """
+    y, y_obs = map(_index, problem.draw_labels(seed))
+    rng = random_stream(seed, "separate positions")
+    n, noise_first = problem.n, rng.integers(2, size=problem.n)
+    factor = np.zeros((2 + n, 2 * (1 + min(n, problem.d - 1))))
+    for position in (0, 1):
+        here, start = np.flatnonzero(noise_first == position), position * factor.shape[1] // 2
+        part = draw_factor(problem, [problem.mu_norm], len(here), rng)
+        factor[np.r_[position, 2 + here], start:start + part.shape[1]] = part
+    normals = rng.standard_normal((2 * m, factor.shape[1]))
+    products = factor @ factor.T, (init_std * normals @ factor.T).reshape(2, m, -1), None
+    gram, responses, _ = _expand(products, _antipodes(2, n))
+    signal_rows = 2 * (1 - noise_first) + y  # the signal stands where the noise does not
+    patches = np.stack([signal_rows, 4 + np.arange(n)], 1)
+    return _scene(problem, (gram, responses, None), patches, np.array([[0], [1], [2], [3]]), np.array([0, 1, 0, 1]),
+                  y, y_obs, (), init_std, seed)
+
+
+def several_classes(problem, classes, m, init_std, seed):
+    """`classes` classes with orthogonal signals of length problem.mu_norm, equally likely; a label is flipped with
+    probability tau = problem.flip_plus, to one of the other classes at random."""
+    classes = checks.integer("classes", classes, 2)
+    rng = random_stream(seed, "several classes")
+    y = rng.integers(classes, size=problem.n)
+    wrong = (y + rng.integers(1, classes, size=problem.n)) % classes
+    y_obs = np.where(rng.random(problem.n) < _flip_rate(problem), wrong, y)
+    products = draw_products(problem, [problem.mu_norm] * classes, classes, m, init_std, rng)
+    patches = np.stack([y, classes + np.arange(problem.n)], 1)
+    return _scene(problem, products, patches, np.arange(classes)[:, None], np.arange(classes), y, y_obs,
+                  tuple(range(classes)), init_std, seed)
+
+
+def _index(labels):
+    return np.where(labels > 0, 0, 1)
+
+
+def _flip_rate(problem):
+    checks.require(problem.flip_plus == problem.flip_minus, "problem", problem, "one with flip_plus == flip_minus")
+    return problem.flip_plus
+
+
+def _antipodes(vectors, n):
+    """(2 vectors + n, vectors + n): each vector v becomes the rows v and -v; noise patches stay."""
+    return np.block([[np.kron(np.eye(vectors), ANTIPODAL), np.zeros((2 * vectors, n))],
+                     [np.zeros((n, vectors)), np.eye(n)]])
+
+
+def _expand(products, rows):
+    gram, responses, weight_gram = products
+    return rows @ gram @ rows.T, responses @ rows.T, weight_gram
+
+
+def _antipodal_scene(problem, vectors, products, y, y_obs, init_std, seed, a=None):
+    """A scene of two classes whose first 2 or 4 rows are mu, -mu(, nu, -nu)."""
+    columns = [y] + ([] if a is None else [2 + a])
+    patches = np.stack([*columns, 2 * vectors + np.arange(problem.n)], 1)
+    contexts = np.stack(np.meshgrid([0, 1], *[[2, 3]] * (vectors - 1), indexing="ij"), -1).reshape(-1, vectors)
+    off = tuple(range(0, 2 * vectors, 2)) if problem.orthogonal else ()
+    return _scene(problem, _expand(products, _antipodes(vectors, problem.n)), patches, contexts, contexts[:, 0], y,
+                  y_obs, off, init_std, seed)
+
+
+def _scene(problem, products, patches, contexts, context_labels, y, y_obs, off, init_std, seed):
+    index = lambda values: torch.from_numpy(np.asarray(values, np.int64))  # noqa: E731
+    reals = [None if one is None else torch.from_numpy(np.ascontiguousarray(one)) for one in products]
+    return Scene(*reals, index(patches), index(contexts), index(context_labels), index(y), index(y_obs),
+                 problem.noise_std, off if problem.orthogonal else (),
+                 {"seed": seed, **asdict(problem), "init_std": init_std})
+
+
+def contrary_samples(scene, share, weight, seed):
+    """(Scene, bool (n,)): a copy of a `two_classes` scene in which a random share of the clean samples is contrary:
+    their signal patch y mu is replaced by -weight y mu. A contrary sample has its true label and looks wrong."""
+    checks.real("share", share, 0.0, 1.0)
+    checks.positive("weight", weight)
+    chosen = random_stream(seed, "contrary samples").random(len(scene.y)) < share
+    chosen &= (scene.y == scene.y_obs).numpy()
+    rows = torch.eye(len(scene.gram), dtype=torch.float64)
+    rows = torch.cat([rows[:2], weight * rows[:2], rows[2:]])
+    patches = scene.patches + torch.tensor([0, 2])  # two rows more before the noise patches
+    patches[:, 0] = torch.where(torch.from_numpy(chosen), 3 - scene.y, scene.y)
+    return replace(scene, gram=rows @ scene.gram @ rows.T, responses=scene.responses @ rows.T, patches=patches), chosen
+
+
+def noisy_scene(problem, noise, classes, m, init_std, seed):
+    """`scenes.several_classes` with observed labels from a kind of noise that has a transition matrix.
+
+    The flip rates of `problem` (a SignalNoise) are not used.
+    """
+    scene = scenes.several_classes(problem, classes, m, init_std, seed)
+    y = scene.y.numpy()
+    rows = noise.transition_matrix(class_count(classes))[y]
+    y_obs = draw_classes(rows, y, random_stream(seed, "labels of a noisy scene"))
+    return replace(scene, y_obs=torch.from_numpy(y_obs), about=scene.about | {"noise": noise.kind, "rate": noise.rate})

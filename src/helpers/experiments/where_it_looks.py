@@ -1,0 +1,277 @@
+"""Runs on images whose network is explained twice, before it memorises wrong labels and after, and what that tells.
+
+Each run has a control with true labels, from the same initial weights and with the same batches (chapter 13).
+"""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from helpers import checks
+from helpers.data.datasets import load_image_classes
+from helpers.data.images import class_index, load_images
+from helpers.data.label_noise import add_label_noise
+from helpers.experiments.real_images import SETTINGS
+from helpers.reading.attribution import (
+    attribution_maps,
+    blend,
+    effective_share,
+    net_share,
+    ranked,
+    top_pixels,
+    turned,
+)
+from helpers.record import Record
+from helpers.runtime import best_device
+from helpers.streams import random_stream
+from helpers.training.loop import fit
+from helpers.training.losses import margins
+from helpers.training.models import SmallCNN, vgg
+from helpers.training.predictions import outputs, predicted, standardise
+
+GROUPS = ("noisy", "clean", "test")
+MOMENTS = ("turn", "matched", "last", "control turn", "control last")
+NETWORKS = ("small", "vgg11")
+LOADERS = {"two classes": load_images, "all classes": load_image_classes}
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """One run with wrong labels and its control, explained at two epochs on the same n images.
+
+    Attributes
+    ----------
+    x : (n, channels, height, width) the images, standardised as in training. pixels : the same in [0, 1].
+    background : (b, ...) clean training images that are not among them, standardised.
+    group : (n,) "noisy", "clean" (training images) or "test".
+    y : (n,) positions of the true classes. wrong : (n,) the observed class of noisy images; for the others the class
+        that symmetric label noise could have given them.
+    models : by moment: "turn", the recorded epoch at which the mean margin of all noisy training images is lowest;
+        "last"; "control turn" and "control last", the control at the same two epochs; and "matched", the recorded epoch
+        after "turn" at which the weights have moved as far from it as the control's between its two, or most nearly so.
+    maps : by moment, (n, height, width), attributions toward the *true* class.
+    epochs : by moment. record : Record of the run with wrong labels. seed : of both runs.
+    """
+
+    x: torch.Tensor
+    pixels: np.ndarray
+    background: torch.Tensor
+    group: np.ndarray
+    y: np.ndarray
+    wrong: np.ndarray
+    models: dict
+    maps: dict
+    epochs: dict
+    record: Record
+    seed: int
+
+    @property
+    def n_classes(self):
+        """K, the number of classes."""
+        return self.record.config["classes"]
+
+    def predicted(self, moment, x=None):
+        """(n,) positions of the classes predicted for the images x, by default those explained."""
+        return predicted(outputs(self.models[moment], self.x if x is None else x, n_classes=self.n_classes))
+
+    def margins(self, moment):
+        """(n,) margins of the true classes; with one output, y f."""
+        f = outputs(self.models[moment], self.x, n_classes=self.n_classes).cpu()
+        return margins(f, torch.as_tensor(self.y)).numpy()
+
+    def moved(self, before, after):
+        """Euclidean distance of all weights at two moments."""
+        return weight_distance(self.models[before], self.models[after])
+
+    def maps_toward(self, moment, classes):
+        """(n, height, width) maps toward `classes` (n,). With two classes they are the maps toward the true ones, or
+        their opposite."""
+        if self.n_classes == 2:
+            return self.maps[moment] * np.where(classes == self.y, 1, -1)[:, None, None]
+        return attribution_maps(self.models[moment], self.x, self.background, classes)
+
+    def memorised(self):
+        """(n,) bool: noisy images that the network reads truly at the turning point and as observed at the end."""
+        return (self.group == "noisy") & (self.predicted("turn") == self.y) & (self.predicted("last") == self.wrong)
+
+    def right(self):
+        """(n,) bool: images read truly at both epochs."""
+        return (self.predicted("turn") == self.y) & (self.predicted("last") == self.y)
+
+
+def explained_run(data, flip_rate, seed, per_group=40, n_background=20, recipe=None, width=None, record_at=None,
+                  method="deep_shap", network="small"):
+    """An Explained: a run on `data` with symmetric wrong labels at `flip_rate`, and its control.
+
+    per_group : images explained of each group, all where there are fewer. n_background : background images.
+    recipe, width : by default those of image_runs.SETTINGS, which must know the data then. record_at : epochs among
+    which the turning point is sought, the last of them the end; see fit.fit. method : see attribution_maps. network :
+    "small", a SmallCNN, or "vgg11", torchvision's without batch normalisation, as in the code of Han et al. (2025).
+    """
+    checks.one_of("network", network, NETWORKS)
+    if width is None or recipe is None:
+        checks.one_of("data.name", data.name, SETTINGS)
+    standard_width, standard = SETTINGS.get(data.name, (None, None))
+    width, recipe, device = width or standard_width, recipe or standard, best_device()
+    noisy = add_label_noise(data, flip_rate, seed)
+    watch, control = _SinceTurn(noisy, device), _Keep()
+    record = fit(_network(network, data, width, seed), noisy, recipe, seed, record_at, device=device, watch=watch)
+    turn, last = watch.epoch, int(record.times[-1])
+    fit(_network(network, data, width, seed), data, recipe, seed, sorted({turn, last}), device=device, watch=control)
+    far = weight_distance(control.models[turn], control.models[last])
+    gaps = {epoch: abs(weight_distance(watch.models[turn], model) - far) for epoch, model in watch.models.items()}
+    epochs = {"turn": turn, "matched": min(gaps, key=gaps.get), "last": last, "control turn": turn,
+              "control last": last}
+    models = {moment: (control if "control" in moment else watch).models[epoch] for moment, epoch in epochs.items()}
+    return _explain(noisy, models, epochs, record, seed, per_group, n_background, method, device)
+
+
+def weight_distance(a, b):
+    """Euclidean distance between all weights of two networks of one kind."""
+    pairs = zip(a.parameters(), b.parameters())
+    return sum(float((p - q).detach().double().square().sum()) for p, q in pairs) ** 0.5
+
+
+def _network(network, data, width, seed):
+    if network == "vgg11":
+        return vgg(data.image_shape, data.n_classes, 11, width, seed)
+    return SmallCNN(data.image_shape, width, seed, n_outputs=1 if data.n_classes == 2 else data.n_classes)
+
+
+class _Keep:
+    """Watches a run and keeps every network."""
+
+    def __init__(self):
+        self.models = {}
+
+    def __call__(self, epoch, model):
+        self.models[int(epoch)] = copy.deepcopy(model)
+
+
+class _SinceTurn(_Keep):
+    """Watches a run and keeps the networks since the epoch of the lowest mean margin of the noisy images."""
+
+    def __init__(self, data, device):
+        super().__init__()
+        checks.require(data.flipped.any(), "flip_rate", data.noise, "such that some label is wrong")
+        x = torch.from_numpy(standardise(data.x, data.x_test)[0][data.flipped]).to(device)
+        labels = torch.from_numpy(class_index(data.y_obs, data.n_classes)[data.flipped]).to(device)
+        self.x, self.labels, self.k, self.margin, self.epoch = x, labels, data.n_classes, np.inf, None
+
+    def __call__(self, epoch, model):
+        margin = float(margins(outputs(model, self.x, epoch, self.k).cpu(), self.labels.cpu()).mean())
+        if margin < self.margin:
+            self.margin, self.epoch, self.models = margin, int(epoch), {}
+        super().__call__(epoch, model)
+
+
+def _explain(data, models, epochs, record, seed, per_group, n_background, method, device):
+    rng, k = random_stream(seed, "images explained"), data.n_classes
+    clean, noisy = (rng.permutation(np.flatnonzero(data.flipped == wrong)) for wrong in (False, True))
+    test = rng.permutation(len(data.y_test))[:checks.integer("per_group", per_group)]
+    background, clean = np.split(clean, [checks.integer("n_background", n_background)])
+    train = np.concatenate([noisy[:per_group], clean[:per_group]])
+    sizes = [len(noisy[:per_group]), len(clean[:per_group]), len(test)]
+    x, x_test = standardise(data.x, data.x_test)
+    images, base = (torch.from_numpy(part).to(device) for part in (np.concatenate([x[train], x_test[test]]),
+                                                                   x[background]))
+    y, y_obs = (class_index(np.concatenate([labels[train], data.y_test[test]]), k) for labels in (data.y, data.y_obs))
+    wrong = np.where(y != y_obs, y_obs, (y + rng.integers(1, k, len(y))) % k)
+    maps = {moment: attribution_maps(models[moment], images, base, y, method) for moment in MOMENTS}
+    return Explained(images, np.concatenate([data.x[train], data.x_test[test]]), base, np.repeat(GROUPS, sizes), y,
+                     wrong, models, maps, epochs, record, int(seed))
+
+
+def survival(run, moment, counts, order="largest", keep=False):
+    """(len(counts), n) bool: is an image still predicted as before when so many of its pixels are deleted?
+
+    A deleted pixel gets the value it has in the mean background image. order : "largest", the pixels with the largest
+    contributions to the predicted class first, or "random". keep : instead, keep only the first `count` pixels.
+    """
+    checks.one_of("order", order, ("largest", "random"))
+    before, mean, alive = run.predicted(moment), run.background.mean(0, keepdim=True), []
+    places = ranked(_random_maps(run, "deleted") if order == "random" else run.maps_toward(moment, before))
+    for count in counts:
+        first = top_pixels(places, count)
+        alive.append(run.predicted(moment, blend(run.x, mean, first if keep else ~first)) == before)
+    return np.array(alive)
+
+
+def transplants(run, moment, count, order="largest", donors=None):
+    """(n,) share of test images misread as `run.wrong` of a donor once they get `count` of its pixels.
+
+    The pixels are those with the largest contributions to that class in the donor's map, or "random" ones; the
+    recipients are the other explained test images of the donor's true class, those of them that are read truly.
+    donors : (n,) bool, by default the training images. What is no donor, or has no recipient, gets NaN.
+    """
+    checks.one_of("order", order, ("largest", "random"))
+    truly, donors = run.predicted(moment) == run.y, run.group != "test" if donors is None else np.asarray(donors)
+    toward = _random_maps(run, "transplanted") if order == "random" else run.maps_toward(moment, run.wrong)
+    first, shares = top_pixels(ranked(toward), count), np.full(len(run.y), np.nan)
+    for i in np.flatnonzero(donors):
+        to = np.flatnonzero((run.group == "test") & truly & (run.y == run.y[i]) & (np.arange(len(run.y)) != i))
+        if len(to):
+            x = blend(run.x[i:i + 1].expand(len(to), -1, -1, -1), run.x[to], first[i:i + 1].repeat(len(to), 0))
+            shares[i] = np.mean(run.predicted(moment, x) == run.wrong[i])
+    return shares
+
+
+def _random_maps(run, what):
+    return random_stream(run.seed, f"pixels {what}").random(run.maps["turn"].shape)
+
+
+def group_means(runs, values):
+    """{group: (runs,)} mean over each group's images of values(run), (n,); NaNs left out."""
+    found = [(run, np.asarray(values(run), float)) for run in runs]
+    return {group: np.array([np.nanmean(v[run.group == group]) for run, v in found]) for group in GROUPS}
+
+
+def matched(values, among):
+    """For each of `values` (n,) the position in `among` (m,) of the nearest value; repeats are allowed."""
+    values, among = np.asarray(values, float), np.asarray(among, float)
+    checks.require(len(among) > 0, "among", among, "not empty")
+    return np.abs(values[:, None] - among).argmin(1)
+
+
+def attribution_cell(flip_rate, seed, data="two classes", n_train=None, per_group=100, n_background=20, deleted=0.03,
+                     network="small", width=None, recipe=None, method="deep_shap"):
+    """One run as rows of numbers for helpers.sweep: a dict for each group of images.
+
+    data : "two classes" (images.load_images) or "all classes" (datasets.load_image_classes); n_train of their training
+    images, by default all. deleted : share of the pixels deleted and transplanted. The rest as in explained_run.
+
+    Columns: group, images, steady (noisy images that are memorised, others that are right at both epochs), pixels,
+    epochs, distances the weights moved; signed and place (`turned` since the turning point, of the maps and of their
+    absolute values) to three moments; at "turn" and "last" the shares read truly, effective_share, net_share and the
+    share of steady images that survive; transplanted last, the mean share of test images misread. None where a group
+    has no such image.
+    """
+    images = LOADERS[checks.one_of("data", data, LOADERS)]()
+    images = images if n_train is None else images.subset(n_train)
+    run = explained_run(images, flip_rate, seed, per_group, n_background, recipe, width, method=method, network=network)
+    count = max(round(deleted * run.maps["turn"][0].size), 1)
+    steady = run.memorised() | (run.right() & (run.group != "noisy"))
+    columns = {}
+    for after in ("matched", "last", "control last"):
+        before = "control turn" if "control" in after else "turn"
+        for kind in ("signed", "place"):
+            columns[f"{kind} {after}"] = turned(run.maps[before], run.maps[after], kind)
+    for moment in ("turn", "last"):
+        columns |= {f"true {moment}": run.predicted(moment) == run.y,
+                    f"effective share {moment}": effective_share(run.maps[moment]),
+                    f"net share {moment}": net_share(run.maps[moment]),
+                    f"survives {moment}": np.where(steady, survival(run, moment, [count])[0], np.nan)}
+    columns["survives random last"] = np.where(steady, survival(run, "last", [count], "random")[0], np.nan)
+    columns["transplanted last"] = transplants(run, "last", count, donors=steady)
+    fixed = {"pixels": count, **{f"epoch {k}": v for k, v in run.epochs.items() if "control" not in k},
+             "moved last": run.moved("turn", "last"), "moved control": run.moved("control turn", "control last")}
+    rows = []
+    for group in GROUPS:
+        inside = run.group == group
+        means = {name: float(np.nanmean(values[inside])) if (inside & ~np.isnan(values)).any() else None
+                 for name, values in ((name, np.asarray(v, float)) for name, v in columns.items())}
+        rows.append({"group": group, "images": int(inside.sum()), "steady": int((inside & steady).sum()),
+                     **fixed, **means})
+    return rows

@@ -1,0 +1,84 @@
+"""Files: written whole or not at all, downloaded once and compared with their hash."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import uuid
+from pathlib import Path
+
+from helpers import checks
+
+CHUNK = 2**20  # bytes
+
+
+def sha256_of(path):
+    """The SHA-256 checksum of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def fetch_file(url, sha256, path, progress=True, timeout=30):
+    """The Path of the file of that checksum: the one at `path`, or downloaded from `url` to there.
+
+    pooch downloads into a temporary file beside `path`, checks it, and only then gives it its name: an interrupted
+    download leaves nothing behind that could be taken for the file. A file at `path` with another checksum is not
+    touched, and refused. `progress` shows a bar; `timeout` is in seconds, for each wait on the server.
+
+    Raises ValueError saying what to put where, and ImportError where pooch is not installed.
+    """
+    path = Path(path).expanduser()
+    by_hand = f"the file {url} with the SHA-256 checksum {sha256}"
+    if path.exists():
+        found = sha256_of(path) if path.is_file() else "no file"
+        checks.require(found == sha256, "path", str(path), f"{by_hand}; this is {found}: remove it, or put that there")
+        return path
+    pooch = _pooch()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _quiet(pooch):
+            pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent,
+                           downloader=pooch.HTTPDownloader(progressbar=progress, timeout=timeout))
+    except (OSError, ValueError) as error:  # no network, no such page, a full disk; another checksum
+        raise ValueError(f"path={str(path)!r}: must be {by_hand}. Downloading it gave {type(error).__name__}: {error}. "
+                         f"Where there is no network, download it elsewhere and put it there") from error
+    return path
+
+
+def _pooch():
+    try:
+        import pooch
+    except ImportError as error:
+        raise ImportError("pooch is not installed, which downloads files: pip install pooch") from error
+    return pooch
+
+
+@contextlib.contextmanager
+def _quiet(pooch):
+    """Without pooch's own lines on standard error; the level is put back."""
+    logger = pooch.get_logger()
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def write_atomically(path, content: bytes):
+    """Write `content` to `path` through a temporary file in the same folder and one rename."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

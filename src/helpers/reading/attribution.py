@@ -1,0 +1,255 @@
+"""Attributions: how much each pixel, or each group of pixels, contributes to what a network says of an image.
+
+Exact Shapley values of a few players, Captum's approximations of those of all pixels (chapter 13), and measures of how
+two maps of the same image differ.
+"""
+
+import copy
+import math
+import warnings
+
+import numpy as np
+import torch
+from torch import nn
+
+from helpers import checks
+from helpers.streams import random_stream
+
+METHODS = ("deep_shap", "integrated_gradients", "occlusion", "shapley_sampling")
+PAIRS = 500  # pairs of an image and a background image that go through the network at a time: faster than more, or less
+MOST_PLAYERS = 20
+
+
+def import_captum():
+    """captum.attr. Its import takes seconds, so that nothing else here imports it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # from tqdm, in a notebook without widgets
+        import captum.attr
+    return captum.attr
+
+
+def shapley_values(values):
+    """Shapley values of p players from the worth of each of the 2**p coalitions (Shapley 1953; eq-shapley).
+
+    values : (..., 2**p). Player i is in coalition S if bit i of the index is set. Returns (..., p).
+    Raises ValueError if the last axis is no power of two, or p > 20.
+    """
+    values = np.asarray(values, float)
+    p = int(values.shape[-1]).bit_length() - 1 if values.ndim else -1
+    fits = p >= 1 and values.shape[-1] == 2**p and p <= MOST_PLAYERS
+    checks.require(fits, "values.shape", values.shape, f"(..., 2**p) with p from 1 to {MOST_PLAYERS}")
+    coalitions = np.arange(2**p)
+    sizes = np.bitwise_count(coalitions)
+    weights = np.array([1 / (p * math.comb(p - 1, size)) for size in range(p)])  # of a coalition without the player
+    shares = []
+    for i in range(p):
+        without = coalitions[(coalitions >> i) & 1 == 0]
+        gained = values[..., without | (1 << i)] - values[..., without]
+        shares.append((gained * weights[sizes[without]]).sum(-1))
+    return np.stack(shares, -1)
+
+
+def coalition_worths(f, x, background, groups):
+    """(2**p,) worth v(S) of each coalition of p groups of pixels: the mean of f over the background images into which
+    the pixels of S are copied from x (eq-game).
+
+    f : maps (batch, ...) to (batch,). x : (...), one image. background : (b, ...). groups : (...) integers 0 to p - 1,
+    broadcast to x: which player owns a pixel.
+    """
+    checks.require(background.shape[1:] == x.shape, "background.shape", tuple(background.shape), f"(b, {x.shape})")
+    groups = torch.as_tensor(groups, device=x.device).expand(x.shape)
+    p = int(groups.max()) + 1
+    checks.require(int(groups.min()) >= 0 and p <= MOST_PLAYERS, "groups", f"<{int(groups.min())} to {p - 1}>",
+                   f"integers from 0 to at most {MOST_PLAYERS - 1}")
+    total = torch.zeros(2**p, dtype=torch.float64)
+    with torch.no_grad():
+        for part in torch.arange(2**p, device=x.device).split(1000):
+            there = ((part[(...,) + (None,) * x.ndim] >> groups) & 1).bool()
+            for b in background:
+                total[part.cpu()] += f(torch.where(there, x, b)).double().cpu()
+    return (total / len(background)).numpy()
+
+
+def blocks(image_shape, side):
+    """(height, width) int64: the number of the side-by-side block that holds a pixel, row by row."""
+    side = checks.integer("side", side)
+    height, width = (checks.integer("image_shape", size) for size in image_shape[-2:])
+    checks.require(height % side == width % side == 0, "side", side, f"a divisor of {height} and {width}")
+    rows, columns = torch.arange(height) // side, torch.arange(width) // side
+    return rows[:, None] * (width // side) + columns
+
+
+class Score(nn.Module):
+    """What is explained: f of a network with one output; of K logits, each logit minus the mean of the others.
+
+    The latter is (batch, K); with two logits its second column is their difference, the f of a network with one output.
+    Adding a number to all logits changes neither the probabilities nor the score.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = copy.deepcopy(model).eval()
+        for module in self.model.modules():
+            if isinstance(module, nn.ReLU):
+                module.inplace = False  # Captum's hooks need the input of a ReLU
+
+    def forward(self, x):
+        z = self.model(x)
+        return z if z.ndim == 1 else (z - z.mean(1, keepdim=True)) * (z.shape[1] / (z.shape[1] - 1))
+
+
+def attribution_maps(model, x, background, classes, method="deep_shap", *, side=2, steps=16, draws=25, seed=0):
+    """(n, height, width) float64: contributions of the pixels of each image to the score of a class, channels summed.
+
+    Parameters
+    ----------
+    model : nn.Module with one output an image (positive for class 1) or K logits; taken in evaluation mode.
+    x, background : (n, channels, height, width), (b, ...) tensors on the model's device, standardised as in training.
+    classes : (n,) positions of the classes explained, e.g. images.class_index(y, n_classes).
+    method : "deep_shap", DeepLIFT with the rescale rule, averaged over the background images (Lundberg and Lee 2017),
+        for networks whose only nonlinearities are ReLU modules; "integrated_gradients", averaged over them
+        too, that is expected gradients (Sundararajan et al. 2017; Erion et al. 2021), for any network; and two that
+        replace blocks of side x side pixels by the background's mean image: "occlusion", one block at a time, and
+        "shapley_sampling", in `draws` random orders (Strumbelj and Kononenko 2010). A block's value is spread evenly
+        over its pixels.
+    steps : points on each path of integrated gradients (Gauss-Legendre). seed : of the random orders.
+
+    The maps of the first two sum to the score minus its mean over the background, those of the last to the score minus
+    that of the mean image. Raises ValueError, also where deep_shap does
+    not add up.
+    """
+    checks.one_of("method", method, METHODS)
+    checks.require(x.ndim == 4 and background.shape[1:] == x.shape[1:] and len(background) > 0, "background.shape",
+                   tuple(background.shape), f"(b, {', '.join(map(str, x.shape[1:]))}), as x")
+    classes = torch.as_tensor(np.asarray(classes), dtype=torch.int64, device=x.device)
+    checks.require(classes.shape == x.shape[:1], "classes.shape", tuple(classes.shape), f"({len(x)},)")
+    score = Score(model)
+    with torch.no_grad():
+        several = score(x[:1]).ndim == 2
+    targets = classes if several else None
+    if method in ("deep_shap", "integrated_gradients"):
+        maps = _along_paths(score, x, background, targets, method, steps)
+    else:
+        maps = _by_blocks(score, x, background, targets, method, side, draws, seed)
+    maps = maps.detach().double().sum(1)
+    if method == "deep_shap":
+        _require_sums(score, x, background, targets, maps.sum((1, 2)))
+    return (maps if several else maps * (2 * classes - 1)[:, None, None]).cpu().numpy()
+
+
+def _require_sums(score, x, background, targets, sums):
+    with torch.no_grad():
+        gained, base = score(x).double(), score(background).double().mean(0)
+    gained = gained - base if targets is None else (gained - base).gather(1, targets[:, None])[:, 0]
+    gap = float((sums - gained).abs().max() / gained.abs().max())
+    checks.require(gap < 0.01, "model", f"<whose maps miss their sums by {gap:.2g}>", "without nonlinear functions "
+                   "that Captum's DeepLIFT cannot trace (max pooling, torch.relu): take method='integrated_gradients'")
+
+
+def _along_paths(score, x, background, targets, method, steps):
+    captum = import_captum()
+    explainer = captum.DeepLift(score) if method == "deep_shap" else captum.IntegratedGradients(score)
+    options = {} if method == "deep_shap" else {"n_steps": steps, "internal_batch_size": PAIRS}
+    size, b, maps = max(PAIRS // len(background), 1), len(background), []
+    for first in range(0, len(x), size):
+        part = x[first:first + size]
+        pairs, others = part.repeat_interleave(b, 0).requires_grad_(), background.repeat(len(part), 1, 1, 1)
+        target = None if targets is None else targets[first:first + size].repeat_interleave(b)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Setting forward, backward hooks", UserWarning)  # on our own copy
+            found = explainer.attribute(pairs, baselines=others, target=target, **options)
+        maps.append(found.detach().reshape(len(part), b, *x.shape[1:]).mean(1))
+    return torch.cat(maps)
+
+
+def _by_blocks(score, x, background, targets, method, side, draws, seed):
+    captum = import_captum()
+    groups = blocks(x.shape, side).to(x.device).expand(1, *x.shape[1:]).contiguous()  # or Captum's view fails
+    options = {"baselines": background.mean(0, keepdim=True), "target": targets, "feature_mask": groups}
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(random_stream(seed, "orders of blocks").integers(2**63)))  # Captum draws from it
+        if method == "occlusion":
+            found = captum.FeatureAblation(score).attribute(x, **options)
+        else:
+            found = captum.ShapleyValueSampling(score).attribute(x, n_samples=draws, **options)
+    return found / (side**2 * x.shape[1])
+
+
+def turned(before, after, kind="signed"):
+    """(n,) how far maps have turned: one minus the cosine of the angle between the two maps of each image.
+
+    kind : "signed", from 0 (the same map, up to scale) to 2 (its opposite); "place", of the maps' absolute values: from
+    0 (the same pixels in the same proportions, whatever the signs) to 1 (no pixel in common). A zero map gives NaN.
+    """
+    checks.one_of("kind", kind, ("signed", "place"))
+    a, b = (_flat(name, maps) for name, maps in (("before", before), ("after", after)))
+    checks.require(a.shape == b.shape, "after.shape", np.shape(after), f"{np.shape(before)}")
+    if kind == "place":
+        a, b = np.abs(a), np.abs(b)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return 1 - np.divide((a * b).sum(1), lengths, out=np.full(len(a), np.nan), where=lengths > 0)
+
+
+def effective_share(maps):
+    """(n,) share of the pixels that a map rests on: (sum |phi|)^2 / (pixels sum phi^2), 1 if all weigh the same."""
+    flat = np.abs(_flat("maps", maps))
+    squares = (flat**2).sum(1) * flat.shape[1]
+    return np.divide(flat.sum(1) ** 2, squares, out=np.full(len(flat), np.nan), where=squares > 0)
+
+
+def net_share(maps):
+    """(n,) |sum phi| / sum |phi|: 1 if no two contributions of a map cancel, 0 if they all do."""
+    flat = _flat("maps", maps)
+    total = np.abs(flat).sum(1)
+    return np.divide(np.abs(flat.sum(1)), total, out=np.full(len(flat), np.nan), where=total > 0)
+
+
+def share_inside(maps, inside):
+    """(n,) share of |phi| on the pixels of `inside` (n, height, width), bool."""
+    flat, chosen = np.abs(_flat("maps", maps)), _flat("inside", inside)
+    total = flat.sum(1)
+    return np.divide((flat * chosen).sum(1), total, out=np.full(len(flat), np.nan), where=total > 0)
+
+
+def ranked(maps):
+    """(n, pixels) int64: positions of the pixels, the largest contribution first."""
+    return np.argsort(-_flat("maps", maps), axis=1, kind="stable")
+
+
+def top_pixels(order, count):
+    """(n, pixels) bool: the first `count` pixels of each row of `order`."""
+    count = checks.integer("count", count, 0, order.shape[1])
+    chosen = np.zeros(order.shape, bool)
+    np.put_along_axis(chosen, order[:, :count], True, axis=1)
+    return chosen
+
+
+def blend(x, others, chosen):
+    """Images with the pixels `chosen` (n, pixels) from x and the rest from `others`, all channels of a pixel together.
+
+    x : (n, channels, height, width). others : of a shape that broadcasts to it.
+    """
+    there = torch.as_tensor(np.ascontiguousarray(chosen), device=x.device).reshape(len(x), 1, *x.shape[2:])
+    return torch.where(there, x, others)
+
+
+def randomised(model, seed, layers=None):
+    """A copy of `model` in which the weights of the last `layers` layers that have some (default: all) are permuted.
+
+    Each weight tensor keeps its values and loses their order: the network has the sizes of the trained one and nothing
+    that it learnt (after Adebayo et al. 2018, who redraw the weights).
+    """
+    model, rng = copy.deepcopy(model), random_stream(seed, "permuted weights")
+    owners = [module for module in model.modules() if getattr(module, "weight", None) is not None]
+    layers = len(owners) if layers is None else checks.integer("layers", layers, 0, len(owners))
+    with torch.no_grad():
+        for module in owners[len(owners) - layers:]:
+            order = torch.from_numpy(rng.permutation(module.weight.numel())).to(module.weight.device)
+            module.weight.copy_(module.weight.flatten()[order].reshape(module.weight.shape))
+    return model
+
+
+def _flat(name, maps):
+    maps = np.asarray(maps, float)
+    checks.require(maps.ndim >= 2 and len(maps) > 0, f"{name}.shape", maps.shape, "(n, ...), one map an image")
+    return maps.reshape(len(maps), -1)

@@ -1,0 +1,82 @@
+"""How far apart the losses of clean and of noisy samples lie over a run, and what selection by loss gains from it
+(chapter 14, after Lim, Han and Lee 2020)."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import wasserstein_distance
+from sklearn.metrics import roc_auc_score
+
+from helpers import checks
+from helpers.reading.selection import quality, small_loss
+
+
+class Distances(NamedTuple):
+    """Distances between the losses of clean and of noisy samples, each (...,); all but `auc` are 0 for equal samples.
+
+    ks : largest difference of the two distribution functions (Kolmogorov-Smirnov).
+    auc : chance that a noisy sample has the larger loss, ties counting one half.
+    w1, w1_log : mean distance that mass must travel to turn one into the other, of losses and of log losses.
+    shape : ks of the log losses after the median of each group has been subtracted.
+    """
+
+    ks: np.ndarray
+    auc: np.ndarray
+    w1: np.ndarray
+    w1_log: np.ndarray
+    shape: np.ndarray
+
+
+def loss_distances(losses, flipped):
+    """Distances of positive `losses` (n,), of which `flipped` (n,) says which belong to noisy samples.
+
+    All NaN if either group is empty. Raises ValueError for losses that are not positive and finite.
+    """
+    losses, flipped = checks.vectors("losses", losses, None).numpy(), np.asarray(flipped, bool)
+    checks.require(flipped.shape == losses.shape, "flipped.shape", flipped.shape, f"{losses.shape}, as losses")
+    checks.require(bool((losses > 0).all()), "losses", losses.min(initial=1.0), "positive")
+    if flipped.all() or not flipped.any():
+        return Distances(*[np.nan] * 5)
+    clean, noisy = losses[~flipped], losses[flipped]
+    logs = np.log(clean), np.log(noisy)
+    return Distances(_ks(clean, noisy), roc_auc_score(flipped, losses), wasserstein_distance(clean, noisy),
+                     wasserstein_distance(*logs), _ks(*(part - np.median(part) for part in logs)))
+
+
+def distances_over_time(record):
+    """Distances of arrays (runs, T): `loss_distances` of each run of a Record at each of its times."""
+    runs = zip(record.losses, record.flipped)
+    values = [[loss_distances(row, flipped) for row in losses] for losses, flipped in runs]
+    return Distances(*np.moveaxis(np.array(values), -1, 0))
+
+
+def _ks(a, b):
+    """scipy.stats.ks_2samp's statistic; the p-value, which is not wanted here, takes most of its time."""
+    values = np.concatenate([a, b])
+    below = [np.searchsorted(np.sort(part), values, side="right") / len(part) for part in (a, b)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def binned_tv(clean, noisy, edges):
+    """Total variation of two samples after sorting them into the bins between `edges` (outermost bins open).
+
+    Half the sum of the absolute differences of the shares. Without bins it would be 1 for any two samples that have no
+    value in common; it can only grow if bins are split.
+    """
+    edges = np.concatenate([[-np.inf], np.sort(np.asarray(edges, float)), [np.inf]])
+    shares = [np.histogram(part, edges)[0] / len(part) for part in (clean, noisy)]
+    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def purity_gain(record):
+    """(runs, T) of the noise that is in the labels, the share that the small-loss rule removes: (purity - (1 - rate)) /
+    rate, where it keeps the share 1 - rate and `rate` is the run's share of noisy samples.
+
+    0 for a blind choice, 1 for a perfect one, at most the ks of the losses (prop-purity-ks). NaN without noisy samples.
+    """
+    gains = []
+    for losses, flipped in zip(record.losses, record.flipped):
+        rate = flipped.mean()
+        purity = quality(small_loss(losses, 1 - rate), flipped).purity
+        gains.append((purity - (1 - rate)) / rate if rate > 0 else np.full(len(losses), np.nan))
+    return np.array(gains)

@@ -1,0 +1,143 @@
+"""Where a sweep keeps its finished cells: the key of a cell, and one small JSON file for each."""
+
+import dataclasses
+import dis
+import hashlib
+import inspect
+import json
+from pathlib import PurePath
+from types import CodeType, FunctionType, ModuleType
+
+import numpy as np
+
+from helpers import checks
+from helpers.files import write_atomically
+from helpers.runtime import source_hash
+
+FORMAT = "signal-first sweep 1"
+PLAIN = "None, a bool, int, float, str, path or numpy scalar, a list or tuple of such, or a frozen dataclass of such"
+
+
+class StoreFileError(ValueError):
+    """A file in the store that is not the whole, readable result of its cell."""
+
+
+def cell_keys(function, cells):
+    """The store's key of each cell: 32 hex digits of the function, the arguments and this package's source.
+
+    Of a function of this package, only its module's source counts, and that of the modules which that one imports. The
+    function counts with its name, its source, and what it reads from its surroundings: plain values, arrays, and
+    the functions of its own module, which count likewise. Classes, and modules other than `helpers`, do not count.
+    Raises ValueError where a source cannot be had, or where the function reads data that has no stable key.
+    """
+    package, _, module = getattr(inspect.unwrap(function), "__module__", "").partition(".")
+    shared = [FORMAT, source_hash(module if package == "helpers" else None), _identity(function)]
+    keys = [json.dumps([shared, {name: plain(name, value) for name, value in cell.items()}], sort_keys=True)
+            for cell in cells]
+    return [hashlib.sha256(key.encode()).hexdigest()[:32] for key in keys]
+
+
+def plain(name, value):
+    """`value` as JSON that tells its type, so that 1, 1.0, True and "1" differ. The argument's `name` is for errors."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if type(value) in (type(None), bool, int, float, str):
+        return value
+    if type(value) is list:
+        return [plain(name, item) for item in value]
+    if type(value) is tuple:
+        return {"tuple": [plain(name, item) for item in value]}
+    if isinstance(value, PurePath):
+        return {"path": str(value)}
+    frozen = dataclasses.is_dataclass(value) and not isinstance(value, type) and value.__dataclass_params__.frozen
+    checks.require(frozen, name, value, PLAIN)
+    attributes = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    attributes |= getattr(value, "__dict__", {})  # also what is not a field, e.g. which of several forms was given
+    kind = type(value)
+    return {f"{kind.__module__}.{kind.__qualname__}": {k: plain(name, v) for k, v in attributes.items()}}
+
+
+def _identity(function):
+    """Names, sources and surroundings of the function and of those of its own module that it reaches, in order."""
+    found, queue = {}, [inspect.unwrap(function)]
+    checks.require(isinstance(queue[0], FunctionType), "function", function, "a plain function, since a store is given")
+    module = queue[0].__module__
+    while queue:
+        current = queue.pop(0)
+        if current in found:
+            continue
+        data = {}
+        for name, value in sorted(_surroundings(current).items()):
+            reached = inspect.unwrap(value) if callable(value) else value
+            if isinstance(reached, FunctionType) and reached.__module__ == module:
+                queue.append(reached)
+            elif not callable(value) and not isinstance(value, ModuleType):
+                data[name] = _data(f"function, which reads {name}", value)
+        found[current] = [module, current.__qualname__, _source(current), data]
+    return list(found.values())
+
+
+def _surroundings(function):
+    """Closure, defaults and globals that a function reads, by name; no globals of `helpers`, whose source counts."""
+    parameters = inspect.signature(function).parameters.items()
+    defaults = {name: parameter.default for name, parameter in parameters if parameter.default is not parameter.empty}
+    closure = dict(zip(function.__code__.co_freevars, (cell.cell_contents for cell in function.__closure__ or ())))
+    loads = {step.argval for code in _codes(function.__code__) for step in dis.get_instructions(code)
+             if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    known = {} if function.__module__.startswith("helpers.") else function.__globals__
+    return {name: known[name] for name in loads & known.keys()} | closure | defaults
+
+
+def _data(name, value):
+    """Like `plain`, for what a function reads: dicts and arrays have keys too."""
+    if isinstance(value, dict):
+        value = list(value.items())
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        value = [value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
+    return plain(name, value)
+
+
+def _codes(code):
+    """A code object and those inside it, e.g. of comprehensions and inner functions."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _source(function):
+    """Source text; for a lambda also its bytecode, since the source has whole lines and two may share one."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError) as error:
+        raise ValueError(f"function={function!r}: must be one whose source can be read, "
+                         "since a store is given") from error
+    if function.__name__ == "<lambda>":
+        codes = _codes(function.__code__)
+        source += repr([(code.co_code.hex(), code.co_names, [c for c in code.co_consts if not isinstance(c, CodeType)])
+                        for code in codes])
+    return source
+
+
+def save(path, rows):
+    """Write the rows of a cell, a list of dicts of scalars, to `path`, whose stem is the cell's key."""
+    write_atomically(path, json.dumps({"format": FORMAT, "key": path.stem, "rows": rows}).encode())
+
+
+def load(path, damaged):
+    """Rows of a stored cell, or None where it must be computed. JSON writes a float as repr does: exactly.
+
+    A file that is not whole, or not this cell's, raises StoreFileError; with damaged="recompute" it counts as absent.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        if content["format"] != FORMAT or content["key"] != path.stem:
+            raise ValueError("another format, or another cell's")
+        return [dict(row) for row in content["rows"]]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if damaged == "recompute":
+            return None
+        raise StoreFileError(f"store file {str(path)!r}: must be the whole result of its cell; {type(error).__name__}: "
+                             f"{error}. Delete it, or call sweep with damaged='recompute'") from error

@@ -1,0 +1,244 @@
+"""Training a network on images with observed labels: one `fit`, one Record.
+
+The cross-entropy of a sample is log(1 + exp(-margin)), as in the signal-noise world; of one output f, the margin is
+y_obs f.
+"""
+
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from helpers import checks, runtime
+from helpers.data.images import class_index, class_labels
+from helpers.record import Record, concatenate, log_times
+from helpers.streams import random_stream
+from helpers.training import checkpoints
+from helpers.training.batches import DeviceImages
+from helpers.training.elr_plus import ELRPlus
+from helpers.training.losses import ELR, CrossEntropy, margins
+from helpers.training.models import Dropout
+from helpers.training.predictions import outputs, predicted, require_finite, standardise
+
+LOSSES = (CrossEntropy, ELR, ELRPlus)
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stochastic gradient descent: a random order of the images each epoch, cut into batches.
+
+    epochs : passes over the training set. lr, momentum, weight_decay : of torch.optim.SGD. batch_size : images a step.
+    milestones, decay : from each of these epochs on (0: the first) lr is multiplied by decay.
+    restart_every, lowest_lr : if restart_every > 0, lr falls along a cosine to lowest_lr and jumps back to lr every so
+        many epochs (Loshchilov and Hutter 2017); with restart_every = epochs it falls once.
+    augment : random crops and mirror images (helpers.device_images).
+    loss : CrossEntropy(), ELR(...), or ELRPlus(...), which trains a models.Pair of networks.
+    """
+
+    epochs: int = 60
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    batch_size: int = 100
+    milestones: tuple = ()
+    decay: float = 0.1
+    restart_every: int = 0
+    lowest_lr: float = 0.0
+    augment: bool = False
+    loss: CrossEntropy | ELR | ELRPlus = field(default_factory=CrossEntropy)
+
+    def __post_init__(self):
+        checks.integer("epochs", self.epochs)
+        checks.integer("batch_size", self.batch_size)
+        checks.positive("lr", self.lr)
+        checks.real("momentum", self.momentum, 0.0, 1.0, open_high=True)
+        checks.real("weight_decay", self.weight_decay, 0.0)
+        checks.positive("decay", self.decay)
+        checks.integer("restart_every", self.restart_every, 0)
+        checks.real("lowest_lr", self.lowest_lr, 0.0, self.lr)
+        if len(self.milestones):
+            checks.increasing("milestones", list(self.milestones), self.epochs)
+        checks.require(not (len(self.milestones) and self.restart_every), "milestones", self.milestones,
+                       "() where restart_every > 0")
+        checks.one_of("augment", self.augment, (False, True))
+        checks.require(isinstance(self.loss, LOSSES), "loss", self.loss, "CrossEntropy(), ELR(...) or ELRPlus(...)")
+
+    def lr_at(self, epoch):
+        """The step size in an epoch, counted from 0."""
+        if self.restart_every:
+            phase = epoch % self.restart_every / self.restart_every
+            return self.lowest_lr + (self.lr - self.lowest_lr) * (1 + math.cos(math.pi * phase)) / 2
+        return self.lr * self.decay ** sum(epoch >= milestone for milestone in self.milestones)
+
+
+def fit(model, data, recipe, seed, record_at=None, n_val=0, device="cpu", threads=1, precision="auto", checkpoint=None,
+        watch=None, progress=False):
+    """Train `model` in place on the observed labels of `data` and return the Record of this one run.
+
+    Parameters
+    ----------
+    model : nn.Module that maps images (batch, channels, height, width) to logits (batch, K) of the K classes, or, for
+        two classes, to f(x), shape (batch,). It is left on `device`.
+    data : LabelledImages. Pixels are standardised by the training set's mean and standard deviation, by channel.
+    recipe : Recipe.
+    seed : of the order of the images, of augmentation and of dropout. The initial weights have a seed of their own.
+    record_at : epochs at which every training image's margin is measured (0: before training). Training ends with the
+        last of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
+    n_val : the last so many test images become a validation set, measured by itself and kept out of the test errors.
+    threads : CPU threads. Steps of a small network are too short to share out, and one thread gives the same numbers
+        on any count of cores. The caller's setting is put back.
+    precision : "float32"; "bfloat16", autocast while training; "auto", the latter on a GPU that has it. Measurements
+        are always in float32.
+    checkpoint : a file. The state of training is written there, atomically, every `checkpoints.SECONDS` and at the end.
+        A call with the same arguments resumes from it and, on the same device, ends with the same numbers. The file
+        stays. In a folder the file is named after the run; without one, and without `watch`, the folder is the one that
+        SIGNAL_FIRST_CHECKPOINTS names, if any.
+    watch : watch(epoch, model) is called at each recorded epoch, with the model in evaluation mode, which it must not
+        change. After a resumption it is not called again for earlier epochs.
+    progress : show a bar.
+
+    Returns a Record with times in epochs, fresh_error (test images, true labels), observed_error (test images, their
+    observed labels) and, with n_val, the same two on the validation set. Raises ValueError, CheckpointError for a file
+    that is damaged or another run's, and FloatingPointError if the training diverges.
+    """
+    device = checks.device("device", device)
+    shared = any(isinstance(module, nn.Dropout) for module in model.modules())
+    checks.require(not shared, "model", "<one with nn.Dropout>", "one with helpers.models.Dropout instead, "
+                   "whose random numbers the seed decides")
+    times = checks.increasing("record_at", log_times(recipe.epochs) if record_at is None else record_at, recipe.epochs)
+    n_test = len(data.y_test) - checks.integer("n_val", n_val, 0)
+    checks.require(n_test > 0, "n_val", n_val, f"below {len(data.y_test)}, the number of test images")
+    settings = {"data": data.name, "classes": data.n_classes, "model": type(model).__name__,
+                "recipe": asdict(recipe) | {"loss": repr(recipe.loss), "milestones": list(recipe.milestones)},
+                "device": str(device), "precision": _precision(precision, device), "threads": threads,
+                "torch": torch.__version__, "numpy": np.__version__, "source": runtime.source_hash("training.loop")}
+    with _threads(checks.integer("threads", threads)):
+        run = TrainingRun(model.to(device, memory_format=torch.channels_last), data, recipe, seed, device,
+                   settings["precision"] == "bfloat16")
+        if checkpoint is None and watch is None:
+            checkpoint = checkpoints.folder()
+        if checkpoint is not None:
+            made_by = checkpoints.identity(settings, seed, times, data, model)
+            checkpoint = checkpoints.file_in(checkpoint, made_by)
+            checkpoints.restore(checkpoint, made_by, run)
+        bar = tqdm(range(run.epoch + 1, times[-1] + 1), desc="epochs", disable=not progress, leave=False,
+                   initial=run.epoch + 1, total=times[-1] + 1)
+        saved = time.monotonic()
+        for epoch in bar:
+            run.advance(epoch in times)
+            if checkpoint is not None and (epoch == times[-1] or time.monotonic() - saved >= checkpoints.SECONDS):
+                checkpoints.save(checkpoint, made_by, run)
+                saved = time.monotonic()
+            if watch and epoch in times:
+                watch(epoch, model)
+    return _record(run, data, times, n_test, settings, seed)
+
+
+class TrainingRun:
+    """The state of a training run: what a checkpoint keeps, and one epoch more at a time."""
+
+    def __init__(self, model, data, recipe, seed, device, autocast):
+        x, x_test = standardise(data.x, data.x_test)
+        self.images, self.test = DeviceImages(x, device, recipe.augment), DeviceImages(x_test, device)
+        self.labels = torch.from_numpy(class_index(data.y_obs, data.n_classes)).to(device)
+        self.model, self.recipe, self.seed, self.device, self.autocast = model, recipe, seed, device, autocast
+        self.optimizer = torch.optim.SGD(model.parameters(), recipe.lr, recipe.momentum,
+                                         weight_decay=recipe.weight_decay)
+        self.loss = recipe.loss.start(data.n, data.n_classes, device, model)
+        self.orders = random_stream(seed, "order of images")
+        self.n_classes, self.epoch, self.seconds = data.n_classes, -1, 0.0
+        self.margins, self.predicted, self.test_predicted = [], [], []
+
+    def advance(self, measure):
+        """Epoch 0 is the untrained network; each later one trains on every image once."""
+        start = time.perf_counter()
+        self.epoch += 1
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True):
+            if self.epoch > 0:
+                self._train()
+            if measure:
+                self._measure()
+        self.seconds += time.perf_counter() - start
+
+    def _measure(self):
+        f = outputs(self.model, self.images, self.epoch, self.n_classes)
+        self.margins.append(margins(f, self.labels).cpu().numpy())
+        self.predicted.append(predicted(f))
+        self.test_predicted.append(predicted(outputs(self.model, self.test, self.epoch, self.n_classes)))
+
+    def _train(self):
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.lr_at(self.epoch - 1)
+        total = torch.zeros((), device=self.device)
+        order = torch.from_numpy(self.orders.permutation(len(self.images))).to(self.device)
+        crops, masks, mixing = (random_stream(self.seed, f"{what}, epoch {self.epoch}")
+                                for what in ("augmentation", "dropout", "mixup"))
+        for module in self.model.modules():
+            if isinstance(module, Dropout):
+                module.reseed(masks, self.device)
+        for batch in order.split(self.recipe.batch_size):
+            x = self.images.batch(batch, crops)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                loss = self.loss.of_model(self.model, x, self.labels[batch], batch, mixing)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.loss.after_step(self.model)
+            total += loss.detach()
+        require_finite(total, self.epoch)
+
+    def resume(self, epoch):
+        """Take up after `epoch`, once the rest of the state is restored: the orders drawn so far are drawn again."""
+        self.epoch = epoch
+        for _ in range(epoch):
+            self.orders.permutation(len(self.images))
+
+
+def _record(run, data, times, n_test, settings, seed):
+    predicted = class_labels(np.array(run.test_predicted), data.n_classes)
+    errors = {}
+    for name, labels in (("fresh", data.y_test), ("observed", data.y_test_obs)):
+        errors[name] = predicted[:, :n_test] != labels[:n_test]
+        if n_test < len(labels):
+            validation = "validation" if name == "fresh" else "validation_observed"
+            errors[validation] = predicted[:, n_test:] != labels[n_test:]
+    arrays = {f"{name}_error": wrong.mean(1)[None] for name, wrong in errors.items()}
+    if data.n_classes > 2:
+        arrays["predictions"] = np.array(run.predicted, np.int16)[None]
+    return Record(times, data.y[None], data.y_obs[None], np.array(run.margins)[None], **arrays,
+                  test_sizes={name: wrong.shape[1] for name, wrong in errors.items()},
+                  runs=[{"seed": int(seed), **data.noise}], config=settings | {"seconds": run.seconds})
+
+
+def _precision(precision, device):
+    checks.one_of("precision", precision, PRECISIONS)
+    if precision != "auto":
+        return precision
+    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+@contextmanager
+def _threads(count):
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def side_by_side(run, seeds):
+    """One Record of the Records run(seed).
+
+    Runs go side by side, one to each of torch's CPU threads: a network this small cannot use more than one.
+    """
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return concatenate(pool.map(run, seeds))

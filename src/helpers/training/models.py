@@ -1,0 +1,264 @@
+"""Networks for images. Each takes (batch, channels, side, side) and gives (batch, n_outputs), or, if it has one output,
+f(x), shape (batch,). Initial weights depend on the seed alone, not on torch's global generator.
+"""
+
+import itertools
+import math
+import threading
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn.utils import skip_init
+
+from helpers import checks
+from helpers.data.torchvision_import import import_torchvision
+from helpers.streams import random_stream
+from helpers.training.losses import as_logits
+
+VGG_CONFIGURATIONS = {11: "A", 13: "B", 16: "D", 19: "E"}  # depth -> torchvision's name
+_GENERATOR = threading.Lock()
+RESNET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+
+
+class SmallCNN(nn.Module):
+    """A small convolutional network; by default with one output f(x), positive for class +1.
+
+    3x3 convolutions of stride 2, each with a ReLU, halve the image down to 2 by 2 pixels; a hidden layer and a linear
+    output follow. An image of 8 by 8 pixels passes two convolutions, one of 28 by 28 or 32 by 32 pixels four.
+
+    Parameters
+    ----------
+    image_shape : (channels, side, side), side at least 3.
+    width : channels of the first convolution; later ones have twice as many, the hidden layer four times as many.
+    seed : of the initial weights.
+    n_outputs : 1, or the number of classes.
+    init_scale : initial weights are normal with standard deviation init_scale * sqrt(2 / fan-in), biases zero. At 1 (He
+        et al. 2015) a signal keeps its size from layer to layer; below 1 it shrinks, so that every loss starts close to
+        log 2. This is the counterpart of the theory's init_std.
+    """
+
+    def __init__(self, image_shape, width=32, seed=0, init_scale=0.5, n_outputs=1):
+        super().__init__()
+        channels, side = _square(image_shape)
+        width = checks.integer("width", width)
+        widths = [channels, width] + [2 * width] * (math.ceil(math.log2(side)) - 2)
+        n_outputs, layers = checks.integer("n_outputs", n_outputs), []
+        with _seeded(seed, "torch's layers"):  # whose own weights are drawn, and then replaced
+            for before, after in itertools.pairwise(widths):
+                layers += [nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1), nn.ReLU()]
+            layers += [nn.Flatten(), nn.Linear(4 * widths[-1], 4 * width), nn.ReLU(), nn.Linear(4 * width, n_outputs)]
+        self.layers = nn.Sequential(*layers)
+        self._draw_weights(random_stream(seed, "small CNN"), checks.positive("init_scale", init_scale))
+
+    def _draw_weights(self, rng, init_scale):
+        with torch.no_grad():
+            for layer in self.layers:
+                if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                    std = init_scale * math.sqrt(2 / layer.weight[0].numel())
+                    layer.weight.copy_(torch.from_numpy(rng.normal(0.0, std, tuple(layer.weight.shape))))
+                    layer.bias.zero_()
+
+    def forward(self, x):
+        return _squeeze(self.layers(x))
+
+
+def resnet(image_shape, n_outputs, depth=18, seed=0):
+    """torchvision's ResNet (He et al. 2016a) of depth 18 or 34 with the stem for small images.
+
+    Their stem is a 3x3 convolution of stride 1, in place of a 7x7 convolution of stride 2 and a pooling.
+    """
+    channels, _ = _square(image_shape)
+    blocks = RESNET_BLOCKS[checks.one_of("depth", depth, RESNET_BLOCKS)]
+    models = import_torchvision().models.resnet
+    with _seeded(seed, "ResNet"):
+        model = models.ResNet(models.BasicBlock, list(blocks), num_classes=checks.integer("n_outputs", n_outputs))
+        model.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
+        nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
+    return _Stack(model)
+
+
+def vgg(image_shape, n_outputs, depth=11, width=64, seed=0, dropout=0.5):
+    """torchvision's VGG (Simonyan and Zisserman 2015) without batch normalisation, for small images.
+
+    A pooling that finds a single pixel is left out, so that an image of 8 by 8 passes three of the five. The classifier
+    has two hidden layers of 64 * width units with dropout, as in the code of Han et al. (2025). Hidden layers start as
+    He et al. (2015) propose, the output near 0.
+
+    width : channels of the first convolution; 64 is the standard.
+    """
+    channels, side = _square(image_shape)
+    width, scale = checks.integer("width", width), checks.integer("width", width) / 64
+    models = import_torchvision().models.vgg
+    layers = []
+    for entry in models.cfgs[VGG_CONFIGURATIONS[checks.one_of("depth", depth, VGG_CONFIGURATIONS)]]:
+        if entry == "M":
+            layers += ["M"] if side > 1 else []
+            side = max(side // 2, 1)
+        else:
+            layers.append(max(round(entry * scale), 1))
+    last, hidden = [entry for entry in layers if entry != "M"][-1] * side * side, 64 * width
+    with _seeded(seed, "VGG"):
+        features = models.make_layers(layers)
+        features[0] = nn.Conv2d(channels, layers[0], 3, padding=1)
+        model = _Stack(features, nn.Flatten(), nn.Linear(last, hidden), nn.ReLU(), Dropout(dropout),
+                       nn.Linear(hidden, hidden), nn.ReLU(), Dropout(dropout),
+                       nn.Linear(hidden, checks.integer("n_outputs", n_outputs)))
+        for layer in model.modules():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+        nn.init.normal_(model[-1].weight, 0, 0.01)  # outputs start near 0
+    return model
+
+
+class Dropout(nn.Module):
+    """Dropout with random numbers of its own, which `fit` seeds anew each epoch: a run can be repeated and resumed, and
+    runs in threads do not share torch's global generator."""
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p, self.generator = checks.real("p", p, 0.0, 1.0, open_high=True), None
+
+    def reseed(self, rng, device):
+        """Draw the seed of the coming masks from the numpy Generator `rng`."""
+        self.generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
+
+    def forward(self, x):
+        if not self.training or self.p == 0:
+            return x
+        return x * torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator) / (1 - self.p)
+
+
+class PreActResNet(nn.Module):
+    """Pre-activation ResNet (He et al. 2016b): in each block batch normalisation and ReLU come before the convolution.
+
+    Parameters
+    ----------
+    image_shape : (channels, side, side). n_outputs : 1, or the number of classes. seed : of the initial weights.
+    blocks : blocks in each stage; (2, 2, 2, 2) is PreAct ResNet-18. Each stage but the first halves the side and
+        doubles the channels.
+    width : channels of the first stage; 64 is the standard.
+    """
+
+    def __init__(self, image_shape, n_outputs, blocks=(2, 2, 2, 2), width=64, seed=0):
+        super().__init__()
+        channels, _ = _square(image_shape)
+        blocks = [checks.integer("blocks", count) for count in blocks]
+        checks.require(len(blocks) > 0, "blocks", blocks, "one stage or more")
+        width = checks.integer("width", width)
+        with _seeded(seed, "PreAct ResNet"):
+            self.stem, layers, before = nn.Conv2d(channels, width, 3, padding=1, bias=False), [], width
+            for stage, count in enumerate(blocks):
+                for block in range(count):
+                    after, stride = width * 2**stage, 2 if stage > 0 and block == 0 else 1
+                    layers.append(_PreActBlock(before, after, stride))
+                    before = after
+            self.blocks, self.norm = nn.Sequential(*layers), nn.BatchNorm2d(before)
+            self.head = nn.Linear(before, checks.integer("n_outputs", n_outputs))
+            for layer in self.modules():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x):
+        features = torch.relu(self.norm(self.blocks(self.stem(x))))
+        return _squeeze(self.head(features.mean((2, 3))))
+
+
+class Pair(nn.Module):
+    """Two networks that answer together: logits log((p + q) / 2), whose softmax is the mean of both networks'."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.networks = nn.ModuleList([first, second])
+
+    def forward(self, x):
+        both = [as_logits(network(x)).log_softmax(1) for network in self.networks]
+        return torch.logaddexp(*both) - math.log(2)
+
+
+class _PreActBlock(nn.Module):
+    def __init__(self, before, after, stride):
+        super().__init__()
+        self.norm1, self.norm2 = nn.BatchNorm2d(before), nn.BatchNorm2d(after)
+        self.conv1 = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        same = before == after and stride == 1
+        self.shortcut = None if same else nn.Conv2d(before, after, 1, stride=stride, bias=False)
+
+    def forward(self, x):
+        active = torch.relu(self.norm1(x))
+        around = x if self.shortcut is None else self.shortcut(active)
+        return around + self.conv2(torch.relu(self.norm2(self.conv1(active))))
+
+
+class _Stack(nn.Sequential):
+    def forward(self, x):
+        return _squeeze(super().forward(x))
+
+
+def _squeeze(outputs):
+    return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+def _square(image_shape):
+    """channels, side"""
+    channels, height, side = (checks.integer("image_shape", size) for size in image_shape)
+    square = height == side and side >= 3
+    checks.require(square, "image_shape", tuple(image_shape), "(channels, s, s) with s at least 3")
+    return channels, side
+
+
+@contextmanager
+def _seeded(seed, name):
+    """torch's global generator, which initialises torch's layers, seeded inside and put back after.
+
+    One thread at a time: all of them share that generator.
+    """
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(random_stream(seed, f"initial weights of {name}").integers(2**63)))
+        yield
+
+
+class SmallVGG(nn.Sequential):
+    """A VGG of six layers for images of a few pixels: convolution, pooling, two convolutions, pooling, two hidden
+    layers with dropout, logits (batch, n_outputs).
+
+    As in models.vgg there is no batch normalisation, hidden layers start as He et al. (2015) propose with zero biases,
+    and the output weights with standard deviation 0.01.
+
+    image_shape : (channels, side, side), side at least 4. width : channels of the first convolution, the others have
+    twice as many. hidden : units of a hidden layer. dropout : their chance to be dropped, in [0, 1).
+    """
+
+    def __init__(self, image_shape, n_outputs, width=12, hidden=128, seed=0, dropout=0.3):
+        channels, side, _ = image_shape
+        side = checks.integer("image_shape", side, 4) // 2 // 2
+        width, hidden = checks.integer("width", width), checks.integer("hidden", hidden)
+        conv = partial(skip_init, nn.Conv2d, kernel_size=3, padding=1)
+        super().__init__(conv(channels, width), nn.ReLU(), nn.MaxPool2d(2), conv(width, 2 * width), nn.ReLU(),
+                         conv(2 * width, 2 * width), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                         skip_init(nn.Linear, 2 * width * side**2, hidden), nn.ReLU(), Dropout(dropout),
+                         skip_init(nn.Linear, hidden, hidden), nn.ReLU(), Dropout(dropout),
+                         skip_init(nn.Linear, hidden, checks.integer("n_outputs", n_outputs)))
+        rng = random_stream(seed, "small VGG")
+        for layer in _weighted(self):
+            std = 0.01 if layer is self[-1] else math.sqrt(2 / layer.weight[0].numel())
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(rng.normal(0.0, std, tuple(layer.weight.shape))))
+                layer.bias.zero_()
+
+
+def scale_weights(model, factor):
+    """`model` with the weights of its convolutions and linear layers multiplied, in place; biases stay."""
+    factor = checks.positive("factor", factor)
+    with torch.no_grad():
+        for layer in _weighted(model):
+            layer.weight.mul_(factor)
+    return model
+
+
+def _weighted(model):
+    return [layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
