@@ -246,13 +246,13 @@ def test_all_methods_are_exact_on_a_linear_model(method, n_outputs):
     wanted = (own * (x - b.mean(0))).sum(1).double().numpy()
     if method in ("occlusion", "shapley_sampling"):
         wanted = wanted.reshape(5, 4, 2, 4, 2).mean((2, 4)).repeat(2, 1).repeat(2, 2)
-    assert np.allclose(attribution_maps(model, x, b, classes, method), wanted, atol=1e-4)
+    assert np.allclose(attribution_maps(model, x, b, classes, method=method), wanted, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2, 4])
 def test_deep_shap_and_integrated_gradients_add_up(n_outputs):
     """Both sum to the score minus its mean over the background, for the book's small network."""
-    model, x, b = SmallCNN((3, 8, 8), 8, n_outputs=n_outputs), images(4, 3), images(3, 3, stream="b")
+    model, x, b = SmallCNN((3, 8, 8), width=8, n_outputs=n_outputs), images(4, 3), images(3, 3, stream="b")
     classes = np.array([1, 0, 0, 1])
     score = Score(model)
     with torch.no_grad():
@@ -262,13 +262,13 @@ def test_deep_shap_and_integrated_gradients_add_up(n_outputs):
     scale = np.abs(gained).max()
     assert np.allclose(attribution_maps(model, x, b, classes).sum((1, 2)), gained, atol=1e-4 * scale)
     # 64 points on a path with kinks: an error of a per cent or so
-    paths = attribution_maps(model, x, b, classes, "integrated_gradients", steps=64)
+    paths = attribution_maps(model, x, b, classes, method="integrated_gradients", steps=64)
     assert np.allclose(paths.sum((1, 2)), gained, atol=0.05 * scale)
 
 
 def test_a_network_without_relu_modules_has_integrated_gradients():
-    model, x, b = PreActResNet((1, 8, 8), 3, (1, 1), 4), images(3), images(2, stream="b")
-    maps = attribution_maps(model, x, b, [0, 1, 2], "integrated_gradients", steps=64)
+    model, x, b = PreActResNet((1, 8, 8), 3, blocks=(1, 1), width=4), images(3), images(2, stream="b")
+    maps = attribution_maps(model, x, b, [0, 1, 2], method="integrated_gradients", steps=64)
     with pytest.raises(ValueError, match="integrated_gradients"):
         attribution_maps(model, x, b, [0, 1, 2])
     with torch.no_grad():
@@ -288,7 +288,7 @@ def test_deep_shap_never_misses_its_sums_in_silence():
     x, b, classes = images(6), images(2, stream="b"), [0, 1, 2, 0, 1, 2]
     with torch.no_grad():
         gained = (Score(model)(x) - Score(model)(b).mean(0))[range(6), classes].numpy()
-    paths = attribution_maps(model, x, b, classes, "integrated_gradients", steps=256)
+    paths = attribution_maps(model, x, b, classes, method="integrated_gradients", steps=256)
     assert np.allclose(paths.sum((1, 2)), gained, atol=0.05 * np.abs(gained).max())
     try:
         sums = attribution_maps(model, x, b, classes).sum((1, 2))
@@ -299,10 +299,10 @@ def test_deep_shap_never_misses_its_sums_in_silence():
 
 
 def test_attribution_maps_leave_the_model_and_the_generator_alone():
-    model, x, b = SmallCNN((1, 8, 8), 4), images(2), images(2, stream="b")
+    model, x, b = SmallCNN((1, 8, 8), width=4), images(2), images(2, stream="b")
     model.layers[1].inplace = True
     before, state = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
-    maps = [attribution_maps(model, x, b, [0, 1], method, draws=2) for method in METHODS for _ in range(2)]
+    maps = [attribution_maps(model, x, b, [0, 1], method=method, draws=2) for method in METHODS for _ in range(2)]
     assert all(np.array_equal(a, b) for a, b in zip(maps[::2], maps[1::2]))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -311,12 +311,12 @@ def test_attribution_maps_leave_the_model_and_the_generator_alone():
 
 def test_sampled_shapley_values_approach_the_exact_ones():
     """The error falls with the number of orders; 400 orders are within 15% of the largest value."""
-    model, x, b = SmallCNN((1, 8, 8), 8, init_scale=1.0), images(2), images(1, stream="b")
+    model, x, b = SmallCNN((1, 8, 8), width=8, init_scale=1.0), images(2), images(1, stream="b")
     owner = blocks((8, 8), 4)
     exact = np.array([shapley_values(coalition_worths(model, one, b, owner)) for one in x])
     errors = []
     for count in (4, 400):
-        maps = attribution_maps(model, x, b, [1, 1], "shapley_sampling", side=4, draws=count)
+        maps = attribution_maps(model, x, b, [1, 1], method="shapley_sampling", side=4, draws=count)
         errors.append(np.abs(maps.reshape(2, 2, 4, 2, 4).sum((2, 4)).reshape(2, 4) - exact).max())
     assert errors[1] < errors[0] and errors[1] < 0.15 * np.abs(exact).max()
 
@@ -325,7 +325,8 @@ def test_sampled_shapley_values_approach_the_exact_ones():
     ({"method": "magic"}, "method"), ({"x": images(2)[0]}, "background"), ({"background": images(2, 3)}, "background"),
     ({"classes": [1]}, "classes"), ({"method": "occlusion", "side": 3}, "side")])
 def test_attribution_maps_refuse(change, name):
-    arguments = {"model": SmallCNN((1, 8, 8), 4), "x": images(2), "background": images(2), "classes": [0, 1]} | change
+    arguments = {"model": SmallCNN((1, 8, 8), width=4), "x": images(2), "background": images(2),
+                 "classes": [0, 1]} | change
     with pytest.raises(ValueError, match=name):
         attribution_maps(**arguments)
 
@@ -335,11 +336,11 @@ def test_attribution_maps_refuse(change, name):
 def test_turned_of_known_maps():
     a = draws(5, 4, 4, stream="maps")
     for kind in ("signed", "place"):
-        assert np.allclose(turned(a, 3 * a, kind), 0)
-    assert np.allclose(turned(a, -a), 2) and np.allclose(turned(a, -a, "place"), 0)
+        assert np.allclose(turned(a, 3 * a, kind=kind), 0)
+    assert np.allclose(turned(a, -a), 2) and np.allclose(turned(a, -a, kind="place"), 0)
     one, other = np.zeros((2, 1, 2, 2))
     one[0, 0, 0], other[0, 1, 1] = 1, -5
-    assert turned(one, other)[0] == 1 and turned(one, other, "place")[0] == 1
+    assert turned(one, other)[0] == 1 and turned(one, other, kind="place")[0] == 1
     assert np.isnan(turned(one, 0 * other)).all()
     with pytest.raises(ValueError, match=r"after\.shape"):
         turned(a, a[:2])
@@ -372,7 +373,7 @@ def test_top_pixels_and_blend(count, seed):
 
 
 def test_randomised_permutes_the_last_layers_only():
-    model = SmallCNN((1, 8, 8), 4)
+    model = SmallCNN((1, 8, 8), width=4)
     mixed = randomised(model, 0, layers=2)
     layers = [[module for module in one.modules() if hasattr(module, "weight")] for one in (model, mixed)]
     same = [torch.equal(a.weight, b.weight) for a, b in zip(*layers)]

@@ -53,7 +53,7 @@ BAD = [
     (signal_noise, "flip_minus", NOT_A_RATE, "a finite number in [0, 0.5)"),
     (signal_noise, "orthogonal", ("yes", None, np.zeros(2)), "one of False, True"),
     (LAW.sample, "seed", NOT_A_SEED, "an integer >= 0"),
-    (lambda n_test: LAW.sample(0, n_test), "n_test", (-1, 1.5, None), "an integer >= 0"),
+    (lambda n_test: LAW.sample(0, n_test=n_test), "n_test", (-1, 1.5, None), "an integer >= 0"),
     (sample, "y", (torch.zeros(6), 2 * SAMPLE.y), "labels -1 or +1"),
     (sample, "y_obs", (torch.full((6,), math.nan),), "finite"),
     (sample, "y_test", (torch.full((0, 2), 1.0),), "(any)"),

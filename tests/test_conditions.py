@@ -17,7 +17,7 @@ USUAL = SignalNoise(200, 2_000, n_snr2=8, flip_plus=0.1, flip_minus=0.1)
 
 def table(problem, m=20, init_std=1e-3, h=0.1, delta=0.05):
     lr = h * problem.n * m / (problem.noise_std**2 * problem.d)
-    return conditions(problem, m, init_std, lr, delta)
+    return conditions(problem, m, init_std, lr, delta=delta)
 
 
 def test_conditions_at_the_books_sizes():
@@ -64,7 +64,7 @@ def test_the_curvature_of_a_draw_is_within_its_bound(n, d, orthogonal):
     """thm-convergence: Xi of ten draws, each within the bound (of failure probability 0.05), and not far below it."""
     problem = SignalNoise(n, d, n_snr2=8, flip_plus=0.1, flip_minus=0.2, orthogonal=orthogonal)
     record = descend(problem, 5, 1e-3, 0.01 * n * 5 / d, 1, range(10), n_test=1)
-    drawn = [convergence(record, products_of(record), run).curvature for run in range(10)]
+    drawn = [convergence(record, products_of(record), run=run).curvature for run in range(10)]
     bound = _curvature_bound(problem, 0.05, good_event(problem, 5, 1e-3, 0.05))
     assert 0.6 * bound < max(drawn) <= bound
 

@@ -66,9 +66,9 @@ def test_ten_digits_are_the_even_and_odd_ones_in_the_same_places():
     pair = as_two_classes(ten, tuple("02468"), tuple("13579"))
     for name in ("x", "y", "x_test", "y_test"):
         assert np.array_equal(getattr(pair, name), getattr(two, name))
-    assert load_digit_classes(500, seed=3).n == 500
+    assert load_digit_classes(n_train=500, seed=3).n == 500
     with pytest.raises(ValueError, match="n_train=1797"):
-        load_digit_classes(1797)
+        load_digit_classes(n_train=1797)
 
 
 def test_image_classes_are_digits_by_default_and_cifar10_where_the_variable_says(tmp_path, monkeypatch):
@@ -115,7 +115,7 @@ def test_any_npz_file_gives_its_own_classes(tmp_path):
     data = load_npz(path)
     assert data.name == "shapes" and data.classes == ("0", "1", "2") and data.image_shape == (2, 5, 4)
     assert_holds(data, small)
-    assert load_npz(path, "forms", ("a", "b", "c", "never seen")).n_classes == 4
+    assert load_npz(path, name="forms", classes=("a", "b", "c", "never seen")).n_classes == 4
     pair = load_npz(save_npz(tmp_path / "two.npz", **small | {"y_train": np.arange(9) % 2, "y_test": np.arange(6) % 2}))
     assert np.array_equal(pair.y, np.where(np.arange(9) % 2 == 1, 1.0, -1.0)) and pair.classes == ("0", "1")
     with pytest.raises(ValueError, match=r"classes=.*\[2\]"):
@@ -506,7 +506,7 @@ def test_human_labels_come_from_pt_and_npz_alike(tmp_path, monkeypatch, cifar):
         assert tuple(labels) == LABEL_ARRAYS and all(label.dtype == np.int64 for label in labels.values())
         assert all(np.array_equal(labels[name], label) for name, label in ten_labels().items())
         for step, kind in enumerate(KINDS, 2):
-            data = add_human_labels(cifar, kind, path)
+            data = add_human_labels(cifar, kind, path=path)
             assert np.array_equal(data.flipped, np.arange(60) % step == 0) and data.x is cifar.x
             assert data.noise == {"kind": "human", "source": f"CIFAR-10N, {kind}",
                                   "realised_flip_rate": data.flipped.mean()}
@@ -520,17 +520,17 @@ def test_human_labels_come_from_pt_and_npz_alike(tmp_path, monkeypatch, cifar):
 
 def test_human_labels_are_added_before_a_subset_or_a_pair_is_taken(tmp_path, cifar):
     path = save_pt(tmp_path / "labels.pt", ten_labels())
-    worst, aggregate = (add_human_labels(cifar, kind, path).subset(20, seed=4) for kind in ("worst", "aggregate"))
+    worst, aggregate = (add_human_labels(cifar, kind, path=path).subset(20, seed=4) for kind in ("worst", "aggregate"))
     assert np.array_equal(worst.x, aggregate.x) and np.array_equal(worst.x, cifar.subset(20, seed=4).x)
     assert worst.noise["realised_flip_rate"] == worst.flipped.mean()
-    pair = as_two_classes(add_human_labels(cifar, "worst", path), "cat", "deer")
+    pair = as_two_classes(add_human_labels(cifar, "worst", path=path), "cat", "deer")
     assert pair.noise["kind"] == "human" and pair.n > 0
     with pytest.raises(ValueError, match=r"data.n=20.*60.*before you take a subset"):
-        add_human_labels(cifar.subset(20), "worst", path)
+        add_human_labels(cifar.subset(20), "worst", path=path)
     with pytest.raises(ValueError, match=r"data.classes=.*before you take two classes"):
-        add_human_labels(as_two_classes(cifar, "cat", "dog"), "worst", path)
+        add_human_labels(as_two_classes(cifar, "cat", "dog"), "worst", path=path)
     with pytest.raises(ValueError, match=r"kind='worse'.*'worst'"):
-        add_human_labels(cifar, "worse", path)
+        add_human_labels(cifar, "worse", path=path)
 
 
 def test_labels_in_another_order_are_refused(tmp_path, cifar):
@@ -538,7 +538,7 @@ def test_labels_in_another_order_are_refused(tmp_path, cifar):
     order = np.random.default_rng(0).permutation(60)
     path = save_pt(tmp_path / "tf.pt", {name: label[order] for name, label in ten_labels().items()})
     with pytest.raises(ValueError, match=r"data.y=.*of 60 labels differ.*TensorFlow"):
-        add_human_labels(cifar, "worst", path)
+        add_human_labels(cifar, "worst", path=path)
 
 
 def test_files_written_by_old_numpy_are_read(tmp_path):
@@ -690,7 +690,7 @@ def test_human_labels_are_downloaded_and_checked(server, tmp_path, monkeypatch, 
     with pytest.raises(ValueError, match="873e69c3"):
         load_cifar10n(tmp_path / "refused", download=True)  # not the published file
     monkeypatch.setattr(human_labels, "CIFAR10N_SHA256", sha256_of(published))
-    data = add_human_labels(cifar, "worst", tmp_path / "here", download=True)
+    data = add_human_labels(cifar, "worst", path=tmp_path / "here", download=True)
     assert np.array_equal(data.y_obs, ten_labels()["worse_label"])
     (tmp_path / "here" / "CIFAR-10_human.pt").write_bytes(b"spoilt")
     with pytest.raises(ValueError, match=r"remove it"):

@@ -164,13 +164,13 @@ def test_prop_ten_way_splits_the_loss(seed, k):
 
 
 def test_prop_ten_way_head_starts_at_log_ten_and_converse_fails(digits):
-    ten = ten_way(add_label_noise(digits, 0.2, 0))
+    ten = ten_way(add_label_noise(digits, 0.2, seed=0))
     record = deep_run(ten, "VGG", 0, epochs=1)
     assert np.abs(record.losses[:, 0] - math.log(10)).max() < 0.5
     assert not log2_threshold(record.losses[:, 0]).any()
     assert record.fits_observed[:, -1].mean() > 0.3  # given their label, and yet above log 2 at the start
     assert ten.n_classes == 10 and np.array_equal(ten.y, digits.y > 0) and np.array_equal(ten.y_test, digits.y_test > 0)
-    assert np.array_equal(ten.flipped, add_label_noise(digits, 0.2, 0).flipped)
+    assert np.array_equal(ten.flipped, add_label_noise(digits, 0.2, seed=0).flipped)
     with pytest.raises(ValueError, match="images of two classes"):
         ten_way(ten)
 
@@ -231,7 +231,7 @@ def test_prop_weight_scale_of_a_vgg(factor):
 
 def resnet_steps(factor, lr, steps=5):
     """Training outputs of a tiny PreActResNet without the small constant; lr is the step of its convolutions."""
-    model = PreActResNet(SHAPE, 2, (1, 1), 3, seed=1).double()
+    model = PreActResNet(SHAPE, 2, blocks=(1, 1), width=3, seed=1).double()
     convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -292,7 +292,7 @@ def test_three_ways_agree_where_nothing_differs(digits, monkeypatch):
 
 
 def test_three_ways_leave_the_run_as_it_is(digits):
-    noisy = add_label_noise(digits, 0.2, 3)
+    noisy = add_label_noise(digits, 0.2, seed=3)
     record, ways = measured_in_three_ways(digits, "VGG", 0.2, [3])
     assert np.array_equal(record.margins, deep_run(noisy, "VGG", 3).margins)
     assert not np.array_equal(ways["dropout off"], ways["dropout on"])
@@ -376,7 +376,7 @@ def test_refusals_name_the_argument(digits):
     with pytest.raises(ValueError, match="network='LeNet'"):
         setting(digits, "LeNet")
     with pytest.raises(ValueError, match="size='huge'"):
-        setting(digits, "VGG", "huge")
+        setting(digits, "VGG", size="huge")
     with pytest.raises(ValueError, match="factor=0"):
         scale_weights(build(digits, "VGG", 0), 0)
     with pytest.raises(ValueError, match="image_shape=3"):
@@ -386,7 +386,7 @@ def test_refusals_name_the_argument(digits):
 
 def test_unequal_rates_tilt_the_start(digits):
     """After one epoch under rates 0.3 and 0.1 the outputs lean toward the class with fewer flips."""
-    record = deep_run(add_label_noise(digits, ClassConditional(0.3, 0.1), 0), "ResNet", 0, epochs=4)
+    record = deep_run(add_label_noise(digits, ClassConditional(0.3, 0.1), seed=0), "ResNet", 0, epochs=4)
     plus, minus = (mean_of_class(record, record.fits_true, label, "clean")[0, 1:].mean() for label in (1, -1))
     assert minus > plus + 0.1
 

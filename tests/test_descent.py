@@ -34,7 +34,7 @@ def test_reduced_and_explicit_agree_to_1e_10_over_1000_steps_at_the_papers_size(
     n = 200 if (flips == "equal") != orthogonal else 40
     law = SignalNoise(n, 10 * n, n_snr2=8.0, flip_plus=plus, flip_minus=minus, orthogonal=orthogonal)
     call = {"problem": law.sample(0), "m": 20, "init_std": 1e-3, "lr": 0.2, "steps": 1000, "seeds": 1,
-            "record_at": log_times(1000, 8)}
+            "record_at": log_times(1000, count=8)}
     explicit, fast = (descend(**call, engine=engine) for engine in ("explicit", "reduced"))
     assert fast.flipped.any() == (flips != "none") and fast.losses[:, -1].mean() < 0.1  # it has been trained
     # The claim is 1e-10. Rounding of 1e-16 a step accumulates to about 1e-13; nothing amplifies it, since the loss

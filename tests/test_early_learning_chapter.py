@@ -120,7 +120,7 @@ def test_prop_first_gradient(ratio, radius, sigma, tau):
 
 def check_early(draw, lr, target):
     """Claims 1 to 5 of thm-early-linear on one draw; returns whether the hypothesis holds."""
-    k = measured_constants(draw, target)
+    k = measured_constants(draw, target=target)
     bound = early_learning(k)
     if not bound.holds:
         return False
@@ -189,7 +189,7 @@ def test_lem_mixture_constants(n, p):
     2.5 of the largest value seen, but for those of order 1 / sqrt(n)."""
     problem, delta = mixture(n, p, 0.3, 0.25), 0.2
     bounds = likely_constants(problem, 2.0, delta, target=2.0)
-    seen = [measured_constants(draw_mixture(problem, 2.0, seed), 2.0) for seed in range(150)]
+    seen = [measured_constants(draw_mixture(problem, 2.0, seed), target=2.0) for seed in range(150)]
     values = np.array([numbers(k) for k in seen])
     values[:, NUMBERS.index("label_noise")] += 2 * np.abs([k.flip_rate - 0.25 for k in seen])
     assert (values > numbers(bounds)).any(1).mean() <= delta and bounds.flip_rate == 0.25
@@ -209,23 +209,23 @@ def test_lem_mixture_constants_moments_of_a_coordinate_of_the_sphere():
 
 def test_cor_early_linear_constants_tend_to_their_limits():
     """Mean over the constants of the distance: below 0.01 at n = 1600, less than half of that at n = 100; 6 seeds."""
-    limit = numbers(limit_constants(0.5, 0.2, 0.3, 1.0, 0.5))
+    limit = numbers(limit_constants(0.5, 0.2, 0.3, 1.0, target=0.5))
 
     def distance(n):
         problem = mixture(n, n // 2, 0.2, 0.3)
         draws = [draw_mixture(problem, 1.0, seed) for seed in range(6)]
-        return np.mean([np.abs(numbers(measured_constants(draw, 0.5)) - limit).mean() for draw in draws])
+        return np.mean([np.abs(numbers(measured_constants(draw, target=0.5)) - limit).mean() for draw in draws])
     assert distance(1600) < min(0.01, distance(100) / 2)
 
 
 @pytest.mark.parametrize("Delta", [0.1, 0.5, 0.9])
 def test_cor_early_linear_for_small_noise(Delta):
     a = 0.1
-    bounds = [early_learning(limit_constants(1.0, sigma, Delta / 2, 2.0, a)) for sigma in (1e-3, 1e-4, 1e-5)]
+    bounds = [early_learning(limit_constants(1.0, sigma, Delta / 2, 2.0, target=a)) for sigma in (1e-3, 1e-4, 1e-5)]
     assert all(bound.holds for bound in bounds)
     off = np.array([[1 - b.alignment, 1 - b.read_truly, a * (1 - 5 / 16 * a) - b.rise] for b in bounds])
     assert np.all(off[-1] < 1e-4) and np.all(np.diff(off, axis=0) <= 0)
-    assert not early_learning(limit_constants(1.0, 1e-5, Delta / 2, 2.0, 2.01 * (1 - Delta))).holds
+    assert not early_learning(limit_constants(1.0, 1e-5, Delta / 2, 2.0, target=2.01 * (1 - Delta))).holds
 
 
 @pytest.mark.parametrize("Delta", [0.05, 0.5, 0.9])

@@ -36,7 +36,7 @@ def test_obs_elr_images(pair, data):
 
 def test_obs_elr_images_fails_without_memory_but_not_by_memorising(data, pair):
     """The remark after obs-elr-images: many images end in a third class. 1 seed."""
-    record = runs.elr_run(data, 0.4, ELR(3.0, 0.0), 1)
+    record = runs.elr_run(data, 0.4, ELR(strength=3.0, momentum=0.0), 1)
     noisy = runs.readings(record, "noisy")
     assert record.fresh_error[0, -1] > pair["ELR"].fresh_error[1, -1] + 0.15
     assert noisy["other"][0, -1] > noisy["observed"][0, -1]

@@ -49,7 +49,7 @@ def test_term_slope_of_the_divergence_and_of_the_clamp_against_autograd():
     p = logits.softmax(0)
     divergence = (torch.special.xlogy(targets, targets) - targets * p.log()).sum()
     (slope,) = torch.autograd.grad(divergence, logits, retain_graph=True)
-    np.testing.assert_allclose(term_slope(p.detach(), 1 - targets, "kl"), slope, **CLOSE)
+    np.testing.assert_allclose(term_slope(p.detach(), 1 - targets, term="kl"), slope, **CLOSE)
     clamp = 0.05
     (slope,) = torch.autograd.grad(torch.log(1 - (p.clamp(clamp, 1 - clamp) * targets).sum(0)).sum(), logits)
     np.testing.assert_allclose(term_slope(p.detach(), 1 - targets, clamp=clamp), slope, **CLOSE)
@@ -137,7 +137,7 @@ def test_prop_elr_clamp_needs_a_small_step(strength, clamp):
 def test_prop_elr_clamp_is_that_of_the_training_loss():
     """prop-elr-clamp: outside of the clamp the loss used on images has the gradient of cross-entropy alone."""
     logits = torch.tensor([[0.0, 9.5], [0.0, -9.5], [0.0, 3.0]], dtype=torch.float64, requires_grad=True)
-    loss = ELR(3.0, 0.7).start(3, 2).double()
+    loss = ELR(strength=3.0, momentum=0.7).start(3, 2).double()
     (slope,) = torch.autograd.grad(3 * loss(logits, torch.tensor([0, 0, 0]), torch.arange(3)), logits)
     plain = logits.softmax(1) - torch.tensor([1.0, 0.0])
     gap = (slope - plain).abs().amax(1)
@@ -147,9 +147,9 @@ def test_prop_elr_clamp_is_that_of_the_training_loss():
 def test_prop_elr_divergence_settles_on_cross_entropy():
     """prop-elr-divergence: with t = p the law with KL is that of cross-entropy, step by step; with a memory it lags."""
     plain = elr_euler(8.0, 0.1, 0.0, 0.0, 0.05, 300)
-    settled = elr_euler(8.0, 0.1, 5.0, 0.0, 0.05, 300, "kl")
+    settled = elr_euler(8.0, 0.1, 5.0, 0.0, 0.05, 300, term="kl")
     np.testing.assert_allclose(settled.noisy_margin, plain.noisy_margin, **CLOSE)
-    lagging = elr_euler(8.0, 0.1, 5.0, 0.95, 0.05, 2000, "kl").noisy_margin
+    lagging = elr_euler(8.0, 0.1, 5.0, 0.95, 0.05, 2000, term="kl").noisy_margin
     assert lagging[-1] > 1 and lagging.min() > plain.noisy_margin.min()
 
 
@@ -174,7 +174,7 @@ def test_prop_elr_exact(strength, momentum, term, clamp):
     at = [1, 20, steps]
     record = descend_scenes([scene], h * n * m, steps, record_at=at, n_test=0, strength=strength,
                             momentum=momentum, term=term, clamp=clamp)
-    law = elr_euler(c, tau, strength, momentum, h, steps, term, clamp)
+    law = elr_euler(c, tau, strength, momentum, h, steps, term=term, clamp=clamp)
     for which, margin in ((flipped, law.noisy_margin), (~flipped, law.clean_margin)):
         expected = np.broadcast_to(margin[at][:, None], (3, which.sum()))
         np.testing.assert_allclose(record.margins[0][:, which], expected, **CLOSE)

@@ -33,7 +33,7 @@ def small(data):
 
 
 def run(data, rate, seed, recipe, **options):
-    return fit(SmallCNN(data.image_shape, seed=seed), add_label_noise(data, rate, seed), recipe, seed, **options)
+    return fit(SmallCNN(data.image_shape, seed=seed), add_label_noise(data, rate, seed=seed), recipe, seed, **options)
 
 
 def test_margins_of_the_record_are_a_fresh_forward_passs(small):
@@ -193,7 +193,7 @@ def test_prop_first_step_by_sampling_flips(data):
         return torch.cat([part.flatten() for part in torch.autograd.grad(loss, model.parameters())])
 
     expected = (1 - tau) * gradient(data.y) + tau * gradient(-data.y)
-    draws = torch.stack([gradient(add_label_noise(data, tau, seed).y_obs) for seed in range(400)])
+    draws = torch.stack([gradient(add_label_noise(data, tau, seed=seed).y_obs) for seed in range(400)])
     spread = (draws - expected).norm(dim=1).square().mean().sqrt() / 20  # deviation of a mean of 400
     assert (draws.mean(0) - expected).norm() < 4 * spread
 
@@ -247,7 +247,7 @@ def test_obs_two_stages_images_without_flips(data):
 
 def test_obs_two_stages_images_fails_if_training_sees_true_labels(data):
     """The other mutation: flips are drawn and recorded, but the loss is computed on the true labels."""
-    noisy = add_label_noise(data, RATE, 0)
+    noisy = add_label_noise(data, RATE, seed=0)
     record = fit(SmallCNN(data.image_shape), replace(noisy, y_obs=noisy.y), STAGES, 0, record_at=TIMES)
     seen = replace_labels(record, noisy.y_obs)
     assert not two_stages(seen)[1:].any()
@@ -321,12 +321,12 @@ def test_small_start_puts_every_loss_near_log_2(small):
 
 
 @pytest.mark.parametrize(("arguments", "name"), [
-    (((1, 8, 4),), "image_shape"), (((1, 2, 2),), "image_shape"),
-    (((0, 8, 8),), "image_shape"), (((1, 8, 8), 0), "width"), (((1, 8, 8), 8, -1), "seed"),
-    (((1, 8, 8), 8, 0, 0.0), "init_scale")])
+    ({"image_shape": (1, 8, 4)}, "image_shape"), ({"image_shape": (1, 2, 2)}, "image_shape"),
+    ({"image_shape": (0, 8, 8)}, "image_shape"), ({"width": 0}, "width"), ({"seed": -1}, "seed"),
+    ({"init_scale": 0.0}, "init_scale")])
 def test_bad_arguments_of_small_cnn_are_named(arguments, name):
     with pytest.raises(ValueError, match=name):
-        SmallCNN(*arguments)
+        SmallCNN(**{"image_shape": (1, 8, 8)} | arguments)
 
 
 def test_colour_images_train():
@@ -350,7 +350,8 @@ def test_cuda_runs_agree_with_the_cpus_at_the_start(small):
 def test_validation_images_are_kept_out_of_the_test_errors():
     """The last n_val test images are measured by themselves; both parts together give the whole set's errors."""
     data = add_label_noise(load_digits().subset(100), 0.2, seed=0)
-    whole, split = (fit(SmallCNN(data.image_shape, 4, 0), data, Recipe(epochs=2), 0, n_val=n_val) for n_val in (0, 300))
+    whole, split = (fit(SmallCNN(data.image_shape, width=4, seed=0), data, Recipe(epochs=2), 0,
+                        n_val=n_val) for n_val in (0, 300))
     n_test = len(data.y_test) - 300
     assert split.test_sizes == {"fresh": n_test, "observed": n_test, "validation": 300, "validation_observed": 300}
     np.testing.assert_array_equal(whole.margins, split.margins)
@@ -360,13 +361,13 @@ def test_validation_images_are_kept_out_of_the_test_errors():
         assert np.any(getattr(split, name) != getattr(split, other))
     for n_val in (-1, len(data.y_test)):
         with pytest.raises(ValueError, match="n_val"):
-            fit(SmallCNN(data.image_shape, 4, 0), data, Recipe(epochs=2), 0, n_val=n_val)
+            fit(SmallCNN(data.image_shape, width=4, seed=0), data, Recipe(epochs=2), 0, n_val=n_val)
 
 
 def test_image_runs_are_the_single_runs_with_their_own_flips():
     data = load_digits().subset(60)
     both = image_runs(data, 0.2, [3, 4], n_val=100)
-    noisy = add_label_noise(data, 0.2, 4)
+    noisy = add_label_noise(data, 0.2, seed=4)
     single = image_run(noisy, 4, n_val=100)
     np.testing.assert_array_equal(both.y_obs[1], noisy.y_obs)
     np.testing.assert_array_equal(both.margins[1], single.margins[0])

@@ -128,7 +128,7 @@ def test_prop_shared_mistakes_permutation_tells_the_image_from_the_class():
 def test_permuted_keeps_counts_and_places(seed, wrong_only):
     rng = random_stream(seed, "labels of a test")
     true, observed = np.arange(90) % 3, rng.integers(0, 3, 90)
-    moved = raters.permuted(true, observed, rng, wrong_only)
+    moved = raters.permuted(true, observed, rng, wrong_only=wrong_only)
     for y in range(3):
         assert np.array_equal(np.sort(moved[true == y]), np.sort(observed[true == y]))
     assert not wrong_only or np.array_equal(moved == true, observed == true)
@@ -374,6 +374,7 @@ def test_noise_run_is_fit_on_the_held_out_data(rated):
     """Nothing but `fit` on `hold_out`: the same margins, at the same epochs."""
     data, law = rated
     noisy, recipe = raters.with_ratings(data, raters.ask(law, 1, 0)[0]), Recipe(epochs=2, lr=0.1)
-    record, held = people.noise_run(noisy, 3, 4, recipe, 100), hold_out(noisy, 100)
-    again = fit(SmallCNN(held.image_shape, 4, 3, n_outputs=10), held, recipe, 3, record_at=record.times, n_val=100)
+    record, held = people.noise_run(noisy, 3, width=4, recipe=recipe, n_val=100), hold_out(noisy, 100)
+    again = fit(SmallCNN(held.image_shape, width=4, seed=3, n_outputs=10), held, recipe, 3, record_at=record.times,
+                n_val=100)
     assert np.allclose(record.margins, again.margins, atol=1e-3)

@@ -208,7 +208,7 @@ def test_bad_images_and_labels_are_named(changes, message):
 @pytest.mark.parametrize("n_train", [0, 1797, 10.5])
 def test_split_sizes_of_the_digits_are_checked(n_train):
     with pytest.raises(ValueError, match="n_train"):
-        load_digits(n_train)
+        load_digits(n_train=n_train)
 
 
 THREE = ("a", "b", "c")

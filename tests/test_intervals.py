@@ -15,7 +15,7 @@ def test_interval_by_hand():
 def test_interval_covers_the_mean_as_often_as_it_says():
     """4,000 samples of five normals: coverage within five standard deviations of a binomial of .8."""
     rng = np.random.default_rng(0)
-    covered = [abs(mean) <= half for mean, half in (t_interval(rng.normal(size=5), 0.8) for _ in range(4000))]
+    covered = [abs(mean) <= half for mean, half in (t_interval(rng.normal(size=5), level=0.8) for _ in range(4000))]
     assert abs(np.mean(covered) - 0.8) < 5 * (0.8 * 0.2 / 4000) ** 0.5
 
 

@@ -199,7 +199,7 @@ def test_exact_counts_that_are_no_integers_are_rounded_within_each_class():
 @pytest.mark.parametrize("draw", ["bernoulli", "exact"])
 def test_seeds_reproduce_labels_and_draw_different_ones(noise, classes, draw):
     data = images(classes, 2_000)
-    first, again, other = (add_label_noise(data, noise, seed, draw) for seed in (0, 0, 1))
+    first, again, other = (add_label_noise(data, noise, seed=seed, draw=draw) for seed in (0, 0, 1))
     assert np.array_equal(first.y_obs, again.y_obs) and np.array_equal(first.y_test_obs, again.y_test_obs)
     assert first.noise == again.noise and not np.array_equal(first.y_obs, other.y_obs)
     test_flips = first.y_test != first.y_test_obs  # from a stream of their own
@@ -215,7 +215,7 @@ def test_only_possible_labels_are_drawn_whatever_the_matrix(k, n, seed, draw):
     matrix = rng.random((k, k)) * (rng.random((k, k)) < 0.5) + 1e-12 * np.eye(k)  # no row of zeros
     matrix = Transition(matrix / matrix.sum(1, keepdims=True)).transition_matrix(k)
     index = rng.integers(0, k, n)
-    observed = draw_classes(matrix[index], index, random_stream(seed, "test"), draw)
+    observed = draw_classes(matrix[index], index, random_stream(seed, "test"), draw=draw)
     assert observed.shape == (n,) and (matrix[index, observed] > 0).all()
     if draw == "exact":
         counts = np.bincount(index * k + observed, minlength=k * k).reshape(k, k)
@@ -243,14 +243,14 @@ def test_the_ends_of_the_interval_pick_possible_classes(level):
 @pytest.mark.parametrize("kind", [SymmetricRedraw, PairFlip, AsymmetricCIFAR10])
 def test_draws_of_one_seed_are_nested_in_the_rate(kind):
     data = images(CIFAR10_CLASSES)
-    low, high = (add_label_noise(data, kind(rate), 0) for rate in (0.1, 0.4))
+    low, high = (add_label_noise(data, kind(rate), seed=0) for rate in (0.1, 0.4))
     assert low.flipped.sum() < high.flipped.sum() and not (low.flipped & ~high.flipped).any()
     assert np.array_equal(low.y_obs[low.flipped], high.y_obs[low.flipped])
 
 
 def test_a_number_and_symmetric_noise_are_the_same_labels():
     for data in (images(LETTERS), load_digits()):
-        number, kind = (add_label_noise(data, noise, 3) for noise in (0.2, Symmetric(0.2)))
+        number, kind = (add_label_noise(data, noise, seed=3) for noise in (0.2, Symmetric(0.2)))
         assert np.array_equal(number.y_obs, kind.y_obs) and np.array_equal(number.y_test_obs, kind.y_test_obs)
         assert number.noise.items() <= kind.noise.items()
         assert ("kind" in number.noise) == (data.n_classes > 2)
@@ -276,7 +276,7 @@ def test_asymmetric_cifar10_flips_the_five_classes_of_the_papers_and_a_fifth_of_
     assert np.mean(1 - np.diag(matrix)) == pytest.approx(0.2)
     order = CIFAR10_CLASSES[::-1]
     assert np.array_equal(AsymmetricCIFAR10(0.4).transition_matrix(order), matrix[::-1, ::-1])
-    noisy = add_label_noise(images(CIFAR10_CLASSES), AsymmetricCIFAR10(0.4), 0, "exact")
+    noisy = add_label_noise(images(CIFAR10_CLASSES), AsymmetricCIFAR10(0.4), seed=0, draw="exact")
     assert noisy.noise["realised_flip_rate"] == pytest.approx(0.2) and noisy.noise["flip_rate"] == 0.4
 
 
@@ -293,7 +293,8 @@ def test_pair_flips_go_to_the_next_class_and_round_the_end():
 
 
 def test_class_conditional_rates_belong_to_their_signs():
-    noisy = add_label_noise(images(("no", "yes")), ClassConditional(flip_plus=0.3, flip_minus=0.1), 0, "exact")
+    noisy = add_label_noise(images(("no", "yes")), ClassConditional(flip_plus=0.3, flip_minus=0.1), seed=0,
+                            draw="exact")
     assert noisy.flipped[noisy.y > 0].mean() == pytest.approx(0.3)
     assert noisy.flipped[noisy.y < 0].mean() == pytest.approx(0.1)
 
@@ -336,14 +337,14 @@ def test_centred_instance_noise_does_not_see_the_mean_image():
     bright = LabelledImages("", LETTERS, data.x / 2 + 0.5, data.y, data.x_test / 2 + 0.5, data.y_test)
     half = LabelledImages("", LETTERS, data.x / 2, data.y, data.x_test / 2, data.y_test)
     for centred, same in ((True, True), (False, False)):
-        first, second = (add_label_noise(d, InstanceDependent(0.4, centred=centred), 0) for d in (bright, half))
+        first, second = (add_label_noise(d, InstanceDependent(0.4, centred=centred), seed=0) for d in (bright, half))
         assert np.array_equal(first.y_obs, second.y_obs) == same
 
 
 def test_human_labels_are_taken_as_given_and_leave_the_test_labels_true():
     data = load_digit_classes()
     given_labels = np.where(np.arange(data.n) % 4 == 0, (data.y + 1) % 10, data.y)
-    noisy = add_label_noise(add_label_noise(data, 0.2, 0), HumanLabels(given_labels, "a class of students"))
+    noisy = add_label_noise(add_label_noise(data, 0.2, seed=0), HumanLabels(given_labels, source="a class of students"))
     assert np.array_equal(noisy.y_obs, given_labels) and np.array_equal(noisy.y_test_obs, data.y_test)
     assert noisy.noise == {"kind": "human", "source": "a class of students", "realised_flip_rate": 0.25}
     with pytest.raises(ValueError, match=r"labels.shape=\(1000,\).*\(50,\).*before any subset"):
@@ -357,13 +358,13 @@ def test_images_of_unknown_truth_get_no_noise():
                              noise={"kind": "unknown"})
     for noise in (0.1, PairFlip(0.1), HumanLabels(np.arange(4))):
         with pytest.raises(ValueError, match=r"data='web'.*true labels are known"):
-            add_label_noise(unknown, noise, 0)
+            add_label_noise(unknown, noise, seed=0)
 
 
 def test_noise_replaces_the_observed_labels_and_starts_from_the_true_ones():
     data = images(LETTERS)
-    twice = add_label_noise(add_label_noise(data, 0.5, 7), PairFlip(0.2), 1)
-    assert np.array_equal(twice.y_obs, add_label_noise(data, PairFlip(0.2), 1).y_obs)
+    twice = add_label_noise(add_label_noise(data, 0.5, seed=7), PairFlip(0.2), seed=1)
+    assert np.array_equal(twice.y_obs, add_label_noise(data, PairFlip(0.2), seed=1).y_obs)
 
 
 def test_empirical_transition_counts_by_hand():
@@ -393,13 +394,13 @@ def test_empirical_transition_counts_by_hand():
     (lambda: MATRIX.transition_matrix(3), "classes=3.*4 classes"), (lambda: MATRIX.transition_matrix(1), "classes=1"),
     (lambda: InstanceDependent(0.0), "rate"), (lambda: InstanceDependent(1.0), "rate"),
     (lambda: InstanceDependent(0.2, std=0.0), "std"),
-    (lambda: add_label_noise(images(LETTERS), InstanceDependent(0.2), 0, "exact"), "draw='exact'"),
-    (lambda: add_label_noise(images(LETTERS), PairFlip(0.2), 0, "poisson"), "draw='poisson'"),
+    (lambda: add_label_noise(images(LETTERS), InstanceDependent(0.2), seed=0, draw="exact"), "draw='exact'"),
+    (lambda: add_label_noise(images(LETTERS), PairFlip(0.2), seed=0, draw="poisson"), "draw='poisson'"),
     (lambda: add_label_noise(images(LETTERS), PairFlip(0.2)), "seed=None"),
     (lambda: add_label_noise(images(LETTERS), 0.2), "seed=None"),
-    (lambda: add_label_noise(images(LETTERS), 0.75, 0), "rate=0.75"),
-    (lambda: add_label_noise(images(LETTERS), "pair", 0), "rate='pair'"),
-    (lambda: add_label_noise(images(LETTERS), ClassConditional(0.1, 0.1), 0), "classes")])
+    (lambda: add_label_noise(images(LETTERS), 0.75, seed=0), "rate=0.75"),
+    (lambda: add_label_noise(images(LETTERS), "pair", seed=0), "rate='pair'"),
+    (lambda: add_label_noise(images(LETTERS), ClassConditional(0.1, 0.1), seed=0), "classes")])
 def test_bad_kinds_of_noise_are_named(make, name):
     with pytest.raises(ValueError, match=name):
         make()

@@ -402,7 +402,7 @@ def test_noisy_scenes_have_the_labels_that_they_name():
 
 def test_runs_on_training_and_on_test_images():
     """Both Records, ten classes and two; the test Record's true error is the one that fit measures."""
-    for data, k in ((load_digit_classes(100), 10), (load_digits(100), 2)):
+    for data, k in ((load_digit_classes(n_train=100), 10), (load_digits(n_train=100), 2)):
         small = replace(data, x_test=data.x_test[:60], y_test=data.y_test[:60], y_test_obs=data.y_test_obs[:60])
         train, test = loss_runs(small, Symmetric(0.3), range(2), epochs=3, width=4)
         assert test.margins.shape == (2, len(train.times), 60) and train.margins.shape[2] == 100

@@ -138,12 +138,12 @@ def test_prop_stage_one_exists_on_both_sides_of_the_line(c, stage):
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), [
-    ((0.0, 0.1, 10), "n_snr2"), ((1.0, 0.5, 10), "flip_plus"), ((1.0, 0.1, 1.0), "d_over_n"),
-    ((1.0, 0.1, float("nan")), "d_over_n"), ((1.0, 0.1, 10, 20, 0), "m=0"), ((1.0, 0.1, 10, 20, 3, 0), "runs"),
-    ((1.0, 0.1, 10, 20, 3, 2, 0.0), "s_end")])
+    ({"n_snr2": 0.0}, "n_snr2"), ({"flip_rate": 0.5}, "flip_plus"), ({"d_over_n": 1.0}, "d_over_n"),
+    ({"d_over_n": float("nan")}, "d_over_n"), ({"m": 0}, "m=0"), ({"m": 3, "runs": 0}, "runs"),
+    ({"m": 3, "runs": 2, "s_end": 0.0}, "s_end")])
 def test_cell_refuses_bad_arguments(arguments, complaint):
     with pytest.raises(ValueError, match=complaint):
-        phase_cell(*arguments)
+        phase_cell(**{"n_snr2": 1.0, "flip_rate": 0.1, "d_over_n": 10} | arguments)
 
 
 # Boundaries and lines
@@ -155,7 +155,7 @@ def test_boundary_reads_the_crossing_of_rising_and_falling_rows():
             for tau in (0.1, 0.3) for value in x]
     table = pd.DataFrame(rows).sample(frac=1, random_state=0)
     assert boundary(table, "up").to_dict() == pytest.approx({0.1: 2.0, 0.3: 2.0})
-    assert boundary(table, "down", 0.25).to_dict() == pytest.approx({0.1: 3.1, 0.3: 3.3})
+    assert boundary(table, "down", level=0.25).to_dict() == pytest.approx({0.1: 3.1, 0.3: 3.3})
     assert boundary(table, "flat").isna().all()
     assert boundary(table, "up", along="flip_rate", by="n_snr2").isna().all()
 
@@ -277,7 +277,7 @@ def test_obs_phase_diagram_what_is_memorised_and_what_it_costs():
 def test_obs_phase_diagram_level_line_of_the_fresh_error():
     """obs-phase-diagram, 5: Q^2 d/n at 5% is the same for all c to 20%, where d/n itself changes by more than 50."""
     table = recorded("phase_dimensions").assign(log_ratio=lambda rows: np.log(rows.d_over_n))
-    line = np.exp(boundary(table, "fresh_last", 0.05, along="log_ratio", by="n_snr2")).dropna()
+    line = np.exp(boundary(table, "fresh_last", level=0.05, along="log_ratio", by="n_snr2")).dropna()
     constant = [signal_to_noise_patch(limit_law(c, 0.2, [S_END]))[0] * ratio for c, ratio in line.items()]
     assert len(line) == 29 and line.max() / line.min() > 50
     assert table[table.d_over_n > 300].fresh_last.max() < 0.005  # "nothing is harmful in Han's strip"
@@ -358,7 +358,7 @@ def test_recording_notices_what_is_out_of_date(tiny, monkeypatch):
     assert recorder.fault("tiny", recording, results) is None
     other = TablePlan(phase_cell, recording.grid | {"n_snr2": [1.0, 8.0]}, recording.about)
     assert "another grid" in recorder.fault("tiny", other, results)
-    monkeypatch.setattr(phase_cell, "__defaults__", (100, *phase_cell.__defaults__[1:]))
+    monkeypatch.setitem(phase_cell.__kwdefaults__, "n", 100)
     shorter = TablePlan(phase_cell, {k: v for k, v in recording.grid.items() if k != "n"}, recording.about)
     assert "arguments" in recorder.fault("tiny", shorter, results)
     table = results / "tiny.csv"
@@ -399,7 +399,7 @@ def test_recording_refuses_bad_arguments(arguments):
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=3), at_a_time=st.integers(1, 300))
 def test_parts_of_a_grid_have_all_its_cells_in_portions(lengths, at_a_time):
     grid = {f"x{k}": list(range(length)) for k, length in enumerate(lengths)}
-    parts = tables._parts(TablePlan(phase_cell, grid, "", at_a_time))
+    parts = tables._parts(TablePlan(phase_cell, grid, "", at_a_time=at_a_time))
     assert [tuple(cell.values()) for part in parts for cell in part] == list(itertools.product(*grid.values()))
     assert all(len(part) == at_a_time for part in parts[:-1]) and 0 < len(parts[-1]) <= at_a_time
 
@@ -425,9 +425,9 @@ def trained(seed, folder):
         (Path(folder) / "called").touch()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(checkpoints, "SECONDS", 0.0)
-            fit(SmallCNN(data.image_shape, 4), data, Recipe(epochs=3), seed, record_at=[3])
+            fit(SmallCNN(data.image_shape, width=4), data, Recipe(epochs=3), seed, record_at=[3])
         raise KeyboardInterrupt
-    model, epochs = SmallCNN(data.image_shape, 4), []
+    model, epochs = SmallCNN(data.image_shape, width=4), []
     model.register_forward_hook(lambda module, *_: epochs.append(module.training))
     return {"error": float(fit(model, data, Recipe(epochs=3), seed, record_at=[3]).fresh_error[0, -1]),
             "trained": sum(epochs)}

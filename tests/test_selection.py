@@ -361,8 +361,8 @@ def test_obs_selection_images():
     width, recipe = SETTINGS[data.name]
 
     def accuracy(masks):
-        chosen = [keep_samples(add_label_noise(data, 0.2, seed), kept) for kept, seed in zip(masks, seeds)]
-        runs = [fit(SmallCNN(data.image_shape, width, seed), part, recipe, seed, record_at=[24])
+        chosen = [keep_samples(add_label_noise(data, 0.2, seed=seed), kept) for kept, seed in zip(masks, seeds)]
+        runs = [fit(SmallCNN(data.image_shape, width=width, seed=seed), part, recipe, seed, record_at=[24])
                 for part, seed in zip(chosen, seeds)]
         return np.mean([1 - run.fresh_error[0, -1] for run in runs])
 

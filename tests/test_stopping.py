@@ -167,7 +167,8 @@ def ideal(c, tau, p=0.5, n_over_d=1e-12):
 @pytest.mark.parametrize("setting", [(2.0, 0.1, 0.5), (0.5, 0.3, 1.0), (20.0, 0.2, 0.7)])
 def test_thm_early_stopping_exponent_tends_to_its_limit(setting):
     """thm-early-stopping: eq-early-limit is the limit of the exponent in units of d/n (B vanishes like sqrt(n/d))."""
-    assert ideal(*setting).fresh_exponent * 1e-12 == pytest.approx(limit_exponent(*setting), rel=1e-5)
+    assert ideal(*setting).fresh_exponent * 1e-12 == pytest.approx(limit_exponent(*setting[:2],
+                                                                                  active_share=setting[2]), rel=1e-5)
 
 
 def test_cor_early_stopping_needs_no_stage_one_on_fresh_noise_but_does_on_reused():
@@ -270,7 +271,7 @@ def test_prop_noisy_validation_size_is_enough():
         draws = rng.binomial(size, tau + (1 - 2 * tau) * errors, (2_000, len(errors)))
         return (draws.argmin(1) > 0).mean()
 
-    size = validation_size(tau, gap, len(errors), delta)
+    size = validation_size(tau, gap, len(errors), delta=delta)
     assert failures(size) <= delta < failures(size // 100)
     assert validation_size(0.3, gap, 20) == pytest.approx(validation_size(0.0, gap, 20) / 0.16, rel=1e-3)
 
@@ -322,22 +323,22 @@ def test_plateau_stops_at_the_start_of_the_laws_window_and_late_if_tau_is_guesse
 
 @pytest.mark.parametrize(("tie", "expected"), [("first", [1, 0]), ("middle", [1, 1]), ("last", [3, 2])])
 def test_lowest_breaks_ties_as_told(tie, expected):
-    assert lowest([[3, 1, 2, 1], [5, 5, 5, 6]], tie).tolist() == expected
+    assert lowest([[3, 1, 2, 1], [5, 5, 5, 6]], tie=tie).tolist() == expected
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.sampled_from(["first", "middle", "last"]))
 def test_lowest_is_a_minimum_and_has_no_regret(values, tie):
     error = np.array([values], float)
-    assert regret(error, lowest(error, tie)) == 0 and at(error, lowest(error, tie)) == min(values)
-    first, middle, last = (lowest(error, one)[0] for one in ("first", "middle", "last"))
+    assert regret(error, lowest(error, tie=tie)) == 0 and at(error, lowest(error, tie=tie)) == min(values)
+    first, middle, last = (lowest(error, tie=one)[0] for one in ("first", "middle", "last"))
     assert first <= middle <= last
 
 
 def test_validation_rules_read_their_own_column():
     errors = {"validation_error": [[0.5, 0.1, 0.3, 0.1]], "validation_observed_error": [[0.5, 0.4, 0.2, 0.2]]}
     record = record_of(np.ones((1, 4, 3)), **{name: np.array(value) for name, value in errors.items()})
-    assert clean_validation(record)[0] == 1 and clean_validation(record, "last")[0] == 3
-    assert noisy_validation(record)[0] == 2 and noisy_validation(record, "last")[0] == 3
+    assert clean_validation(record)[0] == 1 and clean_validation(record, tie="last")[0] == 3
+    assert noisy_validation(record)[0] == 2 and noisy_validation(record, tie="last")[0] == 3
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=30))
@@ -383,10 +384,10 @@ def test_first_lull_is_the_first_local_minimum_of_the_averaged_changes():
 def test_first_lull_counts_changes_per_unit_of_time_and_reads_no_label():
     run = flips_between([8, 6, 6, 2])
     even, uneven = record_of(run[None]), record_of(run[None], times=[0, 1, 2, 6, 7])
-    assert first_lull(even, 1)[0] == 2 and first_lull(uneven, 1)[0] == 3
+    assert first_lull(even, window=1)[0] == 2 and first_lull(uneven, window=1)[0] == 3
     other = np.where(np.arange(20) % 3 == 0, -1.0, 1.0)[None]
     relabelled = record_of(run[None] * other[:, None], y_obs=other)  # the same predictions, other labels
-    assert first_lull(relabelled, 1)[0] == 2
+    assert first_lull(relabelled, window=1)[0] == 2
 
 
 def test_no_rule_stops_before_training_begins():
@@ -418,14 +419,14 @@ def test_first_minimum_is_safe_on_reused_noise_and_the_last_is_not():
     """Chapter 8's clear case: fresh validation is flat, so that its tie rule decides the reused error (5 seeds)."""
     record = descend(problem(2_000), M, 1e-3, 0.2, 200, range(5), n_test=10, n_val=200)
     assert at(record.reused_error, noisy_validation(record)).max() < 0.01
-    assert at(record.reused_error, noisy_validation(record, "last")).min() > 0.02
+    assert at(record.reused_error, noisy_validation(record, tie="last")).min() > 0.02
     assert at(record.reused_error, first_lull(record)).max() < 0.01
 
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda record: noisy_validation(record), "n_val"), (lambda record: plateau(record, 0.6), "flip_rate"),
-    (lambda record: lowest([[1.0]], "random"), "tie"), (lambda record: lowest([1.0]), "values.shape"),
-    (lambda record: lowest([[np.nan]]), "NaN"), (lambda record: first_lull(record, 9), "window"),
+    (lambda record: lowest([[1.0]], tie="random"), "tie"), (lambda record: lowest([1.0]), "values.shape"),
+    (lambda record: lowest([[np.nan]]), "NaN"), (lambda record: first_lull(record, window=9), "window"),
     (lambda record: validation_size(0.5, 0.1, 3), "flip_rate"), (lambda record: validation_size(0.1, 0.0, 3), "gap"),
     (lambda record: deepest_misfit(record_of(np.ones((1, 1, 2)), times=[0])), "record.times"),
     (lambda record: limit_exponent(1.0, 0.5), "flip_rate"),

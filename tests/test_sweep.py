@@ -83,7 +83,8 @@ def test_table_is_tidy_and_in_grid_order(tmp_path):
 @pytest.mark.parametrize("pool", [lambda: ThreadPoolExecutor(3), process_pool])
 def test_pools_give_the_table_of_a_plain_loop(tmp_path, pool):
     with pool() as executor:
-        same(sweep(measure, grid_in(tmp_path), executor, tmp_path / "store"), sweep(measure, grid_in(tmp_path)))
+        same(sweep(measure, grid_in(tmp_path), executor=executor, store=tmp_path / "store"), sweep(measure,
+                                                                                                   grid_in(tmp_path)))
 
 
 def test_order_of_completion_does_not_show():
@@ -96,7 +97,7 @@ def test_order_of_completion_does_not_show():
         return x
 
     with ThreadPoolExecutor(3) as executor:
-        assert sweep(last_first, {"x": range(3)}, executor)["value"].tolist() == [0, 1, 2]
+        assert sweep(last_first, {"x": range(3)}, executor=executor)["value"].tolist() == [0, 1, 2]
 
 
 def test_dask_cluster_with_a_worker_killed_gives_the_same_table(tmp_path):
@@ -111,7 +112,7 @@ def test_dask_cluster_with_a_worker_killed_gives_the_same_table(tmp_path):
     with forked, LocalCluster(processes=True, silence_logs=50, **options) as cluster, Client(cluster) as client:
         pids = set(client.run(os.getpid).values())
         assert len(pids) == 2 and os.getpid() not in pids
-        table = sweep(measure, grid_in(tmp_path), client.get_executor(), tmp_path / "store")
+        table = sweep(measure, grid_in(tmp_path), executor=client.get_executor(), store=tmp_path / "store")
     assert int((tmp_path / "killed").read_text()) in pids
     same(table, expected)
     assert calls(tmp_path) >= 8 + 8 + 1  # the killed worker's cell began twice, others of its results may be lost too
@@ -125,8 +126,8 @@ def test_dask_runs_a_failed_cell_anew(tmp_path):
     with LocalCluster(processes=False, silence_logs=50, **options) as cluster, Client(cluster) as client:
         executor = client.get_executor()
         with pytest.raises(SweepError) as raised:  # keeps the traceback, hence the failed futures, alive
-            sweep(measure, grid_in(tmp_path), executor, tmp_path / "store")
-        table = sweep(measure, grid_in(tmp_path), executor, tmp_path / "store")
+            sweep(measure, grid_in(tmp_path), executor=executor, store=tmp_path / "store")
+        table = sweep(measure, grid_in(tmp_path), executor=executor, store=tmp_path / "store")
     assert "asked to fail" in str(raised.value)
     same(table, sweep(measure, grid_in(tmp_path)))
 
@@ -135,7 +136,7 @@ def test_process_pool_that_breaks_keeps_what_had_finished(tmp_path):
     grid, store = grid_in(tmp_path), tmp_path / "store"
     (tmp_path / "kill").touch()
     with process_pool() as executor, pytest.raises(BrokenProcessPool):
-        sweep(measure, grid, executor, store)
+        sweep(measure, grid, executor=executor, store=store)
     stored, before = len(list(store.iterdir())), calls(tmp_path)
     assert 1 <= stored < 8
     table = sweep(measure, grid, store=store)
@@ -150,7 +151,7 @@ def test_interrupted_sweep_computes_only_the_missing_cells(tmp_path, pool, reque
     (tmp_path / request_).touch()
     executor = pool and pool()
     with pytest.raises(error):
-        sweep(measure, grid, executor, store)
+        sweep(measure, grid, executor=executor, store=store)
     if executor:
         executor.shutdown()
     stored, before = len(list(store.iterdir())), calls(tmp_path)
@@ -175,7 +176,7 @@ def test_failure_names_its_cell_and_cancels_the_rest():
 
     with ThreadPoolExecutor(1) as executor:
         with pytest.raises(SweepError, match=r"cell \{'x': 0\}: ZeroDivisionError: of cell 0") as raised:
-            sweep(fails_first, {"x": range(50)}, executor)
+            sweep(fails_first, {"x": range(50)}, executor=executor)
         released.set()
     assert isinstance(raised.value.__cause__, ZeroDivisionError)
     assert len(begun) <= 2  # the one that failed, and the one that had begun by then
@@ -193,7 +194,7 @@ def test_futures_of_a_broken_pool_are_left_to_the_pool(tmp_path):
 
     futures = []
     with pytest.raises(BrokenProcessPool):
-        sweep(one, {"x": [1, 2, 3]}, Breaking(), tmp_path)
+        sweep(one, {"x": [1, 2, 3]}, executor=Breaking(), store=tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
     futures[2].set_exception(BrokenProcessPool())  # raises if it was cancelled, which would end the pool's own thread
 

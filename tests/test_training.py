@@ -47,12 +47,13 @@ def three():
 
 
 def small_cnn(data, seed=0):
-    return SmallCNN(data.image_shape, 8, seed, n_outputs=data.n_classes)
+    return SmallCNN(data.image_shape, width=8, seed=seed, n_outputs=data.n_classes)
 
 
 NETWORKS = {"small CNN": small_cnn,
             "VGG with dropout": lambda data, seed=0: vgg(data.image_shape, data.n_classes, width=4, seed=seed),
-            "PreAct ResNet": lambda data, seed=0: PreActResNet(data.image_shape, data.n_classes, (1, 1), 4, seed),
+            "PreAct ResNet": lambda data, seed=0: PreActResNet(data.image_shape, data.n_classes, blocks=(1, 1),
+                                                               width=4, seed=seed),
             "pair under ELR+": lambda data: Pair(small_cnn(data, 0), NETWORKS["PreAct ResNet"](data, 1))}
 
 
@@ -79,8 +80,8 @@ def test_one_output_and_two_logits_are_the_same_network(three):
         def forward(self, x):
             return losses.as_logits(super().forward(x))
 
-    data = add_label_noise(images(2), 0.2, 0)
-    one, two = (fit(kind(data.image_shape, 8), data, SHORT, 0) for kind in (SmallCNN, TwoLogits))
+    data = add_label_noise(images(2), 0.2, seed=0)
+    one, two = (fit(kind(data.image_shape, width=8), data, SHORT, 0) for kind in (SmallCNN, TwoLogits))
     np.testing.assert_allclose(one.margins, two.margins, rtol=1e-3, atol=1e-4)
     assert np.array_equal(one.fresh_error, two.fresh_error) and two.predictions is None
     assert np.abs(one.margins[0, -1] - one.margins[0, 0]).max() > 0.5  # it moved
@@ -91,7 +92,7 @@ def test_one_output_and_two_logits_are_the_same_network(three):
 def test_outputs_of_another_shape_are_refused(n_classes, n_outputs, wanted):
     data = images(n_classes)
     with pytest.raises(ValueError, match=f"model=.*{n_outputs}.*{wanted}"):
-        fit(SmallCNN(data.image_shape, 4, n_outputs=n_outputs), data, SHORT, 0)
+        fit(SmallCNN(data.image_shape, width=4, n_outputs=n_outputs), data, SHORT, 0)
 
 
 def test_dropout_of_torch_is_refused_and_ours_is_named(three):
@@ -148,8 +149,8 @@ def test_elr_of_strength_0_is_cross_entropy(three):
 
 
 def test_elr_accepts_one_output():
-    data = add_label_noise(images(2), 0.2, 0)
-    record = fit(SmallCNN(data.image_shape, 8), data, replace(SHORT, loss=ELR()), 0)
+    data = add_label_noise(images(2), 0.2, seed=0)
+    record = fit(SmallCNN(data.image_shape, width=8), data, replace(SHORT, loss=ELR()), 0)
     assert "ELR(strength=3.0, momentum=0.7)" in record.config["recipe"]["loss"]
 
 
@@ -242,7 +243,8 @@ def test_augmentation_trains_on_changed_images_and_measures_the_true_ones(three)
             seen.append((self.training, x.detach().clone()))
             return super().forward(x)
 
-    plain, augmented = (fit(Watching(three.image_shape, 4, n_outputs=3), three, replace(SHORT, augment=augment), 0)
+    plain, augmented = (fit(Watching(three.image_shape, width=4, n_outputs=3), three, replace(SHORT, augment=augment),
+                            0)
                         for augment in (False, True))
     measured = [x for training, x in seen if not training]
     half = len(measured) // 2
@@ -252,13 +254,13 @@ def test_augmentation_trains_on_changed_images_and_measures_the_true_ones(three)
     assert all(a.shape == b.shape and not torch.equal(a, b) for a, b in zip(trained[:half], trained[half:]))
     epoch = len(trained[half:]) // 3  # batches an epoch: crops differ from epoch to epoch
     assert not torch.equal(trained[half], trained[half + epoch])
-    again = fit(SmallCNN(three.image_shape, 4, n_outputs=3), three, replace(SHORT, augment=True), 0)
+    again = fit(SmallCNN(three.image_shape, width=4, n_outputs=3), three, replace(SHORT, augment=True), 0)
     assert np.array_equal(again.margins, augmented.margins) and not np.array_equal(plain.margins, augmented.margins)
 
 
 def test_batches_are_channels_last(three):
     for augment in (False, True):
-        store = DeviceImages(three.x.repeat(3, 1), torch.device("cpu"), augment)
+        store = DeviceImages(three.x.repeat(3, 1), torch.device("cpu"), augment=augment)
         x = store.batch(torch.arange(5), np.random.default_rng(0))
         assert x.is_contiguous(memory_format=torch.channels_last)
 
@@ -374,7 +376,7 @@ from helpers.training.models import SmallCNN
 
 checkpoints.SECONDS = 0.0
 data = load_digits().subset(300)
-record = fit(SmallCNN(data.image_shape, 8), data, Recipe(epochs=30), 0, checkpoint=sys.argv[1])
+record = fit(SmallCNN(data.image_shape, width=8), data, Recipe(epochs=30), 0, checkpoint=sys.argv[1])
 record.save(sys.argv[2])
 """
 
@@ -390,7 +392,7 @@ def test_a_killed_process_resumes(tmp_path):
     assert killed.wait() == -signal.SIGKILL and not (tmp_path / "run.npz").exists()
     subprocess.run(command, check=True)
     data = load_digits().subset(300)
-    expected = fit(SmallCNN(data.image_shape, 8), data, Recipe(epochs=30), 0)
+    expected = fit(SmallCNN(data.image_shape, width=8), data, Recipe(epochs=30), 0)
     assert np.array_equal(Record.load(tmp_path / "run.npz").margins, expected.margins)
 
 
@@ -454,7 +456,7 @@ def test_watching_sees_the_measured_model_and_disturbs_nothing(three):
 # ---- architectures
 
 @pytest.mark.parametrize(("build", "parameters"), [
-    (lambda: resnet((3, 32, 32), 10), 11_173_962), (lambda: resnet((3, 32, 32), 10, 34), 21_282_122),
+    (lambda: resnet((3, 32, 32), 10), 11_173_962), (lambda: resnet((3, 32, 32), 10, depth=34), 21_282_122),
     (lambda: PreActResNet((3, 32, 32), 10), 11_172_170), (lambda: vgg((3, 32, 32), 10), 28_144_010)])
 def test_standard_networks_have_their_known_sizes(build, parameters):
     """ResNets for CIFAR-10 as commonly counted; PreAct with its last normalisation; VGG-11: 9,220,480 in the
@@ -463,10 +465,10 @@ def test_standard_networks_have_their_known_sizes(build, parameters):
 
 
 @pytest.mark.parametrize("build", [
-    lambda shape, outputs, seed: SmallCNN(shape, 4, seed, n_outputs=outputs),
+    lambda shape, outputs, seed: SmallCNN(shape, width=4, seed=seed, n_outputs=outputs),
     lambda shape, outputs, seed: resnet(shape, outputs, seed=seed),
     lambda shape, outputs, seed: vgg(shape, outputs, width=4, seed=seed),
-    lambda shape, outputs, seed: PreActResNet(shape, outputs, (1, 1, 1), 4, seed)])
+    lambda shape, outputs, seed: PreActResNet(shape, outputs, blocks=(1, 1, 1), width=4, seed=seed)])
 def test_networks_take_any_square_image_and_depend_on_their_seed_alone(build):
     for shape in ((1, 8, 8), (3, 32, 32), (1, 28, 28)):
         assert build(shape, 1, 0).eval()(torch.zeros(2, *shape)).shape == (2,)

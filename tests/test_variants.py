@@ -317,7 +317,7 @@ def test_prop_squared_multiplies_and_never_changes_sign():
 def test_prop_squared_threshold_is_where_the_passages_meet(start, h):
     """prop-squared: at eq-squared-threshold signal and noise reach the level together; as h -> 0 it is the formula."""
     n, tau, level = 100, 0.2, 0.1
-    lead = laws.squared_threshold(n, tau, start, level, h)
+    lead = laws.squared_threshold(n, tau, start, level, h=h)
     c, step = lead / (1 - 2 * tau), h or 1e-7
     noise = laws.squared_passage(1.0, start, level, step)
     assert laws.squared_passage(lead / 2, start * (c / n) ** 0.5, level, step) == pytest.approx(noise, rel=1e-5)

@@ -69,7 +69,7 @@ def test_obs_memorised_pixels(runs):
 
 
 def test_a_run_is_what_it_says(runs):
-    run, data = runs[0], add_label_noise(load_digits(), 0.2, 0)
+    run, data = runs[0], add_label_noise(load_digits(), 0.2, seed=0)
     assert run.n_classes == 2 and set(run.maps) == set(run.models) == set(run.epochs) == set(MOMENTS)
     noisy = run.record.mean_over(run.record.margins, "noisy")[0]
     assert run.epochs["turn"] == run.record.times[noisy.argmin()] and run.epochs["last"] == 60
@@ -127,9 +127,9 @@ def test_deletion_of_a_known_network():
     assert survival(run, "last", range(5))[:, 0].tolist() == [True, True, False, False, False]
     assert survival(run, "last", range(5), keep=True)[:, 0].tolist() == [False, True, True, True, True]
     # of all orders of the four pixels the random one is some order: nothing deleted stays, everything deleted falls
-    assert survival(run, "last", [0, 4], "random")[:, 0].tolist() == [True, False]
+    assert survival(run, "last", [0, 4], order="random")[:, 0].tolist() == [True, False]
     with pytest.raises(ValueError, match="order"):
-        survival(run, "last", [1], "smallest")
+        survival(run, "last", [1], order="smallest")
 
 
 def test_transplants_of_a_known_network():
@@ -147,8 +147,8 @@ def test_transplants_of_a_known_network():
 
 
 def test_more_classes_and_given_recipe():
-    data = load_digit_classes(200)
-    run = explained_run(data, 0.3, 1, per_group=6, n_background=4, recipe=Recipe(3, 0.05), width=8)
+    data = load_digit_classes(n_train=200)
+    run = explained_run(data, 0.3, 1, per_group=6, n_background=4, recipe=Recipe(epochs=3, lr=0.05), width=8)
     assert run.n_classes == 10 and run.predicted("last").shape == (18,)
     assert (run.wrong != run.y).all() and run.wrong.max() <= 9
     toward = run.maps_toward("last", run.wrong)
@@ -157,19 +157,19 @@ def test_more_classes_and_given_recipe():
 
 
 def test_runs_refuse():
-    data = replace(load_digits(100), name="other digits")
+    data = replace(load_digits(n_train=100), name="other digits")
     with pytest.raises(ValueError, match=r"data\.name"):
         explained_run(data, 0.2, 0)
     with pytest.raises(ValueError, match="network"):
         explained_run(data, 0.2, 0, network="large")
     with pytest.raises(ValueError, match="flip_rate"):
-        explained_run(data, 0.0, 0, recipe=Recipe(1), width=4)
+        explained_run(data, 0.0, 0, recipe=Recipe(epochs=1), width=4)
 
 
 @pytest.mark.parametrize(("network", "method"), [("small", "deep_shap"), ("vgg11", "integrated_gradients")])
 def test_attribution_cell(network, method):
     rows = attribution_cell(0.2, 0, n_train=60, per_group=4, n_background=2, network=network, width=4,
-                            recipe=Recipe(2, 0.05), method=method)
+                            recipe=Recipe(epochs=2, lr=0.05), method=method)
     assert [row["group"] for row in rows] == list(GROUPS) and len({tuple(row) for row in rows}) == 1
     for row in rows:
         assert row["images"] == 4 and row["pixels"] == 2 and 0 <= row["signed last"] <= 2

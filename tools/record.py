@@ -41,26 +41,26 @@ TABLES = {
     "human_noise": TablePlan(
         cifar10n_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "random1", "worst"], "keep": list(KEEPS)},
         "CIFAR-10N with labels as people gave them, and with controls that keep less of their tie to the image",
-        4, (CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
+        at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
     "where_it_looks": TablePlan(
         attribution_cell, {"seed": [0, 1, 2], "flip_rate": [0.2], "n_train": [10_000], "network": ["small"]},
         "How far attributions turn while wrong labels are memorised, on all images of two classes of CIFAR-10",
-        2, (CIFAR10_VARIABLE,)),
+        at_a_time=2, reads=(CIFAR10_VARIABLE,)),
     "loss_distributions": TablePlan(
         loss_cell, {"seed": [0, 1, 2], "dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"],
                     "rate": [0.2, 0.45], "n_train": [5000], "epochs": [20]},
         "Distances between clean and noisy losses over epochs, for symmetric and pair noise on MNIST and CIFAR-10",
-        4, (MNIST_VARIABLE, CIFAR10_VARIABLE)),
+        at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "deep_networks": TablePlan(
         deep_cell, {"seed": [0, 1, 2], "flip_rate": [0.0, 0.1, 0.2, 0.4], "network": ["VGG", "ResNet"],
                     "size": ["quick"], "n_train": [2000], "precision": ["bfloat16"]},
         "Two stages of a narrow VGG-11 and a small ResNet on two classes of CIFAR-10, over flip rates",
-        4, (CIFAR10_VARIABLE,)),
+        at_a_time=4, reads=(CIFAR10_VARIABLE,)),
     "elr": TablePlan(
         elr_cell, {"seed": [0, 1, 2], "rate": [0.2, 0.4, 0.6, 0.8], "loss": ["cross-entropy", "ELR", "ELR+"],
                    "n_train": [20_000], "side": [16]},
         "Cross-entropy, early-learning regularisation and ELR+ on ten classes of CIFAR-10, over nominal noise rates",
-        4, (CIFAR10_VARIABLE,))}
+        at_a_time=4, reads=(CIFAR10_VARIABLE,))}
 
 
 def commit():
@@ -104,8 +104,9 @@ def main(arguments=None):
             left_out = 1
             continue
         print(f"{name}: {reason or 'forced'}; recording", flush=True)
-        made = make_table(name, chosen[name], options.results, options.store / name, options.workers, deadline, files,
-                      options.note, commit())
+        made = make_table(name, chosen[name], options.results, options.store / name, options.workers,
+                          deadline=deadline, files=files,
+                      note=options.note, commit=commit())
         if made is None:
             print(f"{name}: {stored_cells(options.store / name)} cells in the store; run again to go on")
             return 0

@@ -21,7 +21,7 @@ def sha256_of(path):
     return digest.hexdigest()
 
 
-def fetch_file(url, sha256, path, progress=True, timeout=30):
+def fetch_file(url, sha256, path, *, progress=True, timeout=30):
     """The Path of the file of that checksum: the one at `path`, or downloaded from `url` to there.
 
     pooch downloads into a temporary file beside `path`, checks it, and only then gives it its name: an interrupted

@@ -7,7 +7,7 @@ from scipy.stats import t
 from helpers import checks
 
 
-def t_interval(values, level=0.95):
+def t_interval(values, *, level=0.95):
     """Mean of `values` (runs,) and half the width of Student's interval of the mean: it covers the spread between runs.
 
     Raises ValueError for fewer than two runs.
@@ -25,7 +25,7 @@ def mean_and_interval(values):
     return f"{mean:.3f} ± {half:.3f}"
 
 
-def share_interval(count, size, level=0.95):
+def share_interval(count, size, *, level=0.95):
     """(..., 2) Clopper-Pearson interval of a probability, from `count` (...) successes in `size` (broadcast) trials."""
     level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
     count, size = np.asarray(count), np.asarray(size)

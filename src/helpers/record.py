@@ -169,7 +169,7 @@ class Record:
         size = self.test_sizes.get(which, 0)
         if size == 0:
             return np.stack([rate, rate], -1)
-        return share_interval(np.rint(rate * size), size, level)
+        return share_interval(np.rint(rate * size), size, level=level)
 
     def to_frame(self, per="run"):
         """Tidy data: a row for each run and time (per="run") or for each run, time and sample (per="sample")."""
@@ -261,6 +261,6 @@ def concatenate(records):
                   runs=[run for record in records for run in record.runs], config=first.config)
 
 
-def log_times(steps, count=50):
+def log_times(steps, *, count=50):
     """0 and up to `count` log-spaced integers from 1 to `steps`."""
     return np.unique(np.append(0, np.rint(np.geomspace(1, max(steps, 1), count)).astype(np.int64)).clip(max=steps))

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ class ArraySpec:
 
     argument: str
     wanted: str
+    _: KW_ONLY
     dataset: str = None
     image: tuple = None
     n_classes: int = None
@@ -39,10 +40,10 @@ def npz_or_torchvision(dataset, ending):
 
 CIFAR10_SPEC = ArraySpec("SIGNAL_FIRST_CIFAR10",
                           npz_or_torchvision("CIFAR-10", ". Unset it to use scikit-learn's digits"),
-                          "CIFAR10", (32, 32, 3), 10)
+                          dataset="CIFAR10", image=(32, 32, 3), n_classes=10)
 
 
-def read_arrays(path, spec, download=False):
+def read_arrays(path, spec, *, download=False):
     """{x_train, y_train, x_test, y_test} of an .npz file or a folder of torchvision's, checked: images uint8, one
     integer label an image. A `download` fills the folder first where it has to. Raises ValueError."""
     path = Path(path).expanduser()

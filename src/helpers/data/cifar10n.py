@@ -31,7 +31,7 @@ CIFAR10N_SPEC = ArraySpec(CIFAR10N_VARIABLE,
                   f"the arrays {', '.join(LABEL_ARRAYS)}")
 
 
-def load_cifar10n(path=None, download=False):
+def load_cifar10n(path=None, *, download=False):
     """{name: (50000,) int64} of the human labels: clean_label, aggre_label, random_label1, 2, 3 and worse_label.
 
     Parameters
@@ -54,7 +54,7 @@ def load_cifar10n(path=None, download=False):
     return {name: _checked(name, labels, path) for name in LABEL_ARRAYS}
 
 
-def human_labels(data, kind, path=None, download=False):
+def human_labels(data, kind, *, path=None, download=False):
     """The images `data` with the observed labels that people gave: a LabelledImages, its test labels all true.
 
     Parameters
@@ -71,14 +71,14 @@ def human_labels(data, kind, path=None, download=False):
     checks.one_of("kind", kind, KINDS)
     checks.require(data.classes == CIFAR10_CLASSES, "data.classes", data.classes,
                    f"CIFAR-10's ten, {', '.join(CIFAR10_CLASSES)}: add human labels before you take two classes")
-    labels = load_cifar10n(path, download)
+    labels = load_cifar10n(path, download=download)
     clean = labels["clean_label"]
     checks.require(len(clean) == data.n, "data.n", data.n,
                    f"{len(clean)}, the whole training set: add human labels before you take a subset")
     wrong = int((clean != data.y).sum())
     checks.require(wrong == 0, "data.y", f"<{wrong} of {data.n} labels differ from the file's clean_label>",
                    "the training set in the order of the human labels, torchvision's; TensorFlow has another order")
-    return add_label_noise(data, HumanLabels(labels[KINDS[kind]], f"CIFAR-10N, {kind}"))
+    return add_label_noise(data, HumanLabels(labels[KINDS[kind]], source=f"CIFAR-10N, {kind}"))
 
 
 def _read_pt(path):

@@ -23,9 +23,9 @@ from helpers.data.array_files import (
 from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, class_labels, digit_arrays
 
 DIGITS = tuple("0123456789")
-MNIST = ArraySpec("folder", npz_or_torchvision("MNIST", ""), "MNIST", (28, 28), 10)
-CIFAR10 = ArraySpec("path", npz_or_torchvision("CIFAR-10", ""), "CIFAR10", (32, 32, 3), 10)
-CIFAR100 = ArraySpec("path", npz_or_torchvision("CIFAR-100", ""), "CIFAR100", (32, 32, 3), 100)
+MNIST = ArraySpec("folder", npz_or_torchvision("MNIST", ""), dataset="MNIST", image=(28, 28), n_classes=10)
+CIFAR10 = ArraySpec("path", npz_or_torchvision("CIFAR-10", ""), dataset="CIFAR10", image=(32, 32, 3), n_classes=10)
+CIFAR100 = ArraySpec("path", npz_or_torchvision("CIFAR-100", ""), dataset="CIFAR100", image=(32, 32, 3), n_classes=100)
 NPZ = ArraySpec("path", f"the path of an .npz file with the arrays {', '.join(ARRAYS)}: images uint8 "
                 "(n, height, width) or (n, height, width, channels), labels integers from 0 on")
 CIFAR100_CLASSES = tuple("""
@@ -47,12 +47,12 @@ def load_image_classes():
     return _images("CIFAR-10", CIFAR10_CLASSES, read_arrays(path, CIFAR10_SPEC)) if path else load_digit_classes()
 
 
-def load_digit_classes(n_train=1000, seed=0):
+def load_digit_classes(*, n_train=1000, seed=0):
     """scikit-learn's 1,797 handwritten digits, 8 by 8 pixels, as ten classes; split as `images.load_digits` does."""
     return LabelledImages("ten digits", DIGITS, *digit_arrays(n_train, seed))
 
 
-def load_mnist(folder, download=False):
+def load_mnist(folder, *, download=False):
     """MNIST: 60,000 training and 10,000 test images of the digits 0 to 9, one channel of 28 by 28 pixels.
 
     `folder` is torchvision's `root` (the one that holds MNIST/raw), filled first with `download`, or an .npz file (see
@@ -65,7 +65,7 @@ def load_mnist(folder, download=False):
     return _images("MNIST", DIGITS, arrays)
 
 
-def load_cifar10(path, download=False):
+def load_cifar10(path, *, download=False):
     """CIFAR-10: 50,000 training and 10,000 test images of ten classes, three channels of 32 by 32 pixels.
 
     `path` is an .npz file (see `load_npz`) or torchvision's `root` (the folder that holds cifar-10-batches-py), filled
@@ -74,12 +74,12 @@ def load_cifar10(path, download=False):
     return _images("CIFAR-10", CIFAR10_CLASSES, _filled(path, CIFAR10, download, _cifar_files))
 
 
-def load_cifar100(path, download=False):
+def load_cifar100(path, *, download=False):
     """CIFAR-100: as `load_cifar10`, with a hundred classes, the "fine" labels in the order of the alphabet."""
     return _images("CIFAR-100", CIFAR100_CLASSES, _filled(path, CIFAR100, download, _cifar_files))
 
 
-def load_npz(path, name=None, classes=None):
+def load_npz(path, *, name=None, classes=None):
     """Any images in an .npz file with the arrays x_train, y_train, x_test, y_test.
 
     Images are uint8 (n, height, width) or (n, height, width, channels), labels integers 0 to K - 1. `name` is by
@@ -106,7 +106,7 @@ def _images(name, classes, arrays):
 def _filled(path, spec, download, files):
     """read_arrays, whose error says after a download that failed which files to put where."""
     try:
-        return read_arrays(path, spec, download)
+        return read_arrays(path, spec, download=download)
     except ValueError as error:
         if not download:
             raise

@@ -32,7 +32,7 @@ class Listed:
         return Listed(tuple(self.files[i] for i in chosen), self.true[chosen], self.observed[chosen])
 
 
-def load_folder(path, noisy_labels=None, size=32, mode="RGB", n_train=None, n_test=None, seed=0, name=None,
+def load_folder(path, *, noisy_labels=None, size=32, mode="RGB", n_train=None, n_test=None, seed=0, name=None,
                 labels_are="true", progress=False):
     """Images in folders: path/train/<class>/<image> and path/test/<class>/<image>, the same classes in both.
 
@@ -67,7 +67,7 @@ def load_folder(path, noisy_labels=None, size=32, mode="RGB", n_train=None, n_te
     return _read(path.resolve().name if name is None else name, classes, parts, noise, size, mode, progress)
 
 
-def load_clothing1m(path, train="noisy", size=64, n_train=None, n_test=None, seed=0, progress=False):
+def load_clothing1m(path, *, train="noisy", size=64, n_train=None, n_test=None, seed=0, progress=False):
     """Clothing1M (Xiao et al. 2015), 14 classes of clothes with labels taken from web pages; for research, on request.
 
     Parameters
@@ -101,7 +101,7 @@ def load_clothing1m(path, train="noisy", size=64, n_train=None, n_test=None, see
     return _read("Clothing1M", classes, parts, noise, size, "RGB", progress)
 
 
-def load_webvision(path, n_classes=50, size=64, n_train=None, n_test=None, seed=0, progress=False):
+def load_webvision(path, *, n_classes=50, size=64, n_train=None, n_test=None, seed=0, progress=False):
     """WebVision 1.0 (Li et al. 2017), images that Google found for the names of ImageNet's classes.
 
     Parameters

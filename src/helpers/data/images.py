@@ -72,7 +72,7 @@ class LabelledImages:
         """(n,) bool: which training images carry a wrong label. Nothing is known of it for noise of unknown kind."""
         return self.y != self.y_obs
 
-    def subset(self, n_train, seed=0):
+    def subset(self, n_train, *, seed=0):
         """The same data with `n_train` of its training images, drawn at random; the test set is kept whole.
 
         The draw depends on n, n_train and the seed alone: data that differ in their labels have the same subset. A
@@ -157,7 +157,7 @@ def load_images():
     return load_cifar10_pair(path) if path else load_digits()
 
 
-def load_digits(n_train=1000, seed=0):
+def load_digits(*, n_train=1000, seed=0):
     """scikit-learn's 1,797 images of handwritten digits, 8 by 8 pixels: even digits (-1) against odd ones (+1).
 
     The data come inside scikit-learn (the test part of UCI's "Optical recognition of handwritten digits") and have no

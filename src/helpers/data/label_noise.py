@@ -49,7 +49,7 @@ def realised_rate(labels, observed):
     return float(np.mean(labels != observed))
 
 
-def add_label_noise(data, noise, seed=None, draw="bernoulli"):
+def add_label_noise(data, noise, *, seed=None, draw="bernoulli"):
     """A copy of the images `data` whose observed labels, of training and of test images, are wrong at random.
 
     Parameters
@@ -107,7 +107,7 @@ def _observe(kind, data, x, y, part, seed, draw):
         rows = kind.rows(x, index, data.classes, seed, f", {part}", data.x.mean(0, keepdims=True))
     else:
         rows = kind.rows(x, index, data.classes, seed)
-    observed = draw_classes(rows, index, random_stream(seed, stream), draw)
+    observed = draw_classes(rows, index, random_stream(seed, stream), draw=draw)
     return class_labels(observed, k), float(np.mean(1 - rows[np.arange(len(index)), index]))
 
 

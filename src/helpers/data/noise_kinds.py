@@ -5,7 +5,7 @@ with such a matrix has `transition_matrix(classes)`, where `classes` is the tupl
 classes stand at the positions 0 (label -1) and 1 (label +1).
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from scipy.special import softmax
@@ -189,6 +189,7 @@ class InstanceDependent:
     """
 
     rate: float
+    _: KW_ONLY
     std: float = 0.1
     centred: bool = False
     kind = "instance-dependent"
@@ -222,6 +223,7 @@ class HumanLabels:
     """
 
     labels: np.ndarray
+    _: KW_ONLY
     source: str = ""
     kind = "human"
 
@@ -231,7 +233,7 @@ def class_count(classes):
     return checks.integer("classes", len(classes) if np.ndim(classes) == 1 else classes, 2)
 
 
-def draw_classes(rows, index, rng, draw="bernoulli"):
+def draw_classes(rows, index, rng, *, draw="bernoulli"):
     """(n,) observed positions, given the (n, K) probabilities `rows` and the true positions `index`.
 
     "bernoulli" draws each image independently. The draws of one generator are nested: an image that is wrong at some

@@ -80,7 +80,7 @@ def worst(ratings, true):
     return label
 
 
-def worst_law(law, true, raters=3):
+def worst_law(law, true, *, raters=3):
     """(n, K) the law of `worst`: right with (1 - q)^raters, else as one mistaken rater would say (eq-worst-law)."""
     q = mistakes(law, true)[:, None]
     factor = np.divide(1 - (1 - q)**raters, q, out=np.full(q.shape, float(raters)), where=q > 0)
@@ -132,7 +132,7 @@ def loosened(data, keep, seed):
     return replace(data, y_obs=class_labels(observed, k), noise=rates)
 
 
-def permuted(true, observed, rng, wrong_only=False):
+def permuted(true, observed, rng, *, wrong_only=False):
     """(n,) `observed`, permuted at random among the images (wrong_only: the wrong images) of each true class."""
     result, movable = observed.copy(), observed != true if wrong_only else np.ones(len(true), bool)
     for y in np.unique(true):
@@ -185,9 +185,9 @@ def _moments(wrong):
     return count / 3, count * (count - 1) / 6, (count == 3).astype(float)
 
 
-def transition_interval(counts, level=0.95):
+def transition_interval(counts, *, level=0.95):
     """(K, K, 2) Clopper-Pearson intervals of the entries of the transition matrix, from its counts (K, K)."""
-    return share_interval(counts, counts.sum(1)[:, None], level)
+    return share_interval(counts, counts.sum(1)[:, None], level=level)
 
 
 def competitors(matrix):

@@ -7,7 +7,7 @@ A sample is ``x = [y mu, xi]`` with true label y uniform on {-1, +1}, a fixed si
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 
 import numpy as np
@@ -100,6 +100,7 @@ class SignalNoise:
 
     n: int
     d: int
+    _: KW_ONLY
     n_snr2: float = None
     mu_norm: float = None
     snr: float = None
@@ -149,7 +150,7 @@ class SignalNoise:
         flipped = rng.random(len(y)) < np.where(y > 0, self.flip_plus, self.flip_minus)
         return np.where(flipped, -y, y)
 
-    def sample(self, seed, n_test=0):
+    def sample(self, seed, *, n_test=0):
         """Draw a Sample of explicit float64 vectors: (n + n_test) d numbers of 8 bytes, or MemoryError."""
         n_test = checks.integer("n_test", n_test, 0)
         need = 8 * (self.n + n_test) * self.d

@@ -22,7 +22,7 @@ ENGINES = ("reduced", "explicit")
 RECORDED_NUMBERS_PER_SAMPLE = 7  # float64 numbers that a Record keeps of each run, time and sample, with one to spare
 
 
-def descend(problem, m, init_std, lr, steps, seeds, engine="reduced", record_at=None, device="cpu",
+def descend(problem, m, init_std, lr, steps, seeds, *, engine="reduced", record_at=None, device="cpu",
             dtype=torch.float64, n_test=1000, n_val=0, zeta=0.0, memory=None, progress=False):
     """Train the two-layer CNN by gradient descent and return a Record.
 

@@ -49,8 +49,8 @@ class ReducedEngine:
 
     @staticmethod
     def bytes_per_run(n, m, n_test, given_tests):
-        """Peak working memory of one run, in bytes: K and its float64 source, the state and its copies (those inside CUDA
-        graphs too), and the test draws."""
+        """Peak working memory of one run, in bytes: K and its float64 source, the state and its copies (those inside
+        CUDA graphs too), and the test draws."""
         return 8 * (2 * (n + 1) * (n + 1 + given_tests) + 20 * 2 * m * (n + 1) + 4 * (2 * m) ** 2 + 8 * 2 * m * n_test)
 
 

@@ -12,7 +12,7 @@ where q does not depend on the filter r: all that a filter adds is its own phi'.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class Method:
     clamp : in the term p stands for p clamped to [clamp, 1 - clamp], no gradient passing outside; 0 for no clamp.
     """
 
+    _: KW_ONLY
     activation: str = "relu"
     leak: float = 0.0
     batch_size: int = None
@@ -78,7 +79,7 @@ class Method:
         return positive + self.leak * (1 - positive) if self.leak else positive
 
 
-def descend_scenes(scenes, lr, steps, record_at=None, n_test=1000, **method):
+def descend_scenes(scenes, lr, steps, *, record_at=None, n_test=1000, **method):
     """Train on one or more scenes of one shape, each a run, and return a Record.
 
     Parameters
@@ -162,9 +163,10 @@ class SceneEngine:
         p, weights = logits.softmax(1), self._weights()[:, None, :]
         push = torch.nn.functional.one_hot(self._labels_now(), self.classes).mT - p
         if self.method.strength:
-            moved = moved_targets(p, self.missing, self.method.momentum, self.method.clamp)
+            moved = moved_targets(p, self.missing, self.method.momentum, clamp=self.method.clamp)
             self.missing = torch.where(weights > 0, moved, self.missing)
-            push = push - self.method.strength * term_slope(p, self.missing, self.method.term, self.method.clamp)
+            push = push - self.method.strength * term_slope(p, self.missing, term=self.method.term,
+                                                            clamp=self.method.clamp)
         push = self.rate * push * weights
         p = self.patches.shape[2]
         index = self.patches.reshape(self.runs, 1, -1).expand(-1, self.classes, -1)

@@ -61,7 +61,7 @@ def deep_images():
     return data.subset(min(data.n, N_TRAIN[data.name, profile()]))
 
 
-def setting(data, network, size=None):
+def setting(data, network, *, size=None):
     """The Setting of "VGG" or "ResNet" for `data`, or for the two classes that `data` puts before a ten-way head.
 
     size : "quick" or "full"; by default that of the profile.
@@ -72,12 +72,12 @@ def setting(data, network, size=None):
     return SETTINGS[key][network]
 
 
-def build(data, network, seed, init_scale=1.0, size=None, **options):
+def build(data, network, seed, *, init_scale=1.0, size=None, **options):
     """The untrained network of a setting, with a logit for each class; all weights times `init_scale`.
 
     options : of the network's constructor, such as dropout for "VGG".
     """
-    model = setting(data, network, size).make(data.image_shape, data.n_classes, seed=seed, **options)
+    model = setting(data, network, size=size).make(data.image_shape, data.n_classes, seed=seed, **options)
     return scale_weights(model, init_scale)
 
 
@@ -88,16 +88,17 @@ def deep_run(data, network, seed, *, init_scale=1.0, size=None, model=None, watc
     network : "VGG" or "ResNet". seed : of weights and batches. init_scale, size : see `build`. model : the network
     itself, already built. watch, threads, precision : see fit.fit. changes : fields of the Recipe.
     """
-    chosen = setting(data, network, size)
+    chosen = setting(data, network, size=size)
     recipe = replace(chosen.recipe, **changes)
-    model = build(data, network, seed, init_scale, size) if model is None else model
-    return fit(model, data, recipe, seed, record_epochs(recipe.epochs), chosen.n_val, best_device(), threads, precision,
+    model = build(data, network, seed, init_scale=init_scale, size=size) if model is None else model
+    return fit(model, data, recipe, seed, record_at=record_epochs(recipe.epochs), n_val=chosen.n_val,
+               device=best_device(), threads=threads, precision=precision,
                watch=watch)
 
 
 def deep_runs(data, network, noise, seeds, **options):
     """Record of one `deep_run` a seed, each with wrong labels of its own; noise : as for add_label_noise."""
-    return side_by_side(lambda seed: deep_run(add_label_noise(data, noise, seed), network, seed, **options), seeds)
+    return side_by_side(lambda seed: deep_run(add_label_noise(data, noise, seed=seed), network, seed, **options), seeds)
 
 
 def record_epochs(last):
@@ -125,7 +126,7 @@ def measured_in_three_ways(data, network, noise, seeds, **options):
     found = {}
 
     def run(seed):
-        noisy = add_label_noise(data, noise, seed)
+        noisy = add_label_noise(data, noise, seed=seed)
         model, watcher = build(noisy, network, seed, **options), _Watcher(noisy, seed)
         model.register_forward_hook(watcher.after_forward)
         record = deep_run(noisy, network, seed, model=model, watch=watcher.at_epoch)
@@ -221,7 +222,7 @@ def deep_cell(network, flip_rate, seed, *, flip_minus=None, n_train=2000, size="
     """
     noise = flip_rate if flip_minus is None else ClassConditional(flip_rate, flip_minus)
     data = load_images()
-    data = add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), noise, seed)
+    data = add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), noise, seed=seed)
     record = deep_run(ten_way(data) if ten else data, network, seed, init_scale=init_scale, size=size, threads=threads,
                       precision=precision, **changes)
     rate = flip_rate if flip_minus is None else noise.rate

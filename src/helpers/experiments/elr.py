@@ -13,7 +13,7 @@ from helpers.training.loop import Recipe, fit, side_by_side
 from helpers.training.losses import ELR, CrossEntropy
 from helpers.training.models import Pair, SmallCNN, resnet
 
-LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(3.0, 0.7)}
+LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(strength=3.0, momentum=0.7)}
 SECOND = 1000  # between the seeds of the two networks under ELR+
 # The paper's recipe for ELR on CIFAR-10 (PAPER) and ours for a network that a CPU can train. None augments.
 PAPER = Recipe(epochs=120, lr=0.02, weight_decay=1e-3, batch_size=128, milestones=(40, 80), decay=0.01)
@@ -29,9 +29,9 @@ def setting(data):
     """
     checks.one_of("data.name", data.name, SMALL)
     if data.name == "CIFAR-10" and profile() == "full":
-        return lambda seed: resnet(data.image_shape, data.n_classes, 34, seed), PAPER
+        return lambda seed: resnet(data.image_shape, data.n_classes, depth=34, seed=seed), PAPER
     width, recipe = SMALL[data.name]
-    return lambda seed: SmallCNN(data.image_shape, width, seed, n_outputs=data.n_classes), recipe
+    return lambda seed: SmallCNN(data.image_shape, width=width, seed=seed, n_outputs=data.n_classes), recipe
 
 
 def elr_run(data, rate, loss, seed, **changes):
@@ -40,7 +40,7 @@ def elr_run(data, rate, loss, seed, **changes):
     there are two networks, the second with initial weights of its own."""
     make, recipe = setting(data)
     recipe = Recipe(**{**recipe.__dict__, "loss": loss, **changes})
-    noisy = add_label_noise(data, SymmetricRedraw(rate), seed)
+    noisy = add_label_noise(data, SymmetricRedraw(rate), seed=seed)
     model = Pair(make(seed), make(seed + SECOND)) if isinstance(loss, ELRPlus) else make(seed)
     return fit(model, noisy, recipe, seed, record_at=_epochs(recipe.epochs), device=best_device())
 
@@ -50,7 +50,7 @@ def elr_runs(data, rate, loss, seeds, **changes):
     return side_by_side(lambda seed: elr_run(data, rate, loss, seed, **changes), seeds)
 
 
-def elr_cell(loss, rate, seed, n_train=20_000, side=None, width=32, epochs=30, lr=0.03, augment=False,
+def elr_cell(loss, rate, seed, *, n_train=20_000, side=None, width=32, epochs=30, lr=0.03, augment=False,
              precision="auto"):
     """Rows of one run on the ten classes of `load_image_classes` for a recorded table, one for each measured epoch.
 
@@ -61,13 +61,13 @@ def elr_cell(loss, rate, seed, n_train=20_000, side=None, width=32, epochs=30, l
     """
     data = load_image_classes()
     data = data.subset(min(checks.integer("n_train", n_train), data.n))
-    noisy = add_label_noise(data if side is None else shrunk(data, side), SymmetricRedraw(rate), seed)
+    noisy = add_label_noise(data if side is None else shrunk(data, side), SymmetricRedraw(rate), seed=seed)
     steps = -(-noisy.n // Recipe.batch_size)
-    losses = LOSSES | {"ELR+": ELRPlus(3.0, 0.7, average=1 - 1 / steps, ramp=epochs * steps // 2)}
-    recipe = Recipe(epochs, lr, augment=augment, loss=losses[checks.one_of("loss", loss, losses)])
-    make = lambda s: SmallCNN(noisy.image_shape, width, s, n_outputs=noisy.n_classes)  # noqa: E731
+    losses = LOSSES | {"ELR+": ELRPlus(strength=3.0, momentum=0.7, average=1 - 1 / steps, ramp=epochs * steps // 2)}
+    recipe = Recipe(epochs=epochs, lr=lr, augment=augment, loss=losses[checks.one_of("loss", loss, losses)])
+    make = lambda s: SmallCNN(noisy.image_shape, width=width, seed=s, n_outputs=noisy.n_classes)  # noqa: E731
     model = Pair(make(seed), make(seed + SECOND)) if loss == "ELR+" else make(seed)
-    record = fit(model, noisy, recipe, seed, _epochs(epochs), device=best_device(), precision=precision)
+    record = fit(model, noisy, recipe, seed, record_at=_epochs(epochs), device=best_device(), precision=precision)
     columns = {"accuracy": 1 - record.fresh_error[0]}
     for which in ("noisy", "clean"):
         columns |= {f"{which} {name}": share[0] for name, share in readings(record, which).items()}

@@ -42,17 +42,18 @@ def summary(record):
             "best": 1 - record.fresh_error.min(1), "last": 1 - record.fresh_error[:, -1]}
 
 
-def noise_run(data, seed, width=WIDTH, recipe=RECIPE, n_val=100):
+def noise_run(data, seed, *, width=WIDTH, recipe=RECIPE, n_val=100):
     """Record of one SmallCNN trained on `data`, whose last n_val training images are held out (`hold_out`).
 
     Recorded are about twenty epochs on a logarithmic axis. The defaults are those of the digits.
     """
     held = hold_out(data, n_val)
-    model = SmallCNN(held.image_shape, width, seed, n_outputs=held.n_classes)
-    return fit(model, held, recipe, seed, record_at=log_times(recipe.epochs, 20), n_val=n_val, device=best_device())
+    model = SmallCNN(held.image_shape, width=width, seed=seed, n_outputs=held.n_classes)
+    return fit(model, held, recipe, seed, record_at=log_times(recipe.epochs, count=20), n_val=n_val,
+               device=best_device())
 
 
-def cifar10n_cell(kind, keep, seed, n_train=10_000, side=16, width=16, epochs=25, lr=0.05, n_val=1000):
+def cifar10n_cell(kind, keep, seed, *, n_train=10_000, side=16, width=16, epochs=25, lr=0.05, n_val=1000):
     """One row of `summary` for CIFAR-10N: labels `kind` (human_labels), of whose tie to the image `keep` stays.
 
     n_train + n_val images are drawn by `seed`, the same ones for all kinds; side 16 averages squares of 2 by 2 pixels.
@@ -61,9 +62,9 @@ def cifar10n_cell(kind, keep, seed, n_train=10_000, side=16, width=16, epochs=25
     """
     path = os.environ.get(CIFAR10_VARIABLE)
     checks.require(bool(path), CIFAR10_VARIABLE, path, "set to the files of CIFAR-10 (helpers.datasets.load_cifar10)")
-    data = human_labels(load_cifar10(path), kind).subset(n_train + n_val, seed)
+    data = human_labels(load_cifar10(path), kind).subset(n_train + n_val, seed=seed)
     data = loosened(shrunk(data, checks.one_of("side", side, (16, 32))), keep, seed)
-    record = noise_run(data, seed, width, Recipe(epochs, lr), n_val)
+    record = noise_run(data, seed, width=width, recipe=Recipe(epochs=epochs, lr=lr), n_val=n_val)
     stop = record.validation_observed_error.argmin(1)
     values = summary(record) | {"flip rate": record.flipped.mean(1),
                                 "noisy validation": 1 - record.fresh_error[0, stop]}

@@ -29,7 +29,7 @@ SETTINGS = {"ten digits": (16, Recipe(epochs=40, lr=0.05)), "handwritten digits"
             "MNIST": (16, Recipe(epochs=40, lr=0.05)), "CIFAR-10": (32, Recipe(epochs=60, lr=0.03))}
 
 
-def loss_run(data, noise, seed, n_val=0, width=None, **changes):
+def loss_run(data, noise, seed, *, n_val=0, width=None, **changes):
     """(train, test): Records of one SmallCNN on `data` with wrong labels, on its training and on its test images.
 
     The test images' wrong labels are drawn afresh from the same noise, and no network has seen them: what the losses
@@ -38,13 +38,14 @@ def loss_run(data, noise, seed, n_val=0, width=None, **changes):
     width, changes : of SETTINGS by default; changes are fields of the Recipe.
     """
     standard, recipe = SETTINGS[data.name]
-    recipe, noisy = replace(recipe, **changes), add_label_noise(data, noise, seed)
-    model = SmallCNN(data.image_shape, width or standard, seed, n_outputs=1 if data.n_classes == 2 else data.n_classes)
+    recipe, noisy = replace(recipe, **changes), add_label_noise(data, noise, seed=seed)
+    model = SmallCNN(data.image_shape, width=width or standard, seed=seed,
+                     n_outputs=1 if data.n_classes == 2 else data.n_classes)
     x = torch.from_numpy(standardise(data.x, data.x_test)[1])
     labels, seen = torch.from_numpy(class_index(noisy.y_test_obs, data.n_classes)), []
 
     def watch(epoch, model):
-        f = outputs(model, x.to(best_device()), epoch, data.n_classes).cpu()
+        f = outputs(model, x.to(best_device()), epoch=epoch, n_classes=data.n_classes).cpu()
         seen.append((margins(f, labels).numpy(), f.argmax(1).numpy() if f.ndim == 2 else None))
 
     record = fit(model, noisy, recipe, seed, n_val=n_val, device=best_device(), watch=watch)
@@ -54,18 +55,18 @@ def loss_run(data, noise, seed, n_val=0, width=None, **changes):
                           predictions=predictions, runs=record.runs)
 
 
-def loss_runs(data, noise, seeds, n_val=0, **changes):
+def loss_runs(data, noise, seeds, *, n_val=0, **changes):
     """(train, test) Records of `loss_run`, one run a seed."""
     tests = {}
 
     def run(seed):
-        record, tests[seed] = loss_run(data, noise, seed, n_val, **changes)
+        record, tests[seed] = loss_run(data, noise, seed, n_val=n_val, **changes)
         return record
 
     return side_by_side(run, seeds), concatenate([tests[seed] for seed in seeds])
 
 
-def loss_cell(dataset, kind, rate, seed, n_train=0, epochs=0):
+def loss_cell(dataset, kind, rate, seed, *, n_train=0, epochs=0):
     """Rows of one run for a recorded table, one for each measured epoch: distances on training and on test images,
     purity gain, accuracies, loss levels.
 
@@ -76,7 +77,7 @@ def loss_cell(dataset, kind, rate, seed, n_train=0, epochs=0):
     data = _load(checks.one_of("dataset", dataset, DATASETS))
     data = data.subset(n_train) if n_train else data
     noise = KINDS[checks.one_of("kind", kind, KINDS)](rate)
-    train, test = loss_run(data, noise, seed, len(data.y_test) // 3, **({"epochs": epochs} if epochs else {}))
+    train, test = loss_run(data, noise, seed, n_val=len(data.y_test) // 3, **({"epochs": epochs} if epochs else {}))
     columns = {"epoch": train.times, "purity_gain": purity_gain(train)[0], "accuracy": 1 - train.fresh_error[0],
                "validation": 1 - train.validation_error[0], "validation_noisy": 1 - train.validation_observed_error[0]}
     for name, record in (("", train), ("test_", test)):

@@ -21,7 +21,7 @@ PLANES = {
                          "n_snr2": _C}}
 
 
-def phase_cell(n_snr2, flip_rate, d_over_n, n=200, m=20, runs=10, s_end=S_END):
+def phase_cell(n_snr2, flip_rate, d_over_n, *, n=200, m=20, runs=10, s_end=S_END):
     """What training does at one point (c, tau, d/n) of the map: a dict of scalars, over seeds 0, ..., runs - 1.
 
     Parameters

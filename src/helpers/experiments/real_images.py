@@ -9,16 +9,16 @@ from helpers.training.models import SmallCNN
 SETTINGS = {"handwritten digits": (32, Recipe(epochs=60, lr=0.1)), "CIFAR-10 images": (16, Recipe(epochs=40, lr=0.03))}
 
 
-def image_run(data, seed, recipe=None, n_val=0, record_at=None):
+def image_run(data, seed, *, recipe=None, n_val=0, record_at=None):
     """Record of one SmallCNN trained on `data` with the labels that it has; the seed is of the weights and the batches.
 
     recipe : by default that of SETTINGS. n_val, record_at : see fit.fit. Raises KeyError for data unknown to SETTINGS.
     """
     width, standard = SETTINGS[data.name]
-    model = SmallCNN(data.image_shape, width, seed)
-    return fit(model, data, recipe or standard, seed, record_at, n_val, device=best_device())
+    model = SmallCNN(data.image_shape, width=width, seed=seed)
+    return fit(model, data, recipe or standard, seed, record_at=record_at, n_val=n_val, device=best_device())
 
 
-def image_runs(data, flip_rate, seeds, n_val=0):
+def image_runs(data, flip_rate, seeds, *, n_val=0):
     """Record of one run of `image_run` for each seed, which also draws that run's wrong labels at `flip_rate`."""
-    return side_by_side(lambda seed: image_run(add_label_noise(data, flip_rate, seed), seed, n_val=n_val), seeds)
+    return side_by_side(lambda seed: image_run(add_label_noise(data, flip_rate, seed=seed), seed, n_val=n_val), seeds)

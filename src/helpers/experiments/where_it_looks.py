@@ -101,7 +101,7 @@ class Explained:
         return (self.predicted("turn") == self.y) & (self.predicted("last") == self.y)
 
 
-def explained_run(data, flip_rate, seed, per_group=40, n_background=20, recipe=None, width=None, record_at=None,
+def explained_run(data, flip_rate, seed, *, per_group=40, n_background=20, recipe=None, width=None, record_at=None,
                   method="deep_shap", network="small"):
     """An Explained: a run on `data` with symmetric wrong labels at `flip_rate`, and its control.
 
@@ -115,11 +115,13 @@ def explained_run(data, flip_rate, seed, per_group=40, n_background=20, recipe=N
         checks.one_of("data.name", data.name, SETTINGS)
     standard_width, standard = SETTINGS.get(data.name, (None, None))
     width, recipe, device = width or standard_width, recipe or standard, best_device()
-    noisy = add_label_noise(data, flip_rate, seed)
+    noisy = add_label_noise(data, flip_rate, seed=seed)
     watch, control = _SinceTurn(noisy, device), _Keep()
-    record = fit(_network(network, data, width, seed), noisy, recipe, seed, record_at, device=device, watch=watch)
+    record = fit(_network(network, data, width, seed), noisy, recipe, seed, record_at=record_at, device=device,
+                 watch=watch)
     turn, last = watch.epoch, int(record.times[-1])
-    fit(_network(network, data, width, seed), data, recipe, seed, sorted({turn, last}), device=device, watch=control)
+    fit(_network(network, data, width, seed), data, recipe, seed, record_at=sorted({turn, last}), device=device,
+        watch=control)
     far = weight_distance(control.models[turn], control.models[last])
     gaps = {epoch: abs(weight_distance(watch.models[turn], model) - far) for epoch, model in watch.models.items()}
     epochs = {"turn": turn, "matched": min(gaps, key=gaps.get), "last": last, "control turn": turn,
@@ -136,8 +138,8 @@ def weight_distance(a, b):
 
 def _network(network, data, width, seed):
     if network == "vgg11":
-        return vgg(data.image_shape, data.n_classes, 11, width, seed)
-    return SmallCNN(data.image_shape, width, seed, n_outputs=1 if data.n_classes == 2 else data.n_classes)
+        return vgg(data.image_shape, data.n_classes, depth=11, width=width, seed=seed)
+    return SmallCNN(data.image_shape, width=width, seed=seed, n_outputs=1 if data.n_classes == 2 else data.n_classes)
 
 
 class _Keep:
@@ -161,7 +163,7 @@ class _SinceTurn(_Keep):
         self.x, self.labels, self.k, self.margin, self.epoch = x, labels, data.n_classes, np.inf, None
 
     def __call__(self, epoch, model):
-        margin = float(margins(outputs(model, self.x, epoch, self.k).cpu(), self.labels.cpu()).mean())
+        margin = float(margins(outputs(model, self.x, epoch=epoch, n_classes=self.k).cpu(), self.labels.cpu()).mean())
         if margin < self.margin:
             self.margin, self.epoch, self.models = margin, int(epoch), {}
         super().__call__(epoch, model)
@@ -179,12 +181,12 @@ def _explain(data, models, epochs, record, seed, per_group, n_background, method
                                                                    x[background]))
     y, y_obs = (class_index(np.concatenate([labels[train], data.y_test[test]]), k) for labels in (data.y, data.y_obs))
     wrong = np.where(y != y_obs, y_obs, (y + rng.integers(1, k, len(y))) % k)
-    maps = {moment: attribution_maps(models[moment], images, base, y, method) for moment in MOMENTS}
+    maps = {moment: attribution_maps(models[moment], images, base, y, method=method) for moment in MOMENTS}
     return Explained(images, np.concatenate([data.x[train], data.x_test[test]]), base, np.repeat(GROUPS, sizes), y,
                      wrong, models, maps, epochs, record, int(seed))
 
 
-def survival(run, moment, counts, order="largest", keep=False):
+def survival(run, moment, counts, *, order="largest", keep=False):
     """(len(counts), n) bool: is an image still predicted as before when so many of its pixels are deleted?
 
     A deleted pixel gets the value it has in the mean background image. order : "largest", the pixels with the largest
@@ -199,7 +201,7 @@ def survival(run, moment, counts, order="largest", keep=False):
     return np.array(alive)
 
 
-def transplants(run, moment, count, order="largest", donors=None):
+def transplants(run, moment, count, *, order="largest", donors=None):
     """(n,) share of test images misread as `run.wrong` of a donor once they get `count` of its pixels.
 
     The pixels are those with the largest contributions to that class in the donor's map, or "random" ones; the
@@ -235,7 +237,7 @@ def matched(values, among):
     return np.abs(values[:, None] - among).argmin(1)
 
 
-def attribution_cell(flip_rate, seed, data="two classes", n_train=None, per_group=100, n_background=20, deleted=0.03,
+def attribution_cell(flip_rate, seed, *, data="two classes", n_train=None, per_group=100, n_background=20, deleted=0.03,
                      network="small", width=None, recipe=None, method="deep_shap"):
     """One run as rows of numbers for helpers.sweep: a dict for each group of images.
 
@@ -250,20 +252,21 @@ def attribution_cell(flip_rate, seed, data="two classes", n_train=None, per_grou
     """
     images = LOADERS[checks.one_of("data", data, LOADERS)]()
     images = images if n_train is None else images.subset(n_train)
-    run = explained_run(images, flip_rate, seed, per_group, n_background, recipe, width, method=method, network=network)
+    run = explained_run(images, flip_rate, seed, per_group=per_group, n_background=n_background, recipe=recipe,
+                        width=width, method=method, network=network)
     count = max(round(deleted * run.maps["turn"][0].size), 1)
     steady = run.memorised() | (run.right() & (run.group != "noisy"))
     columns = {}
     for after in ("matched", "last", "control last"):
         before = "control turn" if "control" in after else "turn"
         for kind in ("signed", "place"):
-            columns[f"{kind} {after}"] = turned(run.maps[before], run.maps[after], kind)
+            columns[f"{kind} {after}"] = turned(run.maps[before], run.maps[after], kind=kind)
     for moment in ("turn", "last"):
         columns |= {f"true {moment}": run.predicted(moment) == run.y,
                     f"effective share {moment}": effective_share(run.maps[moment]),
                     f"net share {moment}": net_share(run.maps[moment]),
                     f"survives {moment}": np.where(steady, survival(run, moment, [count])[0], np.nan)}
-    columns["survives random last"] = np.where(steady, survival(run, "last", [count], "random")[0], np.nan)
+    columns["survives random last"] = np.where(steady, survival(run, "last", [count], order="random")[0], np.nan)
     columns["transplanted last"] = transplants(run, "last", count, donors=steady)
     fixed = {"pixels": count, **{f"epoch {k}": v for k, v in run.epochs.items() if "control" not in k},
              "moved last": run.moved("turn", "last"), "moved control": run.moved("control turn", "control last")}

@@ -175,7 +175,7 @@ def _by_blocks(score, x, background, targets, method, side, draws, seed):
     return found / (side**2 * x.shape[1])
 
 
-def turned(before, after, kind="signed"):
+def turned(before, after, *, kind="signed"):
     """(n,) how far maps have turned: one minus the cosine of the angle between the two maps of each image.
 
     kind : "signed", from 0 (the same map, up to scale) to 2 (its opposite); "place", of the maps' absolute values: from
@@ -233,7 +233,7 @@ def blend(x, others, chosen):
     return torch.where(there, x, others)
 
 
-def randomised(model, seed, layers=None):
+def randomised(model, seed, *, layers=None):
     """A copy of `model` in which the weights of the last `layers` layers that have some (default: all) are permuted.
 
     Each weight tensor keeps its values and loses their order: the network has the sizes of the trained one and nothing

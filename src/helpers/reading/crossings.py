@@ -8,7 +8,7 @@ from helpers import checks
 from helpers.streams import random_stream
 
 
-def half_crossing(parameter, shares, resamples=400, seed=0):
+def half_crossing(parameter, shares, *, resamples=400, seed=0):
     """Where the mean over runs of `shares` (values, runs) crosses 1/2, and a 95% interval: (estimate, low, high).
 
     parameter : (values,) increasing. Between its values the mean is interpolated; a mean that never reaches, or never
@@ -26,7 +26,7 @@ def _crossing(parameter, means):
     return float(np.interp(0.5, np.maximum.accumulate(means), parameter))
 
 
-def boundary(table, quantity, level=0.5, along="n_snr2", by="flip_rate"):
+def boundary(table, quantity, *, level=0.5, along="n_snr2", by="flip_rate"):
     """Where a map crosses a level: for each value of `by`, the value of `along` at which `quantity` does.
 
     Each row of the map is made monotone (isotonic regression, rising or falling, whichever fits better) and read off

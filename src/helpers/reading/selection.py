@@ -29,7 +29,7 @@ def small_loss(losses, keep_share):
     return rank < round(keep_share * losses.shape[-1])
 
 
-def loss_mixture(losses, seed=0, log=False):
+def loss_mixture(losses, *, seed=0, log=False):
     """Keep what the lower component of a two-component Gaussian mixture claims, row by row.
 
     Each row of losses (log: of their logarithms) is standardised and fitted by EM from a k-means start that `seed`

@@ -15,7 +15,7 @@ from helpers import checks
 TIES = ("first", "middle", "last")
 
 
-def lowest(values, tie="first"):
+def lowest(values, *, tie="first"):
     """(runs,) where each row of `values` (runs, T) is lowest; of several such times the first, the last, or the middle
     one (the lower of two)."""
     checks.one_of("tie", tie, TIES)
@@ -30,14 +30,14 @@ def lowest(values, tie="first"):
     return first if tie == "first" else last
 
 
-def clean_validation(record, tie="first"):
+def clean_validation(record, *, tie="first"):
     """Lowest error on the validation set against true labels."""
-    return lowest(_present(record, "validation_error"), tie)
+    return lowest(_present(record, "validation_error"), tie=tie)
 
 
-def noisy_validation(record, tie="first"):
+def noisy_validation(record, *, tie="first"):
     """Lowest error on the validation set against its observed labels (prop-noisy-validation)."""
-    return lowest(_present(record, "validation_observed_error"), tie)
+    return lowest(_present(record, "validation_observed_error"), tie=tie)
 
 
 def plateau(record, flip_rate):
@@ -77,7 +77,7 @@ def clearest_split(record):
     return _highest(record, split_share(record.losses))
 
 
-def first_lull(record, window=3):
+def first_lull(record, *, window=3):
     """Where the changes of the training predictions first cease to fall: they change fast while the signal is learnt,
     hardly in Stage I, and again when noisy samples are memorised.
 
@@ -101,7 +101,7 @@ TRAINING_ONLY = {"deepest misfit": deepest_misfit, "widest losses": widest_losse
 def all_stops(record, flip_rate):
     """{name: (runs,) indices} of every rule on a Record with a validation set; flip_rate is what `plateau` believes."""
     return {"clean validation": clean_validation(record), "noisy validation": noisy_validation(record),
-            "noisy validation, last": noisy_validation(record, "last"), "plateau": plateau(record, flip_rate)} | {
+            "noisy validation, last": noisy_validation(record, tie="last"), "plateau": plateau(record, flip_rate)} | {
             name: rule(record) for name, rule in TRAINING_ONLY.items()} | {
             "never": np.full(len(record.y), len(record.times) - 1)}
 
@@ -131,7 +131,7 @@ def regret(error, chosen):
     return at(error, chosen) - np.min(error, axis=1)
 
 
-def regret_table(record, stops, times=None, errors=("fresh", "reused")):
+def regret_table(record, stops, *, times=None, errors=("fresh", "reused")):
     """DataFrame with a row for each rule of `stops` ({name: (runs,) indices}): the median time, and for each error the
     mean regret over the runs and its 10-90% range, in percentage points.
 
@@ -147,7 +147,7 @@ def regret_table(record, stops, times=None, errors=("fresh", "reused")):
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def validation_size(flip_rate, gap, candidates, delta=0.1):
+def validation_size(flip_rate, gap, candidates, *, delta=0.1):
     """Validation samples with observed labels that suffice to choose among `candidates` times with a regret <= `gap`.
 
     With probability at least 1 - delta, by Hoeffding's inequality and a union bound (prop-noisy-validation):

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class TablePlan:
     function: Callable
     grid: dict
     about: str
+    _: KW_ONLY
     at_a_time: int = AT_A_TIME
     reads: tuple = ()
 
@@ -69,7 +70,7 @@ class Table:
         lines += [f"Note: {self.made['note']}."] if self.made.get("note") else []
         return "\n".join(textwrap.fill(line, 78, subsequent_indent="    ") for line in lines)
 
-    def curves(self, column, time="epoch", run="seed", **where):
+    def curves(self, column, *, time="epoch", run="seed", **where):
         """(times (T,), values (runs, T)) of a column, from the rows in which other columns have the values `where`.
 
         Raises ValueError if a column is not there, or if the runs do not have a value each at the same times.
@@ -132,7 +133,7 @@ def files_read(plan):
     return found
 
 
-def make_table(name, plan, results, store, workers, deadline=float("inf"), files=None, note="", commit=None):
+def make_table(name, plan, results, store, workers, *, deadline=float("inf"), files=None, note="", commit=None):
     """Run the sweep and write NAME.csv and NAME.json. Cells in `store` are not computed again.
 
     files : as from `files_read`; the cells of other files are other cells, and kept apart. note : kept in the JSON.
@@ -183,7 +184,7 @@ def _compute(function, parts, pool, store, deadline):
     for part in parts:
         if time.monotonic() >= deadline:
             return False
-        sweep(function, part, pool, store)
+        sweep(function, part, executor=pool, store=store)
     return True
 
 

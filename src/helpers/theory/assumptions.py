@@ -13,7 +13,7 @@ REPORTED, GOOD_EVENT, STAGE_ONE = "Condition 4.1, as reported", "good event", "S
 STEP, LIMIT, TEST = "step size", "limit law", "test error"
 
 
-def conditions(problem, m, init_std, lr, delta=0.1, s1=0.05):
+def conditions(problem, m, init_std, lr, *, delta=0.1, s1=0.05):
     """Where an experiment stands: both sides of Condition 4.1 and of each bound of the book, at its finite sizes.
 
     Parameters

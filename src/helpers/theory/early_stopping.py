@@ -124,7 +124,7 @@ def early_bound(problem, products, s1, steps):
                       sigma * norm / math.sqrt(m), sigma * float(lengths.mean(1).max()))
 
 
-def limit_exponent(n_snr2, flip_rate, active_share=0.5):
+def limit_exponent(n_snr2, flip_rate, *, active_share=0.5):
     """What the exponent of thm-early-stopping tends to, in units of d/n: c^2 (1-2 tau)^2 / (2 c (1-tau)^2 + 4 p^2)."""
     c, tau = checks.positive("n_snr2", n_snr2), checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
     p = checks.real("active_share", active_share, 0.0, 1.0)

@@ -144,7 +144,7 @@ def _integrate_until_silent(slopes, state, times):
     return np.concatenate(parts, 1)
 
 
-def elr_euler(n_snr2, flip_rate, strength, momentum, h, steps, term="elr", clamp=0.0):
+def elr_euler(n_snr2, flip_rate, strength, momentum, h, steps, *, term="elr", clamp=0.0):
     """The Euler scheme of (2) with step h, as an ElrLaw at the times 0, h, ..., steps h.
 
     It is what gradient descent does on an idealised draw (prop-elr-exact): each step first moves the targets by

@@ -68,7 +68,7 @@ class Course:
     reused_error: np.ndarray
 
 
-def descend_products(products, h, steps, unit=1.0, every=1):
+def descend_products(products, h, steps, *, unit=1.0, every=1):
     """Course of gradient descent with step h = eta sigma^2 d / (n m), where `unit` is sigma^2 d."""
     steps, every, h = checks.integer("steps", steps, 0), checks.integer("every", every), checks.positive("h", h)
     n, m = len(products.y), products.responses.shape[1]

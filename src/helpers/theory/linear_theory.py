@@ -56,7 +56,7 @@ class MixtureConstants:
     target: float
 
 
-def measured_constants(draw, target=0.1):
+def measured_constants(draw, *, target=0.1):
     """The MixtureConstants of a MixtureDraw, exactly. It must have clean and noisy samples."""
     draw, target = checks.instance("draw", draw, MixtureDraw), checks.positive("target", target)
     noise, noisy = draw.noise, draw.agree < 0
@@ -75,7 +75,7 @@ def measured_constants(draw, target=0.1):
         far_along=float(np.mean(along[noisy] >= 1 / (3 * (1 + start / target)))), target=target)
 
 
-def likely_constants(problem, radius, delta, target=0.1):
+def likely_constants(problem, radius, delta, *, target=0.1):
     """Upper bounds on the MixtureConstants that hold together with probability >= 1 - delta (lem-mixture-constants)."""
     checks.require(problem.flip_plus == problem.flip_minus, "problem.flip_minus", problem.flip_minus, "flip_plus")
     n, p, sigma, tau = problem.n, problem.d, problem.noise_std, problem.flip_plus
@@ -86,7 +86,7 @@ def likely_constants(problem, radius, delta, target=0.1):
     spread = lambda rows: sigma * (1 + math.sqrt(p / rows) + math.sqrt(2 * x / rows))  # noqa: E731
     half_normal = HALF_NORMAL + np.sqrt(2 * x / fewest)  # lem-gaussian-concentration
     start = radius * math.sqrt(2 * x / p)
-    limit = limit_constants(p / n, sigma, tau, radius, target, start)
+    limit = limit_constants(p / n, sigma, tau, radius, target=target, start=start)
     return MixtureConstants(
         flip_rate=tau, spread=spread(n), spread_clean=spread(fewest[0]), spread_noisy=spread(fewest[1]),
         label_noise=sigma * math.sqrt(2 * x / n) + 2 * off, start=start, radius=radius, noise_std=sigma, target=target,
@@ -96,7 +96,7 @@ def likely_constants(problem, radius, delta, target=0.1):
         far_along=limit.far_along + math.sqrt(x / (2 * fewest[1])))
 
 
-def limit_constants(ratio, noise_std, flip_rate, radius, target=0.1, start=0.0):
+def limit_constants(ratio, noise_std, flip_rate, radius, *, target=0.1, start=0.0):
     """What the MixtureConstants tend to for n -> inf at p / n = ratio (cor-early-linear); |<theta_0, v>| -> start."""
     ratio, sigma = checks.positive("ratio", ratio), checks.positive("noise_std", noise_std)
     tau = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_low=True, open_high=True)

@@ -50,7 +50,7 @@ class NoNoise:
         return np.where(largest > 0, np.maximum(found, 0), 0.0)
 
 
-def no_noise_bounds(record, products, run=0):
+def no_noise_bounds(record, products, *, run=0):
     """NoNoise of one run; its early steps must be recorded, so that t_0 is found among the recorded times."""
     law = record.runs[run]
     checks.require(not record.flipped[run].any(), "record", "<a run with flips>", "without label noise")

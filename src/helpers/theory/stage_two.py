@@ -17,7 +17,7 @@ from helpers.engine.gram import inner_products
 from helpers.engine.network import SIGNS
 
 
-def signal_responses(record, opposite=False):
+def signal_responses(record, *, opposite=False):
     """(runs, T, n) A_{y_i}: what the signal patch of sample i says for its true label; `opposite`: A_{-y_i}."""
     plus, minus = record.signal_response[..., :1], -record.signal_response[..., 1:]
     return np.where((record.y[:, None] > 0) ^ opposite, plus, minus)
@@ -153,7 +153,7 @@ class Convergence:
         return 2 * self.spread * (math.log(4 / loss) + 4 * self.initial) ** 2 / loss
 
 
-def convergence(record, products, run=0):
+def convergence(record, products, *, run=0):
     """Convergence of one run; p_i is the smallest share at the *recorded* times, so record every step for a proof."""
     law, one = record.runs[run], products[run]
     n, m = len(one.y), record.config["m"]
@@ -209,7 +209,7 @@ class Barrier:
         return bool(ahead and self.silent and self.largest_step <= 4)
 
 
-def signal_barrier(record, products, start, steps, run=0):
+def signal_barrier(record, products, start, steps, *, run=0):
     """Barrier of `run` at the recorded time number `start`, followed for `steps` more steps.
 
     It never looks at the run after `start`: the X_i are scalar recursions.

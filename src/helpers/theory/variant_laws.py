@@ -101,7 +101,7 @@ def squared_passage(rate, start, level, h):
     return np.log(np.sqrt(2 * level) / start) * h / np.log1p(h * rate)
 
 
-def squared_threshold(n, flip_rate, start, level, h=0.0):
+def squared_threshold(n, flip_rate, start, level, *, h=0.0):
     """The c (1 - 2 tau) above which a squared relu lifts the signal to `level` before the noise, in steps h of s.
 
     start : sigma_0 sigma sqrt(d), typical initial response to a noise patch; to the signal it is sqrt(c / n) of it.
@@ -114,7 +114,7 @@ def squared_threshold(n, flip_rate, start, level, h=0.0):
     return float(lead)
 
 
-def label_noise_drift(h, flip_rate, steps=3000, samples=500, seed=0):
+def label_noise_drift(h, flip_rate, *, steps=3000, samples=500, seed=0):
     """D, the mean of (1 - p) g(r) - p g(-r) in the stationary state of a squared relu's noise response r.
 
     Each step multiplies r by (1 + 2 h g(r))^2, or with probability p, the step's flip, by (1 - 2 h g(-r))^2: the

@@ -14,7 +14,7 @@ class DeviceImages:
     and its mirror image in half of the cases: the usual augmentation of CIFAR-10.
     """
 
-    def __init__(self, x, device, augment=False):
+    def __init__(self, x, device, *, augment=False):
         images = torch.from_numpy(x)
         if augment:
             images = pad(images, (PADDING,) * 4)

@@ -6,7 +6,7 @@ of both networks on each batch, where the authors' code trains one network for a
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from torch import nn
@@ -26,6 +26,7 @@ class ELRPlus(ELR):
     which the share of the larger part is drawn; 0 for no mixup. The defaults are the paper's for CIFAR-10.
     """
 
+    _: KW_ONLY
     average: float = 0.997
     ramp: int = 40_000
     mixup: float = 1.0

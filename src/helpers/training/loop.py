@@ -8,7 +8,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class Recipe:
     loss : CrossEntropy(), ELR(...), or ELRPlus(...), which trains a models.Pair of networks.
     """
 
+    _: KW_ONLY
     epochs: int = 60
     lr: float = 0.1
     momentum: float = 0.9
@@ -78,7 +79,8 @@ class Recipe:
         return self.lr * self.decay ** sum(epoch >= milestone for milestone in self.milestones)
 
 
-def fit(model, data, recipe, seed, record_at=None, n_val=0, device="cpu", threads=1, precision="auto", checkpoint=None,
+def fit(model, data, recipe, seed, *, record_at=None, n_val=0, device="cpu", threads=1, precision="auto",
+        checkpoint=None,
         watch=None, progress=False):
     """Train `model` in place on the observed labels of `data` and return the Record of this one run.
 
@@ -146,7 +148,7 @@ class TrainingRun:
 
     def __init__(self, model, data, recipe, seed, device, autocast):
         x, x_test = standardise(data.x, data.x_test)
-        self.images, self.test = DeviceImages(x, device, recipe.augment), DeviceImages(x_test, device)
+        self.images, self.test = DeviceImages(x, device, augment=recipe.augment), DeviceImages(x_test, device)
         self.labels = torch.from_numpy(class_index(data.y_obs, data.n_classes)).to(device)
         self.model, self.recipe, self.seed, self.device, self.autocast = model, recipe, seed, device, autocast
         self.optimizer = torch.optim.SGD(model.parameters(), recipe.lr, recipe.momentum,
@@ -168,10 +170,11 @@ class TrainingRun:
         self.seconds += time.perf_counter() - start
 
     def _measure(self):
-        f = outputs(self.model, self.images, self.epoch, self.n_classes)
+        f = outputs(self.model, self.images, epoch=self.epoch, n_classes=self.n_classes)
         self.margins.append(margins(f, self.labels).cpu().numpy())
         self.predicted.append(predicted(f))
-        self.test_predicted.append(predicted(outputs(self.model, self.test, self.epoch, self.n_classes)))
+        self.test_predicted.append(predicted(outputs(self.model, self.test, epoch=self.epoch,
+                                                     n_classes=self.n_classes)))
 
     def _train(self):
         self.model.train()

@@ -3,7 +3,7 @@
 A network gives one output f an image (two classes; positive for the second) or K logits. Labels are class indices.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from torch import nn
@@ -33,6 +33,7 @@ class ELR:
     strength, momentum : lambda and beta of the paper, whose values for symmetric noise on CIFAR-10 are 3 and 0.7.
     """
 
+    _: KW_ONLY
     strength: float = 3.0
     momentum: float = 0.7
 

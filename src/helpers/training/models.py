@@ -39,7 +39,7 @@ class SmallCNN(nn.Module):
         log 2. This is the counterpart of the theory's init_std.
     """
 
-    def __init__(self, image_shape, width=32, seed=0, init_scale=0.5, n_outputs=1):
+    def __init__(self, image_shape, *, width=32, seed=0, init_scale=0.5, n_outputs=1):
         super().__init__()
         channels, side = _square(image_shape)
         width = checks.integer("width", width)
@@ -64,7 +64,7 @@ class SmallCNN(nn.Module):
         return _squeeze(self.layers(x))
 
 
-def resnet(image_shape, n_outputs, depth=18, seed=0):
+def resnet(image_shape, n_outputs, *, depth=18, seed=0):
     """torchvision's ResNet (He et al. 2016a) of depth 18 or 34 with the stem for small images.
 
     Their stem is a 3x3 convolution of stride 1, in place of a 7x7 convolution of stride 2 and a pooling.
@@ -80,7 +80,7 @@ def resnet(image_shape, n_outputs, depth=18, seed=0):
     return _Stack(model)
 
 
-def vgg(image_shape, n_outputs, depth=11, width=64, seed=0, dropout=0.5):
+def vgg(image_shape, n_outputs, *, depth=11, width=64, seed=0, dropout=0.5):
     """torchvision's VGG (Simonyan and Zisserman 2015) without batch normalisation, for small images.
 
     A pooling that finds a single pixel is left out, so that an image of 8 by 8 passes three of the five. The classifier
@@ -143,7 +143,7 @@ class PreActResNet(nn.Module):
     width : channels of the first stage; 64 is the standard.
     """
 
-    def __init__(self, image_shape, n_outputs, blocks=(2, 2, 2, 2), width=64, seed=0):
+    def __init__(self, image_shape, n_outputs, *, blocks=(2, 2, 2, 2), width=64, seed=0):
         super().__init__()
         channels, _ = _square(image_shape)
         blocks = [checks.integer("blocks", count) for count in blocks]
@@ -233,7 +233,7 @@ class SmallVGG(nn.Sequential):
     twice as many. hidden : units of a hidden layer. dropout : their chance to be dropped, in [0, 1).
     """
 
-    def __init__(self, image_shape, n_outputs, width=12, hidden=128, seed=0, dropout=0.3):
+    def __init__(self, image_shape, n_outputs, *, width=12, hidden=128, seed=0, dropout=0.3):
         channels, side, _ = image_shape
         side = checks.integer("image_shape", side, 4) // 2 // 2
         width, hidden = checks.integer("width", width), checks.integer("hidden", hidden)

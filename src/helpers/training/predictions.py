@@ -8,7 +8,7 @@ from helpers import checks
 MEASURE_BATCH = 1000  # images in one forward pass when measuring: bounds the memory of the activations
 
 
-def outputs(model, x, epoch=None, n_classes=2):
+def outputs(model, x, *, epoch=None, n_classes=2):
     """f (n,) or logits (n, K) of each image in evaluation mode, a float64 CPU tensor.
 
     x : a tensor of images or DeviceImages. Raises ValueError for another shape, FloatingPointError if a value is not
