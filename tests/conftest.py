@@ -33,6 +33,12 @@ settings.register_profile("red or green", settings.get_profile("book"), phases=[
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "book"))
 
 
+def pytest_itemcollected(item):
+    """The labels of `@pytest.mark.statement` go into the junit file, where tools/statements.py reads them."""
+    for mark in item.iter_markers("statement"):
+        item.user_properties += [("statement", label) for label in mark.args]
+
+
 @pytest.fixture
 def law():
     """A small problem with a clear signal and unequal flip rates."""

@@ -36,7 +36,8 @@ for copy, tests in json.loads(sys.argv[1]):
 """
 
 RULES = "engine/test_reduced.py::test_gamma_and_rho_follow_the_update_rules_over_clean_and_noisy_samples[compiled]"
-SIGNS = "engine/test_reduced.py::test_rho_grows_from_zero_where_j_is_the_observed_label_and_falls_where_it_is_not[compiled]"
+SIGNS = ("engine/test_reduced.py::"
+         "test_rho_grows_from_zero_where_j_is_the_observed_label_and_falls_where_it_is_not[compiled]")
 LOOP = "engine/test_explicit.py::test_both_engines_are_gradient_descent_from_the_papers_network[reduced]"
 GRADIENT = "engine/test_network.py::test_coefficient_steps_are_minus_lr_times_the_autograd_gradient"
 STEP_RULES = "engine/test_network.py::test_coefficient_steps_are_the_update_rules_of_gamma_and_rho"

@@ -117,6 +117,7 @@ LAW = """(text) => {
 }"""
 
 
+@pytest.mark.statement("prop-memorisation-time", "prop-late-gap")
 @pytest.mark.parametrize(("c", "tau"), [(8.0, 0.1), (1.0, 0.1), (4.0, 0.2), (20.0, 0.3), (50.0, 0.49), (50.0, 0.25),
                                         (2.0, 0.0), (0.2, 0.4)])
 def test_browser_law_agrees_with_the_python_law(engine, c, tau):
@@ -189,6 +190,7 @@ def moments(gram, responses, weight_gram):
     return {f"{name}, power {power}": (part**power).mean(1) for name, part in parts.items() for power in (1, 2)}
 
 
+@pytest.mark.statement("thm-wishart")
 @pytest.mark.parametrize("d", [13, 60, 10**12])
 def test_browser_draws_follow_the_law_of_the_python_draws(engine, d):
     """thm-wishart: the same means and mean squares. Draws are independent, so the difference of two means is nearly

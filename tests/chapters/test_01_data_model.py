@@ -72,12 +72,14 @@ def test_def_snr_energy_ratio_of_the_first_direction(d, tolerance):
 
 # The tails, against the exact laws
 
+@pytest.mark.statement("lem-gaussian-tail")
 @untimed
 @given(st.floats(0, 30))
 def test_lem_gaussian_tail(t):
     assert 2 * stats.norm.sf(t) <= 2 * math.exp(-(t**2) / 2)
 
 
+@pytest.mark.statement("lem-chi-square")
 @untimed
 @given(sizes, st.floats(1e-3, 600))
 def test_lem_chi_square(d, x):
@@ -86,6 +88,7 @@ def test_lem_chi_square(d, x):
     assert law.cdf(d - spread) <= math.exp(-x) * (1 + 1e-6)
 
 
+@pytest.mark.statement("lem-hoeffding")
 @untimed
 @given(st.integers(1, 2000), st.floats(0.001, 0.999), probabilities)
 def test_lem_hoeffding(size, p, delta):
@@ -101,6 +104,7 @@ def two_sided_binomial(size, p, t):
 
 # The failure probability that each lemma's union bound adds up, with the exact tails
 
+@pytest.mark.statement("lem-norms")
 @untimed
 @given(sizes, sizes, probabilities)
 def test_lem_norms_union_bound(n, d, delta):
@@ -110,6 +114,7 @@ def test_lem_norms_union_bound(n, d, delta):
     assert above + n * law.cdf(d * (1 - epsilon)) <= delta * (1 + 1e-6)
 
 
+@pytest.mark.statement("lem-norms")
 @untimed
 @given(sizes, probabilities)
 def test_lem_norms_epsilon_is_at_most_a_half_from_24_log(n, delta):
@@ -117,6 +122,7 @@ def test_lem_norms_epsilon_is_at_most_a_half_from_24_log(n, delta):
     assert concentration.norm_bound(n, d, delta) <= 0.5
 
 
+@pytest.mark.statement("lem-inner-products")
 @untimed
 @given(sizes, sizes, probabilities)
 def test_lem_inner_products_union_bound(n, d, delta):
@@ -127,12 +133,14 @@ def test_lem_inner_products_union_bound(n, d, delta):
     assert n * stats.chi2(d).sf(longest**2) <= delta / 2 * (1 + 1e-6)
 
 
+@pytest.mark.statement("lem-signal-noise")
 @untimed
 @given(sizes, probabilities)
 def test_lem_signal_noise_union_bound(n, delta):
     assert 2 * n * stats.norm.sf(concentration.signal_noise_bound(n, 3.0, 2.0, delta) / 6.0) <= delta
 
 
+@pytest.mark.statement("lem-initial-responses")
 @untimed
 @given(sizes, sizes, st.integers(1, 10**4), probabilities)
 def test_lem_initial_responses_union_bound(n, d, m, delta):
@@ -143,6 +151,7 @@ def test_lem_initial_responses_union_bound(n, d, m, delta):
     assert 2 * m * (n + 1) * 2 * stats.norm.sf(t) <= delta / 2
 
 
+@pytest.mark.statement("lem-active-filters")
 @untimed
 @given(st.integers(1, 10**4), st.integers(1, 500), probabilities)
 def test_lem_active_filters_union_bound(n, m, delta):
@@ -151,6 +160,7 @@ def test_lem_active_filters_union_bound(n, m, delta):
     assert 2 * (n + 1) * two_sided_binomial(m, 0.5, bound) <= delta
 
 
+@pytest.mark.statement("lem-counts")
 @untimed
 @given(st.integers(1, 3000), st.floats(0, 0.49), st.floats(0, 0.49), probabilities)
 def test_lem_counts_union_bound(n, flip_plus, flip_minus, delta):
@@ -162,6 +172,7 @@ def test_lem_counts_union_bound(n, flip_plus, flip_minus, delta):
 
 # The bounds, against simulated frequencies
 
+@pytest.mark.statement("lem-norms", "lem-counts")
 @pytest.mark.parametrize("delta", [0.5, 0.05])
 def test_each_lemma_is_violated_no_more_often_than_delta(simulated, delta):
     """lem-norms to lem-counts: three standard deviations of a binomial frequency are allowed on top of delta."""
@@ -172,6 +183,7 @@ def test_each_lemma_is_violated_no_more_often_than_delta(simulated, delta):
     assert max(frequency.values()) <= delta + 3 * math.sqrt(delta * (1 - delta) / DRAWS), frequency
 
 
+@pytest.mark.statement("lem-signal-noise")
 def test_half_of_each_bound_is_violated_too_often(simulated):
     """The check above can fail: with constants half as large it does, for every lemma in every setting."""
     problem, table = simulated
@@ -184,6 +196,7 @@ def test_half_of_each_bound_is_violated_too_often(simulated):
     assert min(frequency.values()) > delta + 3 * math.sqrt(delta * (1 - delta) / DRAWS), frequency
 
 
+@pytest.mark.statement("prop-good-event")
 def test_prop_good_event_holds_together(simulated):
     """prop-good-event."""
     problem, table = simulated
@@ -194,6 +207,7 @@ def test_prop_good_event_holds_together(simulated):
     assert [row.within(concentration.Deviations(*event)) for row in rows] == (table <= event).all(axis=1).tolist()
 
 
+@pytest.mark.statement("prop-good-event")
 @untimed
 @given(st.integers(1, 1000), st.integers(2, 10**9), st.integers(1, 1000), probabilities)
 def test_prop_good_event_is_what_the_chapter_displays(n, d, m, delta):
@@ -211,6 +225,7 @@ def test_prop_good_event_is_what_the_chapter_displays(n, d, m, delta):
     assert d < 24 * largest or event.norms <= 0.5
 
 
+@pytest.mark.statement("lem-cross-talk")
 @untimed
 @given(st.integers(1, 300), st.integers(0, 10**9), st.integers(1, 100), probabilities, st.booleans())
 def test_lem_cross_talk_follows_from_the_good_event(n, extra, m, delta, orthogonal):
@@ -224,6 +239,7 @@ def test_lem_cross_talk_follows_from_the_good_event(n, extra, m, delta, orthogon
     assert event.signal_noise / 9.0 <= bounds.signal_on_noise * (1 + 1e-12)
 
 
+@pytest.mark.statement("lem-cross-talk")
 def test_lem_cross_talk_is_silent_in_low_dimension():
     with pytest.raises(ValueError, match="dimension of the noise=100: must be >= 24 Lambda"):
         concentration.cross_talk_bounds(SignalNoise(50, 100, n_snr2=1), M, 0.05)
@@ -231,6 +247,7 @@ def test_lem_cross_talk_is_silent_in_low_dimension():
 
 # Exact laws behind the lemmas, and rates
 
+@pytest.mark.statement("lem-norms", "lem-inner-products")
 @pytest.mark.parametrize("explicit", [True, False])
 def test_lem_norms_and_lem_inner_products_rest_on_exact_laws(explicit):
     """|xi|^2 is chi-square, Z = <xi_i, xi_k> / (sigma |xi_k|) standard normal and independent of |xi_k|."""
@@ -245,6 +262,7 @@ def test_lem_norms_and_lem_inner_products_rest_on_exact_laws(explicit):
     assert stats.spearmanr(abs(z), lengths).pvalue > 1e-3
 
 
+@pytest.mark.statement("lem-norms", "lem-inner-products", "lem-signal-noise", "lem-initial-responses")
 def test_deviations_fall_like_the_square_root_of_the_dimension():
     """lem-norms, lem-inner-products, lem-signal-noise: slope -1/2; lem-initial-responses: slope 0, in their own units.
 

@@ -95,6 +95,7 @@ def coefficients(weights, sample):
     return (torch.stack(part).numpy() for part in zip(*pairs))
 
 
+@pytest.mark.statement("prop-gradient")
 @settings(max_examples=30, deadline=None)
 @given(sizes)
 def test_def_network_and_prop_gradient_against_autograd(size):
@@ -105,6 +106,7 @@ def test_def_network_and_prop_gradient_against_autograd(size):
     assert np.abs(gradient_by_hand(weight, sample) - by_autograd).max() <= ROUNDING * max(1, np.abs(by_autograd).max())
 
 
+@pytest.mark.statement("lem-decomposition")
 @pytest.mark.parametrize("orthogonal", [False, True])
 @pytest.mark.parametrize("seed", range(5))
 def test_lem_decomposition_is_unique_from_d_equal_n_plus_1_on(seed, orthogonal):
@@ -125,6 +127,7 @@ def test_lem_decomposition_is_unique_from_d_equal_n_plus_1_on(seed, orthogonal):
     assert np.abs(found[1].numpy() - rho).max() <= tolerance
 
 
+@pytest.mark.statement("lem-decomposition")
 def test_lem_decomposition_training_stays_in_the_span():
     """Existence: what gradient descent adds to the weights has no part outside the span of mu and the noise."""
     sample = small_problem(10, 30).sample(1)
@@ -136,6 +139,7 @@ def test_lem_decomposition_training_stays_in_the_span():
     assert np.abs(outside).max() <= ROUNDING
 
 
+@pytest.mark.statement("lem-decomposition")
 def test_lem_decomposition_fails_below_d_equal_n_plus_1():
     """At d = n two different sets of coefficients give the same weights; the library refuses."""
     law = SignalNoise(5, 5, mu_norm=1.0)
@@ -147,6 +151,7 @@ def test_lem_decomposition_fails_below_d_equal_n_plus_1():
         descend(law, 1, 0.1, 0.1, 1, 0)
 
 
+@pytest.mark.statement("prop-updates")
 @settings(max_examples=20, deadline=None)
 @given(sizes, st.booleans())
 def test_prop_updates_against_decomposed_autograd(size, orthogonal):
@@ -161,6 +166,7 @@ def test_prop_updates_against_decomposed_autograd(size, orthogonal):
         assert np.abs(rho[t + 1] - rho[t] - d_rho).max() <= 1e3 * ROUNDING
 
 
+@pytest.mark.statement("prop-updates")
 def test_prop_updates_check_notices_wrong_signs():
     """The check can fail: with the noisy sum added, or the sign of rho turned, the increments are far off."""
     sample = small_problem(6, 10).sample(3)
@@ -172,6 +178,7 @@ def test_prop_updates_check_notices_wrong_signs():
     assert np.abs(-update_by_hand(weights[0], sample, 0.7)[1] - rho[1]).max() > 1e-3
 
 
+@pytest.mark.statement("prop-invariants")
 @pytest.mark.parametrize("seed", range(4))
 def test_prop_invariants_of_every_filter_sample_and_step(seed):
     """prop-invariants, parts 1 to 3, in a low dimension, where cross-talk is strong."""
@@ -197,6 +204,7 @@ def test_prop_invariants_of_every_filter_sample_and_step(seed):
             assert abs(d_gamma[index, r] - step) <= slack
 
 
+@pytest.mark.statement("prop-invariants")
 def test_prop_invariants_allow_gamma_to_fall():
     """The "only if" of part 3 has cases: where noisy samples outweigh the clean ones of a class, gamma falls."""
     sample = SignalNoise(8, 30, n_snr2=4.0).sample(0)
@@ -205,6 +213,7 @@ def test_prop_invariants_allow_gamma_to_fall():
     assert (np.diff(gamma, axis=0) < 0).all()
 
 
+@pytest.mark.statement("prop-invariants")
 @pytest.mark.parametrize("seed", range(4))
 def test_prop_invariants_with_orthogonal_vectors(seed):
     """prop-invariants, part 4: own filters keep their activation, the others lose it once, and rho is bounded."""
@@ -226,6 +235,7 @@ def test_prop_invariants_with_orthogonal_vectors(seed):
     assert (rho >= bound - 1e-12)[:, ~own].all()
 
 
+@pytest.mark.statement("thm-reduced")
 @pytest.mark.parametrize("seed", range(3))
 def test_thm_reduced_runs_on_inner_products_alone(seed):
     """thm-reduced: replace the vectors by others with the same inner products, in another dimension: the same run.
@@ -248,6 +258,7 @@ def test_thm_reduced_runs_on_inner_products_alone(seed):
         assert np.abs(one - other).max() <= 1e-10  # 50 steps of rounding at 1e-15 to 1e-14 each
 
 
+@pytest.mark.statement("lem-bartlett")
 @pytest.mark.parametrize(("size", "degrees"), [(4, 6), (4, 4), (5, 3), (3, 10**9)])
 def test_lem_bartlett_law_of_each_entry(size, degrees):
     """lem-bartlett: at most 12 KS tests a case, each at 1e-4: a false alarm for one seed in 200 or fewer."""
@@ -264,6 +275,7 @@ def test_lem_bartlett_law_of_each_entry(size, degrees):
             assert stats.kstest(draws[:, i, i] ** 2, law).pvalue > 1e-4
 
 
+@pytest.mark.statement("lem-bartlett")
 def test_lem_bartlett_against_gram_schmidt():
     """The triangular factor of explicit normal vectors has this law: two-sample KS tests entry by entry."""
     rng = np.random.default_rng(8)
@@ -274,6 +286,7 @@ def test_lem_bartlett_against_gram_schmidt():
             assert stats.ks_2samp(explicit[:, i, k], drawn[:, i, k], method="asymp").pvalue > 1e-4
 
 
+@pytest.mark.statement("thm-wishart")
 @pytest.mark.parametrize(("n", "d", "orthogonal"), [(3, 8, False), (3, 4, False), (3, 8, True)])
 def test_thm_wishart_joint_law_of_small_inner_products(n, d, orthogonal):
     """thm-wishart: products that mix K, B(0) and W(0) W(0)^T have the law of explicit vectors, also at d = n + 1.
@@ -299,6 +312,7 @@ def _mixed_statistics(many):
     return np.array(rows).T
 
 
+@pytest.mark.statement("thm-wishart")
 def test_thm_wishart_whole_runs_have_the_law_of_explicit_vectors():
     law, m, steps = SignalNoise(20, 100, n_snr2=4.0, flip_plus=0.2, flip_minus=0.2), 4, 30
     lr = 0.1 * m * law.n / law.d
@@ -314,6 +328,7 @@ def test_thm_wishart_whole_runs_have_the_law_of_explicit_vectors():
         assert stats.ks_2samp(one, other, method="asymp").pvalue > 1e-3
 
 
+@pytest.mark.statement("prop-test-error")
 @pytest.mark.parametrize("orthogonal", [False, True])
 def test_prop_test_error_in_2m_dimensions(orthogonal):
     """prop-test-error: the error of one run on 20,000 explicit vectors and on 20,000 draws of 2m responses agree.
@@ -329,6 +344,7 @@ def test_prop_test_error_in_2m_dimensions(orthogonal):
     assert abs(explicit - gaussian) < 4.5 * np.sqrt(2 * explicit * (1 - explicit) / count)
 
 
+@pytest.mark.statement("prop-test-error")
 def test_prop_test_error_weight_gram_formula():
     """W W^T = W0 W0^T + C B0^T + B C^T, with C, B0, B formed from explicit weights."""
     sample = small_problem(10, 20).sample(0)
@@ -343,6 +359,7 @@ def test_prop_test_error_weight_gram_formula():
     assert np.abs(formula - now @ now.T).max() <= 1e-10 * np.abs(now @ now.T).max()
 
 
+@pytest.mark.statement("prop-dimension-free")
 def test_prop_dimension_free_rescaled_data_give_the_same_run():
     """prop-dimension-free: vectors times a, lr over a^2, weights over a leave h, K / (sigma^2 d), B(0) and the run."""
     base = SignalNoise(15, 60, n_snr2=4.0, flip_plus=0.2, flip_minus=0.2)
@@ -354,6 +371,7 @@ def test_prop_dimension_free_rescaled_data_give_the_same_run():
         assert np.abs(getattr(one, name) - getattr(other, name)).max() <= 1e-11  # 40 steps of rounding
 
 
+@pytest.mark.statement("prop-dimension-free")
 def test_prop_dimension_free_distance_to_the_limit_falls_like_one_over_root_d():
     """Entries of K / (sigma^2 d) off their limit: slope -1/2. Ten seeds of 66 entries: it scatters by 0.01."""
     dimensions, n = [10**k for k in range(3, 9)], 10

@@ -58,6 +58,7 @@ def check_theorem(constants, record, products):
     return holds
 
 
+@pytest.mark.statement("thm-stage-one")
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("orthogonal", [False, True])
 def test_thm_stage_one_applies_at_a_billion_dimensions(seed, orthogonal):
@@ -66,6 +67,7 @@ def test_thm_stage_one_applies_at_a_billion_dimensions(seed, orthogonal):
     assert holds.all(), "the hypotheses are meant to hold here"
 
 
+@pytest.mark.statement("thm-stage-one")
 @settings(max_examples=60, deadline=None)
 @given(st.integers(4, 30), st.integers(1, 8), st.integers(2, 11), st.floats(0.2, 30), st.floats(0, 0.45),
        st.floats(0, 0.45), st.floats(1e-6, 1e-2), st.floats(0.01, 0.3), st.integers(1, 20), st.integers(0, 10**6))
@@ -78,6 +80,7 @@ def test_thm_stage_one_holds_wherever_its_hypotheses_do(n, m, digits, c, plus, m
         check_theorem(*parts)
 
 
+@pytest.mark.statement("lem-responses", "lem-bounded-margins")
 @pytest.mark.parametrize("d", [1_000, 10**6])
 def test_lem_responses_and_lem_bounded_margins_hold_along_a_run(d):
     """lem-responses: responses are coefficients up to beta + s eps_x; lem-bounded-margins: |f| <= M_1(s)."""
@@ -97,6 +100,7 @@ def test_lem_responses_and_lem_bounded_margins_hold_along_a_run(d):
     assert np.all(np.abs(record.margins[0]).max(-1) <= bounds)
 
 
+@pytest.mark.statement("lem-activation")
 def test_lem_activation_bounds_who_is_ever_active():
     """lem-activation: starters stay active, and the share p of filters ever active is bounded by initial responses."""
     d, s1, steps = 10**9, 0.2, 20
@@ -120,6 +124,7 @@ def test_lem_activation_bounds_who_is_ever_active():
         assert constants.active_share <= phi + np.sqrt(np.log(law.n / 1e-3) / (2 * M))
 
 
+@pytest.mark.statement("thm-stage-one")
 def test_thm_stage_one_counts_nothing_as_small_that_is_negative():
     """A large eps_1 and a large M_1 must not make the hypothesis of claim 3 true by a product of two negatives."""
     law = SignalNoise(5, 10, n_snr2=0.263, flip_plus=0.0)
@@ -131,6 +136,7 @@ def test_thm_stage_one_counts_nothing_as_small_that_is_negative():
     raise AssertionError("no seed reaches the corner that this test is about")
 
 
+@pytest.mark.statement("lem-no-ties")
 def test_lem_no_ties_along_a_run():
     """lem-no-ties: no response is exactly zero at any of 200 steps (5 seeds, n=20, m=5)."""
     law = problem(d=100, n=20)
@@ -140,6 +146,7 @@ def test_lem_no_ties_along_a_run():
         engine.advance(1)
 
 
+@pytest.mark.statement("cor-stage-one")
 def test_cor_stage_one_hypotheses_hold_with_high_probability_and_only_there():
     """cor-stage-one: for c (1 - 2 tau) > 2 all conditions hold at d >> n^2 log n; below 1 condition 5 cannot."""
     def shares(c):
@@ -151,6 +158,7 @@ def test_cor_stage_one_hypotheses_hold_with_high_probability_and_only_there():
     assert shares(0.9)[1] == 0 and shares(0.9)[2] == 0
 
 
+@pytest.mark.statement("thm-stage-one-paper")
 def test_thm_stage_one_paper_claims_hold_at_the_books_usual_sizes():
     """thm-stage-one-paper at n=200, d=2000, m=20: some T1 at which every claim holds, in (nearly) every run.
 
@@ -171,6 +179,7 @@ def test_dropping_the_flips_leaves_nothing_to_split():
     assert not record.flipped.any() and np.isnan(record.mean_over(record.margins, "noisy")).all()
 
 
+@pytest.mark.statement("prop-log-two")
 def test_prop_log_two_is_the_decision_boundary():
     """prop-log-two: loss below log 2 is classification as observed; above, for noisy samples, as true."""
     record = descend(problem(d=2_000), M, 1e-3, 0.2, 200, range(3), n_test=1)
@@ -185,6 +194,7 @@ GRIDS = {"n": ([50, 100, 200, 400], 1), "m": ([5, 10, 20, 40], 1),
          "d": ([2 * 10**6, 5 * 10**6, 10**7, 2 * 10**7], -1)}
 
 
+@pytest.mark.statement("thm-stage-one")
 @pytest.mark.parametrize("varied", GRIDS)
 def test_thm_stage_one_t1_scales_as_nm_over_eta_sigma2_d(varied):
     """Fitted slope of the turning time, 10 seeds a point.

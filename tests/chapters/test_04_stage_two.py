@@ -41,6 +41,7 @@ def usual(**options):
     return run(problem(2_000, **options), 20, 1e-3, 0.1, 300, range(6), n_test=500)
 
 
+@pytest.mark.statement("prop-memorised")
 @settings(max_examples=25, deadline=None)
 @given(**SIZES)
 def test_prop_memorised_and_responses_are_those_of_the_network(n, m, extra, c, plus, minus, h, init, seed):
@@ -60,6 +61,7 @@ def test_prop_memorised_and_responses_are_those_of_the_network(n, m, extra, c, p
     assert np.allclose(noise_responses(explicit)[0, 0], noise, atol=1e-12)
 
 
+@pytest.mark.statement("prop-memorised")
 def test_prop_memorised_compares_rho_with_gamma_up_to_cross_talk():
     """prop-memorised (2) at d = 1e8, where 3 b is small, on every noisy sample, at all times with gamma >= 0."""
     law = problem(10**8)
@@ -79,6 +81,7 @@ def test_prop_memorised_compares_rho_with_gamma_up_to_cross_talk():
     assert decided > 500, "the band of 3 b must not be everything"
 
 
+@pytest.mark.statement("thm-stage-two")
 @settings(max_examples=20, deadline=None)
 @given(**SIZES)
 def test_thm_stage_two_identity_and_bound_hold_for_any_weights(**sizes):
@@ -93,6 +96,7 @@ def test_thm_stage_two_identity_and_bound_hold_for_any_weights(**sizes):
     assert record.fits_observed[small].all()
 
 
+@pytest.mark.statement("thm-stage-two")
 def test_thm_stage_two_bound_is_an_equality_in_the_clear_regime():
     """thm-stage-two (3): n=200, c=8, tau=.1: after convergence exactly half the share of flips, all six seeds."""
     record = run(problem(10**6), 20, 3e-5, 0.1, 400, range(6), record_at=[10, 400], n_test=1)
@@ -100,6 +104,7 @@ def test_thm_stage_two_bound_is_an_equality_in_the_clear_regime():
     assert record.reused_error[:, 0].max() == 0  # Stage I
 
 
+@pytest.mark.statement("thm-stage-two")
 def test_thm_stage_two_survives_zeta():
     """thm-stage-two (4): the Monte-Carlo error with zeta is above the bound, and both are well above zero."""
     for zeta in (0.5, 1.0, 2.0):
@@ -112,6 +117,7 @@ def test_thm_stage_two_survives_zeta():
     assert np.allclose(exact, reused_parts(record)["memorised noisy"][:, -1])
 
 
+@pytest.mark.statement("thm-stage-two")
 def test_thm_stage_two_zeta_bound_holds_sample_by_sample():
     """thm-stage-two (4): the chance that zeta flips one memorised sample, on explicit weights, 20,000 draws each."""
     law = problem(60, 4.0, 0.3, n=20)
@@ -141,12 +147,14 @@ def test_thm_stage_two_zeta_bound_holds_sample_by_sample():
     assert tight > 3
 
 
+@pytest.mark.statement("thm-convergence")
 @given(st.floats(0, 60))
 def test_thm_convergence_squared_derivative_is_at_most_half_the_loss(loss):
     """thm-convergence, step 3: (1 - e^-l)^2 <= l / 2."""
     assert (-np.expm1(-loss)) ** 2 <= loss / 2 + 1e-15
 
 
+@pytest.mark.statement("thm-convergence")
 @settings(max_examples=8, deadline=None)
 @given(**SIZES | {"m": st.integers(5, 10)})
 def test_thm_convergence_bounds_the_mean_loss(**sizes):
@@ -158,6 +166,7 @@ def test_thm_convergence_bounds_the_mean_loss(**sizes):
     assert (average[:-1] <= found.bound(s[1:]) + 1e-9).all()
 
 
+@pytest.mark.statement("thm-convergence")
 def test_thm_convergence_applies_at_the_books_sizes():
     """thm-convergence at d = 2000 and n = 200, every step recorded: h Xi <= 1, all p_i > 0, H about the mean 1/p^2."""
     record = run(problem(2_000), 20, 1e-3, 0.1, 400, [0], record_at=np.arange(401), n_test=1)
@@ -169,6 +178,7 @@ def test_thm_convergence_applies_at_the_books_sizes():
     assert target <= 0.01
 
 
+@pytest.mark.statement("thm-convergence")
 @pytest.mark.parametrize("seed", range(3))
 def test_thm_convergence_moves_towards_the_reference_point(seed):
     """thm-convergence, eq-telescope: each step on explicit weights by autograd, and eq-reference-margin."""
@@ -201,6 +211,7 @@ def test_thm_convergence_moves_towards_the_reference_point(seed):
         assert before - after >= lr * (loss.item() - epsilon) - 1e-12
 
 
+@pytest.mark.statement("thm-convergence")
 def test_thm_convergence_fails_without_a_filter_for_each_sample():
     """Without an active filter a noisy sample is never memorised: m = 1, orthogonal vectors; the hypotheses say so."""
     law = problem(101, 8.0, 0.1, n=100)
@@ -212,6 +223,7 @@ def test_thm_convergence_fails_without_a_filter_for_each_sample():
     assert not convergence(record, [inner_products(sample, 1, 1e-4, 0)]).holds
 
 
+@pytest.mark.statement("cor-convergence")
 def test_cor_convergence_shares_never_change_on_orthogonal_vectors():
     """cor-convergence (1): p_i = p_i(0), H is the plain mean of 1 / p^2, and the loss follows the bound."""
     sample = orthogonal_sample(problem(101, 4.0, 0.2, n=100), 3)
@@ -223,6 +235,7 @@ def test_cor_convergence_shares_never_change_on_orthogonal_vectors():
     assert record.losses[0].mean(-1).min() <= found.bound(50.0)
 
 
+@pytest.mark.statement("cor-convergence")
 def test_cor_convergence_bounds_the_shares_beforehand():
     """cor-convergence (2): filters that start above s eps_x stay active until s; at d = 1e15 that is 0.4 of them."""
     law, m, seed, h, steps = problem(10**15, n=50), 200, 1, 0.1, 2_000
@@ -241,6 +254,7 @@ def test_cor_convergence_bounds_the_shares_beforehand():
     assert (record.active[0].min(0) >= (own > found.cross_talk).mean(0)).all()
 
 
+@pytest.mark.statement("prop-signal-stays")
 @pytest.mark.parametrize(("c", "tau"), [(8.0, 0.1), (4.0, 0.3), (1.0, 0.2), (8.0, 0.4)])
 def test_prop_signal_stays_on_orthogonal_vectors(c, tau):
     """prop-signal-stays: where the barrier holds, A > theta, gamma > 0 and clean samples right at every later step."""
@@ -264,6 +278,7 @@ def test_prop_signal_stays_on_orthogonal_vectors(c, tau):
     assert applied >= 2
 
 
+@pytest.mark.statement("prop-signal-stays")
 def test_prop_signal_stays_needs_its_condition():
     """With more noisy than clean samples in a class the barrier fails, and the signal of that class turns round."""
     law = problem(101, 8.0, 0.0, n=100)
@@ -276,6 +291,7 @@ def test_prop_signal_stays_needs_its_condition():
     assert (record.signal_response[0, -1] * [1, -1] < 0).all()
 
 
+@pytest.mark.statement("prop-signal-stays")
 def test_prop_signal_stays_asks_for_silent_filters_and_small_steps():
     """prop-signal-stays says nothing while filters of the other sign still speak, or at a step that overshoots."""
     law = SignalNoise(200, 201, n_snr2=8.0, flip_plus=0.1, flip_minus=0.1)
@@ -290,6 +306,7 @@ def test_prop_signal_stays_asks_for_silent_filters_and_small_steps():
     assert signal_barrier(wild, inner_products(sample, 2, 1e-4, 0), 0, 1).largest_step > 4
 
 
+@pytest.mark.statement("prop-fresh-error")
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 8), st.integers(2, 30), st.integers(0, 10**6), st.floats(0, 3))
 def test_prop_fresh_error_lipschitz_constant(m, d, seed, alike):
@@ -304,6 +321,7 @@ def test_prop_fresh_error_lipschitz_constant(m, d, seed, alike):
     assert (change <= lip * np.linalg.norm(x - y, axis=1) + 1e-9).all()
 
 
+@pytest.mark.statement("prop-fresh-error")
 @pytest.mark.parametrize("orthogonal", [False, True])
 def test_prop_fresh_error_holds_and_is_not_trivial(orthogonal):
     """prop-fresh-error against 20,000 draws, over d/n, c and tau; it is below 1/2 in some cells."""
@@ -316,6 +334,7 @@ def test_prop_fresh_error_holds_and_is_not_trivial(orthogonal):
     assert bound.min() < 0.01 and (bound[record.fresh_error > 0.01] < 0.5).any()
 
 
+@pytest.mark.statement("prop-fresh-error")
 def test_prop_fresh_error_exact_moments_of_the_output():
     """Mean and variance of f on fresh noise by the arc-cosine formula, against 400,000 draws."""
     rng = np.random.default_rng(3)
@@ -327,6 +346,7 @@ def test_prop_fresh_error_exact_moments_of_the_output():
     assert np.allclose(values.std(1), std, rtol=0.01)
 
 
+@pytest.mark.statement("thm-stage-two-paper")
 def test_thm_stage_two_paper_claims_hold_at_the_books_usual_sizes():
     """thm-stage-two-paper at n=200, d=2000, m=20, c=8, tau=.1: measured, all six seeds, s = 30."""
     record = usual()

@@ -20,6 +20,7 @@ def orthogonal_run(n, d, m, c, h, steps, init, seed, record_at=None, **options):
     return record, inner_products(sample, m, init / d**0.5, seed)
 
 
+@pytest.mark.statement("thm-no-noise")
 @settings(max_examples=15, deadline=None)
 @given(st.integers(4, 25), st.integers(1, 6), st.integers(1, 60), st.floats(0.2, 20), st.floats(0.01, 0.3),
        st.floats(1e-3, 1.0), st.integers(0, 10**6))
@@ -35,6 +36,7 @@ def test_thm_no_noise_gamma_grows_at_every_step(n, m, extra, c, h, init, seed):
     assert gap.max() <= 1e-9 * max(1, by_class.max())
 
 
+@pytest.mark.statement("thm-no-noise")
 @settings(max_examples=15, deadline=None)
 @given(st.integers(4, 25), st.integers(1, 6), st.integers(1, 60), st.floats(0.2, 20), st.floats(0.01, 0.3),
        st.floats(1e-3, 1.0), st.integers(0, 10**6))
@@ -45,6 +47,7 @@ def test_thm_no_noise_signal_response_never_falls(n, m, extra, c, h, init, seed)
     assert np.diff(record.signal_response[0] * [1, -1], axis=0).min() >= -1e-10
 
 
+@pytest.mark.statement("thm-no-noise")
 @settings(max_examples=12, deadline=None)
 @given(st.integers(4, 25), st.integers(1, 6), st.floats(0.2, 20), st.floats(0.01, 0.3), st.floats(1e-3, 1.0),
        st.integers(0, 10**6))
@@ -57,6 +60,7 @@ def test_thm_no_noise_margins_never_fall_on_orthogonal_vectors(n, m, c, h, init,
     assert record.fits_true[0, sure].all()
 
 
+@pytest.mark.statement("thm-convergence", "thm-no-noise")
 def test_thm_no_noise_loss_converges():
     """thm-no-noise (3): the bound of thm-convergence with the shares at the start, n=100, m=20, s = 50."""
     record, products = orthogonal_run(100, 101, 20, 4.0, 0.1, 500, 1e-3, 0)
@@ -65,6 +69,7 @@ def test_thm_no_noise_loss_converges():
     assert record.losses[0, -1].mean() <= min(found.bound(50.0), 0.03)
 
 
+@pytest.mark.statement("thm-no-noise")
 @pytest.mark.parametrize(("n", "m", "c", "init", "h"), [(40, 60, 4.0, 1e-3, 0.02), (30, 40, 1.0, 0.05, 0.05),
                                                         (40, 60, 8.0, 0.2, 0.02)])
 def test_thm_no_noise_spread_and_both_responses(n, m, c, init, h):
@@ -84,6 +89,7 @@ def test_thm_no_noise_spread_and_both_responses(n, m, c, init, h):
             assert (response >= own - c * found.shares[1] * found.turned - found.initial - 1e-9).all()
 
 
+@pytest.mark.statement("prop-fresh-error", "thm-no-noise")
 @pytest.mark.parametrize("c", [1.0, 4.0])
 def test_thm_no_noise_bounds_the_weights_and_the_fresh_error(c):
     """thm-no-noise (4), step 4: sigma Lip and the mean as bounded, Theta below that of prop-fresh-error."""
@@ -102,6 +108,7 @@ def test_thm_no_noise_bounds_the_weights_and_the_fresh_error(c):
     assert theta[-1] > 1 and theta[-1] <= found.exponent_root(np.array(np.inf))
 
 
+@pytest.mark.statement("thm-no-noise")
 def test_thm_no_noise_constant_in_the_limit():
     """eq-no-noise-exponent: with S = 1, balanced classes and nothing left of the start, Theta^2 / 2 = c^2 d / (C n)."""
     c, ratio = 3.0, 1e-8
@@ -111,6 +118,7 @@ def test_thm_no_noise_constant_in_the_limit():
     assert np.isclose(late * ratio, c**2 / (8 * (0.5**0.5 + c**0.5) ** 2), rtol=1e-3)
 
 
+@pytest.mark.statement("thm-no-noise-paper")
 def test_thm_no_noise_paper_claims_hold_at_the_books_usual_sizes():
     """thm-no-noise-paper at n=200, d=2000, m=20, c=4, six seeds: measured. And the same seeds with flips differ."""
     def world(tau):
@@ -131,6 +139,7 @@ def test_thm_no_noise_paper_claims_hold_at_the_books_usual_sizes():
     assert flips.reused_error[:, -1].mean() > 0.09
 
 
+@pytest.mark.statement("thm-no-noise")
 def test_thm_no_noise_fresh_exponent_grows_with_d_over_n():
     """From d/n = 2 to 6 at c = 1 the exponent of the fresh error triples, to within a factor 1.5."""
     laws = [SignalNoise(100, 100 * k, n_snr2=1.0) for k in (2, 6)]

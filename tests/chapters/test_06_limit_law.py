@@ -39,6 +39,7 @@ def check_limit_law(products, tau, h, steps, strict=True):
     return gaps, Q, sure
 
 
+@pytest.mark.statement("thm-limit-law")
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from([20, 40, 100]), st.sampled_from([2, 10, 50]), st.floats(0.5, 20.0),
        st.sampled_from([0, 0.1, 0.3]), powers(-7, -2), powers(-5, -2), powers(-10, -7), powers(-4, -1),
@@ -50,6 +51,7 @@ def test_thm_limit_law_holds_wherever_its_hypotheses_do(n, m, c, tau, b, shares,
     check_limit_law(products, tau, h, steps=12, strict=False)
 
 
+@pytest.mark.statement("thm-limit-law")
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("shares", "cross", "norms", "extra"), [
     (0.001, 1e-8, 1e-3, 0), (0.01, 0, 0, 0), (0, 1e-8, 0, 0), (0, 0, 0.1, 0), (0, 0, 0, 2)])
@@ -62,6 +64,7 @@ def test_thm_limit_law_with_each_kind_of_error(shares, cross, norms, extra, seed
     assert gaps[-1] > 1e-3 * bound[-1]  # the bound is loose, not absurd
 
 
+@pytest.mark.statement("thm-limit-law")
 def test_thm_limit_law_when_filters_turn_late():
     """Initial responses of many steps' size: filters turn one by one, and T_0 of thm-limit-law is well above 1."""
     h, steps = 0.005, 100
@@ -74,6 +77,7 @@ def test_thm_limit_law_when_filters_turn_late():
     assert turned[course.times >= s0 - 1e-12].all()
 
 
+@pytest.mark.statement("thm-limit-law")
 def test_thm_limit_law_bound_is_made_of_its_terms():
     """Each departure from the idealised draw enters q and Q of thm-limit-law, with the coefficient displayed."""
     errors = limit_errors(UNIT, ideal_products(balanced(), 10, 8.0, 1e-2, 0), 0.1, 2.0)
@@ -89,6 +93,7 @@ def test_thm_limit_law_bound_is_made_of_its_terms():
     assert full.margin_bound(s, s0, h) == pytest.approx(2 * q + s * eps_r + 4 * eps0)
 
 
+@pytest.mark.statement("thm-limit-law")
 def test_claim_four_of_thm_limit_law_sees_the_jump():
     """On a nearly idealised draw the error on reused noise is 0 before the memorisation time and tau/2 after it."""
     products = ideal_products(balanced(), 10, 8.0, 1e-6, 0)
@@ -98,6 +103,7 @@ def test_claim_four_of_thm_limit_law_sees_the_jump():
     assert errors[1:60].max() == 0 and errors[-20:].tolist() == [0.05] * 20
 
 
+@pytest.mark.statement("cor-limit-law")
 def test_cor_limit_law_along_a_sequence_of_draws():
     """cor-limit-law: bounds and distances fall along draws with growing n, m, d; the last meets the hypotheses."""
     rows = []
@@ -114,6 +120,7 @@ def test_cor_limit_law_along_a_sequence_of_draws():
     assert gaps[0] > 1.2 * gaps[1] > 1.2**2 * gaps[2] and bounds[0] > 1.5 * bounds[1] > 1.5**2 * bounds[2]
 
 
+@pytest.mark.statement("prop-limit-exact")
 @pytest.mark.parametrize(("c", "tau"), [(8.0, 0.1), (4.0, 0.2), (1.0, 0.1), (5.0, 0.0)])
 @pytest.mark.parametrize("seed", range(3))
 def test_prop_limit_exact(c, tau, seed):
@@ -139,6 +146,7 @@ def test_prop_limit_exact(c, tau, seed):
     np.testing.assert_allclose(bound, stated[1, 1:] * errors.initial / 1e-5, rtol=1e-9)
 
 
+@pytest.mark.statement("prop-limit-exact")
 def test_prop_limit_exact_needs_half_of_the_filters():
     products = ideal_products(balanced(), 10, 8.0, 1e-9, 0)
     scheme = euler_law(8.0, 0.1, 0.1, 30)
@@ -147,6 +155,7 @@ def test_prop_limit_exact_needs_half_of_the_filters():
     assert gap > 0.1
 
 
+@pytest.mark.statement("lem-euler")
 @settings(max_examples=50, deadline=None)
 @given(strengths, flip_rates, st.floats(0.02, 1.0))
 def test_lem_euler(c, tau, fraction):
@@ -170,6 +179,7 @@ def test_lem_euler(c, tau, fraction):
     assert np.all(np.abs(np.diff(moved, axis=0)).sum(-1) <= np.abs(np.diff(points, axis=0)).sum(-1) * (1 + 1e-12))
 
 
+@pytest.mark.statement("lem-euler")
 def test_lem_euler_has_slope_one_and_refuses_large_steps():
     widths = np.array([0.1, 0.05, 0.025, 0.0125])
     gaps = [np.abs(scheme.clean_margin - limit_law(8.0, 0.1, scheme.times).clean_margin).max()

@@ -11,6 +11,7 @@ from helpers.theory.limit import class_laws, euler_law, limit_law, sample_margin
 from helpers.theory.limit_distance import descend_products, ideal_products
 
 
+@pytest.mark.statement("lem-first-integral")
 @drawn
 def test_lem_first_integral(c, tau):
     """lem-first-integral: A = a r_c - b r_n along the Euler scheme, to rounding, and the law in two variables."""
@@ -28,6 +29,7 @@ def fine(c, tau, end=1e6):
     return limit_law(c, tau, np.geomspace(1e-3, end, 400))
 
 
+@pytest.mark.statement("lem-law-shape")
 @drawn
 def test_lem_law_shape(c, tau):
     """lem-law-shape: D > 0, u rises with b q < 1 + a, q rises up to kappa and never returns, margins grow for ever."""
@@ -44,6 +46,7 @@ def test_lem_law_shape(c, tau):
     assert limit_law(c, tau, [1e50]).noisy_margin[0] > law.noisy_margin[-1] + 50
 
 
+@pytest.mark.statement("prop-stage-one-exists")
 @drawn
 def test_prop_stage_one_exists(c, tau):
     """prop-stage-one-exists: a turn, and only one, if and only if c (1 - 2 tau) > 1."""
@@ -58,6 +61,7 @@ def test_prop_stage_one_exists(c, tau):
         assert at_turn == pytest.approx(c * (1 - tau) / (1 + c * tau), rel=1e-7)
 
 
+@pytest.mark.statement("prop-memorisation-time")
 @drawn
 def test_prop_memorisation_time(c, tau):
     """prop-memorisation-time: the noisy margin has one zero; its loss is above log 2 before and below after."""
@@ -69,6 +73,7 @@ def test_prop_memorisation_time(c, tau):
     assert 0 < law.turning_time < law.memorisation_time
 
 
+@pytest.mark.statement("prop-memorisation-time")
 def test_prop_memorisation_time_near_the_line():
     for eps in (1e-2, 1e-3):
         for tau in (0.0, 0.1, 0.3):
@@ -77,6 +82,7 @@ def test_prop_memorisation_time_near_the_line():
             assert limit_law(c, tau, [1.0]).memorisation_time == pytest.approx(expected, rel=4 * eps)
 
 
+@pytest.mark.statement("prop-late-gap")
 @settings(max_examples=40, deadline=None)
 @given(st.floats(0.5, 20.0), st.one_of(st.just(0.0), st.floats(0.02, 0.45)))
 def test_prop_late_gap(c, tau):
@@ -98,6 +104,7 @@ def test_prop_late_gap(c, tau):
     assert law.clean_margin[-1] == pytest.approx(np.log(nu * 1e8), abs=1e-4)
 
 
+@pytest.mark.statement("prop-signal-overtaken")
 @settings(max_examples=40, deadline=None)
 @given(st.floats(0.5, 20.0), st.one_of(st.just(0.0), st.floats(0.02, 0.45)))
 def test_prop_signal_overtaken(c, tau):
@@ -117,6 +124,7 @@ def test_prop_signal_overtaken(c, tau):
     assert excess[1] / r_slope == pytest.approx(a * (1 + c) / (1 + 2 * a) ** 2 * np.log(law.kappa), rel=1e-4)
 
 
+@pytest.mark.statement("prop-reused-jump")
 @drawn
 def test_prop_reused_jump(c, tau):
     """prop-reused-jump: 0 up to the memorisation time, tau/2 until r_c > A; without Stage I, 1/2 at once."""
@@ -133,6 +141,7 @@ def test_prop_reused_jump(c, tau):
     np.testing.assert_allclose(limit_law(c, tau, np.atleast_1d(between)).reused_noise_error, tau / 2)
 
 
+@pytest.mark.statement("prop-clean-patches")
 @drawn
 def test_prop_clean_patches(c, tau):
     """prop-clean-patches: A / r_c falls to (kappa - 1) / 2 > 0 and passes 1 if and only if c (1 - 4 tau) < 1."""
@@ -152,6 +161,7 @@ def test_prop_clean_patches(c, tau):
         assert before == tau / 2 and after == 0.5
 
 
+@pytest.mark.statement("prop-clean-patches")
 @pytest.mark.parametrize(("c", "tau", "expected"), [(4.0, 0.2, 4510.8), (20.0, 0.3, 13.064), (8.0, 0.1, np.inf)])
 def test_clean_patch_time_in_numbers(c, tau, expected):
     """prop-clean-patches: the numbers of the table, against the integrated law on a grid."""
@@ -164,6 +174,7 @@ def test_clean_patch_time_in_numbers(c, tau, expected):
         assert behind[0] == pytest.approx(expected, abs=times[1] - times[0])
 
 
+@pytest.mark.statement("prop-two-copies")
 @pytest.mark.parametrize("h", [0.1, 0.02])
 @pytest.mark.parametrize("counts", [
     {(1, 1): 95, (1, -1): 5, (-1, -1): 70, (-1, 1): 30}, {(1, 1): 110, (1, -1): 10, (-1, -1): 60, (-1, 1): 20}])
@@ -190,6 +201,7 @@ def test_prop_two_copies(counts, h):
     assert np.abs(course.margins - sample_margins(other, y, y_obs)).max() > 0.2  # and not the other class's
 
 
+@pytest.mark.statement("prop-two-copies")
 def test_prop_two_copies_error_on_reused_noise():
     """eq-reused-two: two jumps, by a quarter of each rate."""
     counts, c, h = {(1, 1): 95, (1, -1): 5, (-1, -1): 70, (-1, 1): 30}, 8.0, 0.05
@@ -207,6 +219,7 @@ def test_prop_two_copies_error_on_reused_noise():
         np.testing.assert_allclose(course.reused_error[inside], level)
 
 
+@pytest.mark.statement("prop-two-copies")
 def test_prop_two_copies_clean_patches_are_judged_by_the_other_class():
     """eq-reused-two pairs r_c of one class with A of the other: very different strengths tell the pairings apart."""
     counts, c, h = {(1, 1): 180, (1, -1): 0, (-1, -1): 14, (-1, 1): 6}, 3.0, 0.1

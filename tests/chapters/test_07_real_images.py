@@ -17,6 +17,7 @@ from helpers.training.predictions import standardise
 RATE = 0.2
 
 
+@pytest.mark.statement("prop-first-step")
 def test_prop_first_step_expected_gradient_under_flips(digits):
     """prop-first-step: the mean gradient over flips is the formula's, and 1 - 2 tau times the true one where f = 0.
 
@@ -43,6 +44,7 @@ def test_prop_first_step_expected_gradient_under_flips(digits):
     assert true.norm() > 0.1
 
 
+@pytest.mark.statement("prop-first-step")
 def test_prop_first_step_by_sampling_flips(digits):
     """prop-first-step again, with real draws: the mean over 400 draws comes as near as independent draws must."""
     x, tau = torch.from_numpy(standardise(digits.x, digits.x_test)[0]), 0.2
@@ -81,10 +83,12 @@ def stages_record(digits):
     return concatenate([train_on_flips(digits, RATE, seed, STAGES, record_at=TIMES) for seed in range(4)])
 
 
+@pytest.mark.statement("obs-two-stages-images")
 def test_obs_two_stages_images(stages_record):
     assert two_stages(stages_record).all()
 
 
+@pytest.mark.statement("obs-two-stages-images")
 def test_obs_two_stages_images_log_2_split_is_good_and_not_perfect(stages_record):
     """At the turning point log 2 keeps less than half of the noise among what it keeps; no epoch splits perfectly."""
     record = stages_record
@@ -94,6 +98,7 @@ def test_obs_two_stages_images_log_2_split_is_good_and_not_perfect(stages_record
     assert (record.mean_over(record.fits_true) < 1).all()
 
 
+@pytest.mark.statement("obs-two-stages-images")
 def test_obs_two_stages_images_without_flips(digits):
     """The mutation that the observation must not survive: drop the label flip, and its test turns red."""
     control = concatenate([train_on_flips(digits, 0.0, seed, STAGES, record_at=TIMES) for seed in range(2)])
@@ -105,6 +110,7 @@ def test_obs_two_stages_images_without_flips(digits):
     assert (control.mean_over(control.fits_true)[:, -1] > 0.99).all()
 
 
+@pytest.mark.statement("obs-two-stages-images")
 def test_obs_two_stages_images_fails_if_training_sees_true_labels(digits):
     """The other mutation: flips are drawn and recorded, but the loss is computed on the true labels."""
     noisy = add_label_noise(digits, RATE, seed=0)

@@ -12,16 +12,9 @@ from scipy.stats import norm
 
 from helpers import SignalNoise, descend
 from helpers.plots import fitted_slope
-from helpers.reading.stopping import (
-    validation_size,
-)
+from helpers.reading.stopping import validation_size
 from helpers.streams import random_stream
-from helpers.theory.early_stopping import (
-    early_bound,
-    limit_exponent,
-    one_sided_bound,
-    one_sided_exponents,
-)
+from helpers.theory.early_stopping import early_bound, limit_exponent, one_sided_bound, one_sided_exponents
 from helpers.theory.limit import limit_law
 from helpers.theory.stage_two import final_weight_gram, products_of
 
@@ -36,6 +29,7 @@ def stopped(law, m, init_std, s1, steps, seeds, **options):
 
 # The bound from the weights.
 
+@pytest.mark.statement("lem-one-sided")
 def test_lem_one_sided_scale_and_mean_are_those_of_the_wrong_filters():
     """lem-one-sided: the gradient of F_j is at most ||W_j|| / sqrt(m) for every pattern of active filters, its mean
     over fresh noise is sum |w| / (m sqrt(2 pi)), and exp(-...) is above the exact error of any draw."""
@@ -50,6 +44,7 @@ def test_lem_one_sided_scale_and_mean_are_those_of_the_wrong_filters():
     assert abs(outputs.mean() - mean) < 4 * outputs.std() / math.sqrt(len(outputs))
 
 
+@pytest.mark.statement("lem-one-sided")
 @pytest.mark.parametrize("orthogonal", [False, True])
 def test_lem_one_sided_bounds_the_measured_error_and_beats_two_sides(orthogonal):
     """lem-one-sided on trained networks, d/n from 2 to 16: above the error in each run, and not vacuous.
@@ -68,6 +63,7 @@ def test_lem_one_sided_bounds_the_measured_error_and_beats_two_sides(orthogonal)
     assert (one_sided_exponents(record, gram).min(1) > 1.5 * two_sided)[-3:].all()
 
 
+@pytest.mark.statement("lem-one-sided")
 def test_lem_one_sided_pairs_each_class_with_the_filters_of_the_other_sign():
     """lem-one-sided, eq-one-sided written out: A_+ against the filters of sign -1, A_- against those of sign +1."""
     record = stopped(problem(2_000, 4.0), 4, 1e-4, 0.5, 10, [0], n_test=10)
@@ -114,6 +110,7 @@ def check_theorem(bound, record, products, zeta=None):
     return bound
 
 
+@pytest.mark.statement("thm-early-stopping")
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("zeta", [0.0, 1.0])
 def test_thm_early_stopping_applies_at_large_dimensions(seed, zeta):
@@ -126,6 +123,7 @@ def test_thm_early_stopping_applies_at_large_dimensions(seed, zeta):
         assert bound.fresh_exponent > 0.4 * d / N and bound.reused_lead > 0 and bound.reused_exponent(1.0) > 0
 
 
+@pytest.mark.statement("thm-early-stopping")
 @settings(max_examples=60)
 @given(st.integers(4, 30), st.integers(1, 8), st.integers(2, 11), st.floats(0.2, 30), st.floats(0, 0.45),
        st.floats(0, 0.45), st.floats(1e-6, 1e-1), st.floats(0.01, 0.3), st.integers(1, 20), st.integers(0, 10**6))
@@ -138,6 +136,7 @@ def test_thm_early_stopping_holds_wherever_its_hypotheses_do(n, m, digits, c, pl
     check_theorem(early_bound(law, products, s1, steps), record, products)
 
 
+@pytest.mark.statement("thm-early-stopping")
 @pytest.mark.parametrize("setting", [(2.0, 0.1, 0.5), (0.5, 0.3, 1.0), (20.0, 0.2, 0.7)])
 def test_thm_early_stopping_exponent_tends_to_its_limit(setting):
     """thm-early-stopping: eq-early-limit is the limit of the exponent in units of d/n (B vanishes like sqrt(n/d))."""
@@ -145,6 +144,7 @@ def test_thm_early_stopping_exponent_tends_to_its_limit(setting):
                                                                                   active_share=setting[2]), rel=1e-5)
 
 
+@pytest.mark.statement("cor-early-stopping")
 def test_cor_early_stopping_needs_no_stage_one_on_fresh_noise_but_does_on_reused():
     """cor-early-stopping: at n=1000 and d >> n^2 log n, sigma_0 tiny, every seed; the exponent is proportional to d."""
     def bounds(c, d):
@@ -160,6 +160,7 @@ def test_cor_early_stopping_needs_no_stage_one_on_fresh_noise_but_does_on_reused
     assert 9 < ratio < 12
 
 
+@pytest.mark.statement("cor-early-stopping")
 def test_cor_early_stopping_fails_without_small_initial_weights():
     """cor-early-stopping, eq-early-init: with initial responses of order one the fresh error no longer falls with d."""
     def error(ratio, init):
@@ -169,6 +170,7 @@ def test_cor_early_stopping_fails_without_small_initial_weights():
     assert error(64, 0.03) < 0.001 and error(16, 2.0) > 0.1 and error(64, 2.0) > 0.1
 
 
+@pytest.mark.statement("prop-early-stopping-paper")
 def test_prop_early_stopping_paper_exponent_is_proportional_to_d_over_n():
     """prop-early-stopping-paper, measured: the exponent z^2/2 of the median fresh error at the turn grows like d/n.
 
@@ -200,6 +202,7 @@ def observed(errors, plus, minus):
     return total
 
 
+@pytest.mark.statement("prop-noisy-validation")
 @given(ERRORS, RATES, RATES)
 def test_prop_noisy_validation_formula_and_its_bound(errors, plus, minus):
     """prop-noisy-validation 1 and 2: the formula by class, and how far its minimiser is from the true one."""
@@ -214,12 +217,14 @@ def test_prop_noisy_validation_formula_and_its_bound(errors, plus, minus):
     assert true[same.argmin()] <= true.min() + 1e-9
 
 
+@pytest.mark.statement("prop-noisy-validation")
 def test_prop_noisy_validation_can_mislead_with_unequal_rates():
     """prop-noisy-validation 2: two classifiers whose order the observed labels reverse."""
     errors = np.array([[0.10, 0.02], [0.02, 0.07]])
     assert errors.mean(1).argmin() == 1 and observed(errors, 0.4, 0.0).argmin() == 0
 
 
+@pytest.mark.statement("prop-noisy-validation")
 @given(st.floats(0, 0.49), st.lists(st.floats(0.01, 1), min_size=4, max_size=4))
 def test_prop_noisy_validation_variance_of_a_comparison(tau, weights):
     """prop-noisy-validation 4: mean and second moment of D, enumerated over who is right and whether a flip occurs."""
@@ -235,6 +240,7 @@ def test_prop_noisy_validation_variance_of_a_comparison(tau, weights):
     assert mean == pytest.approx((1 - 2 * tau) * gap, abs=1e-12) and second == pytest.approx(disagree)
 
 
+@pytest.mark.statement("prop-noisy-validation")
 def test_prop_noisy_validation_size_is_enough():
     """prop-noisy-validation 3: with validation_size labels the regret exceeds the gap in at most a share delta of
     draws, and with a hundredth of them in more than that."""
@@ -250,6 +256,7 @@ def test_prop_noisy_validation_size_is_enough():
     assert validation_size(0.3, gap, 20) == pytest.approx(validation_size(0.0, gap, 20) / 0.16, rel=1e-3)
 
 
+@pytest.mark.statement("prop-noisy-validation")
 def test_prop_noisy_validation_in_runs():
     """prop-noisy-validation 1 on trained networks: 20,000 draws a run have a standard error of at most 0.0035."""
     record = descend(problem(600, 2.0, 0.2), M, 1e-3, 0.6, 60, range(4), n_test=20_000, n_val=20_000)

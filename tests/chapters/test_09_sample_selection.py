@@ -13,14 +13,7 @@ from helpers.data.label_noise import add_label_noise
 from helpers.data.subsets import keep_samples
 from helpers.engine.gram import inner_products
 from helpers.experiments.real_images import SETTINGS, image_runs
-from helpers.reading.selection import (
-    LOG2,
-    best_quality,
-    log2_threshold,
-    quality,
-    ranking_auc,
-    small_loss,
-)
+from helpers.reading.selection import LOG2, best_quality, log2_threshold, quality, ranking_auc, small_loss
 from helpers.theory.late_ranking import late_losses
 from helpers.theory.limit import limit_law
 from helpers.theory.stage_one import stage_one_bounds
@@ -32,6 +25,7 @@ N, M, D = 200, 20, 10**9
 
 # --- perfect selection ---
 
+@pytest.mark.statement("prop-selection-paper", "cor-selection")
 @pytest.mark.parametrize("seed", range(6))
 def test_cor_selection_bounds_every_loss(seed):
     """cor-selection, and with it prop-selection-paper: at T_1 clean losses < log 2 < noisy losses."""
@@ -51,6 +45,7 @@ def test_cor_selection_bounds_every_loss(seed):
 
 # --- a misjudged noise rate ---
 
+@pytest.mark.statement("prop-small-loss")
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(2, 40), st.data())
 def test_prop_small_loss_bounds_every_rule(n, data):
@@ -66,6 +61,7 @@ def test_prop_small_loss_bounds_every_rule(n, data):
     assert all(at_best) or not any(at_best)
 
 
+@pytest.mark.statement("prop-small-loss")
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 10**6))
 def test_prop_small_loss_is_attained_exactly_by_a_perfect_ranking(clean, bad, seed):
@@ -83,6 +79,7 @@ def test_prop_small_loss_is_attained_exactly_by_a_perfect_ranking(clean, bad, se
 
 # --- the limit law and its end ---
 
+@pytest.mark.statement("prop-late-ranking")
 @pytest.mark.parametrize(("c", "tau"), [(8, 0.1), (8, 0.2), (2, 0.2), (1, 0.1), (0.5, 0.4), (20, 0.45)])
 def test_prop_late_ranking_in_the_limit_law(c, tau):
     """prop-late-ranking: perfect ranking at all times, log 2 until T_mem, loss ratio kappa in the end."""
@@ -110,6 +107,7 @@ def unequal_law(c, n, flipped, shares, end):
     return np.logaddexp(0, -(sign * state[0] + state[1:])), state[0]
 
 
+@pytest.mark.statement("thm-unequal-shares")
 @pytest.mark.parametrize(("c", "seed"), [(8.0, 0), (2.0, 1), (0.5, 2), (2.0, 3)])
 def test_thm_unequal_shares_by_integration(c, seed):
     """thm-unequal-shares: s loss_i tends to the stated limits; errors vanish like log s / s."""
@@ -132,6 +130,7 @@ def test_thm_unequal_shares_by_integration(c, seed):
     assert np.array_equal(ahead, np.subtract.outer(shares[flipped], kappas[1] * shares[~flipped]) < 0)
 
 
+@pytest.mark.statement("thm-unequal-shares")
 def test_thm_unequal_shares_contains_the_limit_law():
     """With shares 1/2 and exact counts: eq-kappa-shares is kappa, and the law is that of def-limit-law."""
     n, c, tau = 200, 8.0, 0.1
@@ -146,6 +145,7 @@ def test_thm_unequal_shares_contains_the_limit_law():
     np.testing.assert_allclose(losses, np.where(flipped[: n // 2], law.noisy_loss[0], law.clean_loss[0]), atol=1e-6)
 
 
+@pytest.mark.statement("thm-unequal-shares")
 def test_thm_unequal_shares_predicts_single_losses_of_gradient_descent():
     """d = 10^9, s = 300: each loss within 15% (the law's own distance from its limit is about 3%), 2 strengths."""
     for c in (2.0, 8.0):
@@ -170,6 +170,7 @@ def test_a_dead_noisy_sample_ends_the_ranking():
         late_losses(8.0, np.ones(15), np.where(flipped, -1, 1), shares)
 
 
+@pytest.mark.statement("obs-selection-images")
 def test_obs_selection_images():
     """obs-selection-images on 3 of the chapter's seeds: early ranking good, late poor, and what retraining gains."""
     data, seeds = load_digits(), range(3)

@@ -12,13 +12,7 @@ from records import SHARES
 from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
 from helpers.engine.reduced import reduced_engine
-from helpers.experiments.phase_diagram import (
-    PLANES,
-    S_END,
-    clean_patches_at,
-    phase_cell,
-    signal_to_noise_patch,
-)
+from helpers.experiments.phase_diagram import PLANES, S_END, clean_patches_at, phase_cell, signal_to_noise_patch
 from helpers.reading.crossings import boundary
 from helpers.theory.limit import limit_law
 
@@ -38,6 +32,7 @@ def at(table, **values):
     return table[chosen]
 
 
+@pytest.mark.statement("prop-stage-one-exists")
 @pytest.mark.parametrize(("c", "stage"), [(0.6, 0.0), (3.0, 1.0)])
 def test_prop_stage_one_exists_on_both_sides_of_the_line(c, stage):
     """c (1 - 2 tau) = 0.36 and 1.8 at d/n = 1e6: no run, and every run, has a Stage I (5 seeds, n = 100)."""
@@ -77,6 +72,7 @@ def borders(d_over_n):
         table, "clean_mislead", along="flipped", by="n_snr2")
 
 
+@pytest.mark.statement("obs-phase-diagram")
 def test_obs_phase_diagram_borders():
     """obs-phase-diagram, 1 and 3, on the recorded map: a change of the numbers needs a change of the text."""
     law = pd.Series({c: clean_patches_at(c, S_END) for c in PLANES["phase_flips"]["n_snr2"] if c > 1})
@@ -88,6 +84,7 @@ def test_obs_phase_diagram_borders():
         assert gap.notna().sum() >= 18
 
 
+@pytest.mark.statement("obs-phase-diagram")
 def test_obs_phase_diagram_border_goes_to_the_line_with_smaller_initial_weights():
     """obs-phase-diagram, 1: half the noisy samples read truly between 0.9 and 1.1, tau = 0.2, d/n = 1e8 (10 seeds)."""
     n, m, d = 200, 20, 2 * 10**10
@@ -98,6 +95,7 @@ def test_obs_phase_diagram_border_goes_to_the_line_with_smaller_initial_weights(
     assert above > 0.5 > below
 
 
+@pytest.mark.statement("obs-phase-diagram")
 def test_obs_phase_diagram_what_is_memorised_and_what_it_costs():
     """obs-phase-diagram, 2 and 4."""
     table = recorded("phase_flips")
@@ -107,6 +105,7 @@ def test_obs_phase_diagram_what_is_memorised_and_what_it_costs():
     assert far.fresh_last.max() == 0
 
 
+@pytest.mark.statement("obs-phase-diagram")
 def test_obs_phase_diagram_level_line_of_the_fresh_error():
     """obs-phase-diagram, 5: Q^2 d/n at 5% is the same for all c to 20%, where d/n itself changes by more than 50."""
     table = recorded("phase_dimensions").assign(log_ratio=lambda rows: np.log(rows.d_over_n))

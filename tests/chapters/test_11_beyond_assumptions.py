@@ -1,4 +1,4 @@
-"""Chapter 11: the engine of the variants against autograd and the book's own; propositions on idealised draws."""
+"""Chapter 11: the propositions on the variants, on idealised draws."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -7,96 +7,17 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from idealised import (
-    BETA,
-    CLOSE,
-    base_slopes,
-    euler,
-    ideal_scene,
-    problem,
-    run,
-    scene_of,
-    sorted_start,
-    two_class_labels,
-)
+from idealised import BETA, CLOSE, base_slopes, euler, ideal_scene, problem, run, sorted_start, two_class_labels
 from scipy.special import expit
 
-from helpers import descend
 from helpers.engine import scenes
 from helpers.engine.variants import Method, SceneEngine, descend_scenes
 from helpers.reading.times import first_passage
 from helpers.streams import random_stream
 from helpers.theory import variant_laws as laws
 
-ROUNDING = 1e-11
 
-VARIANTS = {"as in the book": {}, "leaky": {"leak": 0.3}, "linear": {"leak": 1.0}, "squared": {"activation": "squared"},
-            "reshuffled": {"batch_size": 3}, "independent": {"batch_size": 4, "batches": "independent"},
-            "label noise": {"flip_rate": 0.3, "activation": "squared"},
-            "everything": {"leak": 0.1, "batch_size": 2, "flip_rate": 0.2}}
-
-
-def explicit_run(vectors, weight, patches, y_obs, lr, steps, seed, *, activation="relu", leak=0.0, batch_size=None,
-                 batches="reshuffled", flip_rate=0.0):
-    """Autograd on the weights (K, m, d), written without the engine: final logits (n, K)."""
-    n, classes = len(y_obs), len(weight)
-    weight = weight.clone().requires_grad_()
-    batch_rng, label_rng = random_stream(seed, "mini-batches"), random_stream(seed, "label-noise descent")
-
-    def logits():
-        z = torch.einsum("kmd,npd->nkmp", weight, vectors[patches])
-        value = z.clamp(min=0) ** 2 if activation == "squared" else torch.nn.functional.leaky_relu(z, leak)
-        return value.sum(3).mean(2)
-
-    for step in range(steps):
-        labels, chosen = y_obs, np.arange(n)
-        if flip_rate:
-            flipped = label_rng.random(n) < flip_rate
-            labels = (y_obs + torch.from_numpy(flipped * label_rng.integers(1, classes, n))) % classes
-        if batch_size:
-            place = step % (n // batch_size) if batches == "reshuffled" else 0
-            if place == 0:
-                order = batch_rng.permutation(n)
-            chosen = order[place * batch_size:(place + 1) * batch_size]
-        loss = torch.nn.functional.cross_entropy(logits()[chosen], labels[chosen])
-        (gradient,) = torch.autograd.grad(loss, weight)
-        with torch.no_grad():
-            weight -= lr * gradient
-    return logits().detach()
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_prop_relative_is_gradient_descent_on_explicit_weights(variant, classes):
-    """prop-relative: 40 steps on random vectors, three patches a sample, against autograd. Tolerance: rounding."""
-    rng = random_stream(7, "explicit scene")
-    n, d, m, rows = 12, 9, 4, 20  # more rows than dimensions: nothing needs them independent
-    vectors = torch.from_numpy(rng.standard_normal((rows, d)))
-    weight = torch.from_numpy(0.3 * rng.standard_normal((classes, m, d)))
-    patches = np.stack([rng.integers(rows - n, size=n), rng.integers(rows - n, size=n), rows - n + np.arange(n)], 1)
-    y_obs = rng.integers(classes, size=n)
-    scene = scene_of((vectors @ vectors.T).numpy(), (weight @ vectors.T).numpy(), patches, y_obs, y_obs,
-                     [[0, 1]], [0], seed=5)
-    record = descend_scenes([scene], 0.4, 40, record_at=[40], n_test=0, **VARIANTS[variant])
-    expected = explicit_run(vectors, weight, patches, torch.from_numpy(y_obs), 0.4, 40, 5, **VARIANTS[variant])
-    own = torch.nn.functional.one_hot(torch.from_numpy(y_obs), classes).bool()
-    margins = expected[own] - expected[~own].view(n, -1).logsumexp(1)
-    np.testing.assert_allclose(record.margins[0, 0], margins.numpy(), rtol=0, atol=ROUNDING)
-    assert record.margins.std() > 0.1
-
-
-@pytest.mark.parametrize("explicit", [False, True])
-def test_prop_relative_reproduces_the_books_run(explicit):
-    """prop-relative, K = 2: `descend` on the same inner products, every array that both record."""
-    law = problem(d=500)
-    data = law.sample(3) if explicit else law
-    book = descend(data, 6, 0.01, 0.4, 150, range(3), n_test=1)
-    ours = descend_scenes([scenes.two_classes(data, 6, 0.01, seed) for seed in range(3)], 0.4, 150, n_test=0)
-    assert np.array_equal(book.y, ours.y) and np.array_equal(book.y_obs, ours.y_obs)
-    for name in ("margins", "signal_response", "gamma", "rho", "rho_max", "active", "reused_error"):
-        np.testing.assert_allclose(getattr(ours, name), getattr(book, name), rtol=0, atol=1e-11, err_msg=name)
-
-
+@pytest.mark.statement("prop-position")
 @pytest.mark.parametrize("c", [0.7, 8.0])
 def test_prop_position_order_changes_nothing_and_separate_filters_halve_c(c):
     """prop-position: claim 1 bit for bit on a random draw, claim 2 exactly on an idealised one."""
@@ -120,6 +41,7 @@ def test_prop_position_order_changes_nothing_and_separate_filters_halve_c(c):
     np.testing.assert_allclose(margins[flipped], noisy - signal, **CLOSE)
 
 
+@pytest.mark.statement("prop-minibatch")
 def test_prop_minibatch_mean_and_variance_are_exact():
     """prop-minibatch: over all batches of 2 out of 6, the mean step is the full step, its relative variance n/b-1."""
     weights = np.array([[3.0 * (i in batch) for i in range(6)] for batch in combinations(range(6), 2)])
@@ -131,6 +53,7 @@ def test_prop_minibatch_mean_and_variance_are_exact():
     np.testing.assert_allclose(epochs.reshape(10, 3, 6).sum(1), 3)  # once an epoch
 
 
+@pytest.mark.statement("prop-minibatch")
 @pytest.mark.parametrize(("batches", "power"), [("independent", 0.5), ("reshuffled", 1.0)])
 def test_prop_minibatch_deviation_of_rho(batches, power):
     """prop-minibatch: eq-minibatch within 15% (drift of g over half a unit of s; 10 seeds x 100 samples)."""
@@ -146,6 +69,7 @@ def test_prop_minibatch_deviation_of_rho(batches, power):
         assert np.sqrt((ratio**2).mean()) == pytest.approx(expected, rel=0.15)
 
 
+@pytest.mark.statement("prop-leaky")
 @pytest.mark.parametrize("leak", [0.1, 0.5, 1.0])
 def test_prop_leaky_law_is_exact_from_any_start(leak):
     """prop-leaky: random signs at the start, 1e-13 of size; the transient costs about 1e-12 / leak."""
@@ -168,6 +92,7 @@ def test_prop_leaky_law_is_exact_from_any_start(leak):
     np.testing.assert_allclose(law.noisy_margin[-1], margins[flipped], atol=0.3 * h)  # the Euler scheme's error
 
 
+@pytest.mark.statement("prop-leaky")
 def test_prop_leaky_sorts_every_response():
     """prop-leaky: soon all filters of sign j lean to j mu and to the noise patches with y_obs = j."""
     n, m = 40, 4
@@ -182,6 +107,7 @@ def test_prop_leaky_sorts_every_response():
     assert (engine.responses[0] * wanted > 0).all()
 
 
+@pytest.mark.statement("prop-leaky")
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.2, 30), st.floats(0.01, 0.45), st.floats(0.01, 1.0))
 def test_prop_leaky_threshold(c, tau, leak):
@@ -192,6 +118,7 @@ def test_prop_leaky_threshold(c, tau, leak):
         assert (law.noisy_margin[1] < 0) == (lead > 0)
 
 
+@pytest.mark.statement("prop-squared")
 def test_prop_squared_multiplies_and_never_changes_sign():
     """prop-squared: one step multiplies each response by its factor, whatever its filter, to rounding."""
     n, m, c, tau, h = 40, 6, 4.0, 0.1, 0.1
@@ -221,6 +148,7 @@ def test_prop_squared_multiplies_and_never_changes_sign():
         assert (torch.sign(after) == torch.sign(before)).all()
 
 
+@pytest.mark.statement("prop-squared")
 @pytest.mark.parametrize("h", [0.0, 0.1])
 @pytest.mark.parametrize("start", [0.1, 0.001])
 def test_prop_squared_threshold_is_where_the_passages_meet(start, h):
@@ -234,6 +162,7 @@ def test_prop_squared_threshold_is_where_the_passages_meet(start, h):
         assert lead == pytest.approx(2 + np.log(n / c) / np.log((2 * level) ** 0.5 / start))
 
 
+@pytest.mark.statement("prop-squared")
 def test_prop_squared_times_hold_on_random_draws():
     """prop-squared at c (1 - 2 tau) = 5, a = 1e-3: passage times of the signal within 4% (10 seeds, medians)."""
     law, m, h, a, level = problem(n=100, d=10**10, c=5 / 0.6), 10, 0.1, 1e-3, 0.1
@@ -255,6 +184,7 @@ def patch_flip_scene(kind, c, c_nu, tau, n=80, m=4):
     return scene, y, a, flipped
 
 
+@pytest.mark.statement("prop-patch-flips")
 @pytest.mark.parametrize("c_nu", [1.0, 20.0])
 def test_prop_patch_flips_by_patch_leave_the_law(c_nu):
     """prop-patch-flips, claim 1: the law of random flips, whatever the strength of the recurring patch."""
@@ -266,6 +196,7 @@ def test_prop_patch_flips_by_patch_leave_the_law(c_nu):
     np.testing.assert_allclose(margins[flipped], noisy - signal, **CLOSE)
 
 
+@pytest.mark.statement("prop-patch-flips")
 @pytest.mark.parametrize(("c", "c_nu"), [(4.0, 4.0), (4.0, 12.0), (1.0, 0.5)])
 def test_prop_patch_flips_by_pair_follow_their_law(c, c_nu):
     """prop-patch-flips, claim 2: eq-pair-law on an idealised draw, and `pair_law` to O(h)."""
@@ -287,6 +218,7 @@ def test_prop_patch_flips_by_pair_follow_their_law(c, c_nu):
     np.testing.assert_allclose(law.noisy_margin[-1], margins[flipped], atol=(1 + c + c_nu) * h)
 
 
+@pytest.mark.statement("prop-patch-flips")
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.2, 20), st.floats(0.1, 20), st.floats(0.01, 0.45))
 def test_prop_patch_flips_threshold(c, c_nu, tau):
@@ -299,6 +231,7 @@ def test_prop_patch_flips_threshold(c, c_nu, tau):
         assert (law.recurring[1] > law.signal[1]) == (ahead > 0)
 
 
+@pytest.mark.statement("prop-label-noise")
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.3])
 @pytest.mark.parametrize("h", [0.05, 0.2, 0.45])
 def test_prop_label_noise_drift_and_its_bound(h, p):
@@ -316,6 +249,7 @@ def test_prop_label_noise_drift_and_its_bound(h, p):
         assert drift == pytest.approx(h * p * (1 - p), rel=4 * h)
 
 
+@pytest.mark.statement("prop-label-noise")
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-0.99, 1.0), st.floats(0.01, 1.0))
 def test_prop_label_noise_logarithm_bound(x, largest):
@@ -324,6 +258,7 @@ def test_prop_label_noise_logarithm_bound(x, largest):
         assert np.log1p(x) <= x - x**2 / (2 * (1 + largest)) + 1e-12
 
 
+@pytest.mark.statement("prop-label-noise")
 def test_prop_label_noise_chain_is_that_of_an_idealised_draw():
     """prop-label-noise: without a signal, each noise response of the engine multiplies by the chain's two factors."""
     n, m, h, p = 40, 4, 0.1, 0.2
@@ -344,6 +279,7 @@ def test_prop_label_noise_chain_is_that_of_an_idealised_draw():
     assert abs(wrong / 4000 - p) < 4 * (p * (1 - p) / 4000) ** 0.5
 
 
+@pytest.mark.statement("prop-classes")
 @pytest.mark.parametrize(("classes", "n"), [(2, 40), (3, 60), (5, 200)])
 def test_prop_classes_law_is_exact(classes, n):
     """prop-classes: eq-classes-law on an idealised draw, and `classes_law` to O(h)."""
@@ -376,6 +312,7 @@ def test_prop_classes_law_is_exact(classes, n):
     np.testing.assert_allclose(law.noisy_margin[-1], margins[flipped], atol=(1 + c) * h)
 
 
+@pytest.mark.statement("prop-classes")
 @settings(max_examples=20, deadline=None)
 @given(st.integers(2, 10), st.floats(0.2, 60), st.floats(0.01, 0.6))
 def test_prop_classes_threshold(classes, c, tau):

@@ -13,13 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
 from helpers.data.label_noise import add_label_noise
-from helpers.experiments.deep_networks import (
-    NETWORKS,
-    deep_run,
-    deep_runs,
-    epoch_table,
-    ten_way,
-)
+from helpers.experiments.deep_networks import NETWORKS, deep_run, deep_runs, epoch_table, ten_way
 from helpers.reading.selection import log2_threshold, quality
 from helpers.reading.stopping import at
 from helpers.reading.times import turning
@@ -36,6 +30,7 @@ def trained(few_digits):
     return {network: deep_runs(few_digits, network, 0.2, [0, 1]) for network in NETWORKS}
 
 
+@pytest.mark.statement("prop-two-labels")
 @given(st.integers(0, 10**6))
 def test_prop_two_labels_three_curves_are_one(seed):
     record = random_record(np.random.default_rng(seed))
@@ -51,6 +46,7 @@ def test_prop_two_labels_three_curves_are_one(seed):
     assert np.allclose(1 - chosen.purity[0], share * (1 - r) / total)
 
 
+@pytest.mark.statement("prop-two-labels")
 def test_prop_two_labels_noise_left_equals_clean_lost_at_the_plateau():
     """Claim 4 where the training accuracy is exactly 1 - tau: as many misread as memorised; and claim 2's equality."""
     y = np.ones((1, 50))
@@ -68,6 +64,7 @@ def test_prop_two_labels_noise_left_equals_clean_lost_at_the_plateau():
     assert memorised == pytest.approx((record.mean_over(record.fits_observed)[0, 0] - 0.8) / 0.2) == pytest.approx(0.3)
 
 
+@pytest.mark.statement("prop-never-seen")
 @pytest.mark.parametrize("rates", [(0.2, 0.2), (0.4, 0.1)])
 def test_prop_never_seen_online_predictions_ignore_the_flip(rates):
     """An online learner that predicts each sample before its step: both readings of prop-never-seen, to 4 sd."""
@@ -88,6 +85,7 @@ def test_prop_never_seen_online_predictions_ignore_the_flip(rates):
     assert both < 0.02 if rates[0] == rates[1] else both > 0.05  # with unequal rates the two really differ
 
 
+@pytest.mark.statement("prop-never-seen")
 def test_prop_never_seen_needs_an_unused_label():
     """One nearest neighbour that may find the sample itself reads no noisy sample truly."""
     rng = np.random.default_rng(1)
@@ -101,6 +99,7 @@ def test_prop_never_seen_needs_an_unused_label():
     assert read[0] == -1 and abs(read[1]) < 0.2
 
 
+@pytest.mark.statement("prop-unequal-first-step")
 def test_prop_unequal_first_step_expected_gradient(few_digits):
     """The expectation over flips, exact as each label enters one term, of a network with outputs 0."""
     model = SmallVGG(SHAPE, 1, width=2, hidden=8).double()
@@ -125,6 +124,7 @@ def test_prop_unequal_first_step_expected_gradient(few_digits):
     assert tilt[-1] == 1 and (plus - minus) / 2 * tilt.norm() > 0.1 * expected.norm()  # the bias: all to the other side
 
 
+@pytest.mark.statement("prop-ten-way")
 @given(st.integers(0, 10**6), st.integers(3, 10))
 def test_prop_ten_way_splits_the_loss(seed, k):
     rng = np.random.default_rng(seed)
@@ -141,6 +141,7 @@ def test_prop_ten_way_splits_the_loss(seed, k):
     assert wins[low].all() and (losses[wins] < math.log(k)).all()
 
 
+@pytest.mark.statement("prop-ten-way")
 def test_prop_ten_way_head_starts_at_log_ten_and_converse_fails(few_digits):
     ten = ten_way(add_label_noise(few_digits, 0.2, seed=0))
     record = deep_run(ten, "VGG", 0, epochs=1)
@@ -154,6 +155,7 @@ def test_prop_ten_way_head_starts_at_log_ten_and_converse_fails(few_digits):
         ten_way(ten)
 
 
+@pytest.mark.statement("prop-dropout-half")
 @given(st.integers(0, 10**6), st.integers(1, 9))
 def test_prop_dropout_half_is_on_the_same_side(seed, units):
     rng = np.random.default_rng(seed)
@@ -163,6 +165,7 @@ def test_prop_dropout_half_is_on_the_same_side(seed, units):
     assert positive >= 0.5 if b + a.sum() > 0 else positive <= 0.5
 
 
+@pytest.mark.statement("prop-dropout-half")
 def test_prop_dropout_half_bounds_the_accuracy_of_a_layer():
     """The book's Dropout before an output layer: expected accuracy between its bounds, and moved toward one half."""
     rng = np.random.default_rng(0)
@@ -176,6 +179,7 @@ def test_prop_dropout_half_bounds_the_accuracy_of_a_layer():
     assert off / 2 < on < (1 + off) / 2 and 0.5 < on < off - 0.05
 
 
+@pytest.mark.statement("prop-dropout-half")
 def test_prop_dropout_half_a_group_can_pass_one_half():
     """Six samples barely right (one unit), four firmly wrong: 0.6 without dropout, 0.3 with, the least allowed."""
     share = lambda b, a: np.mean([b + 2 * mask * a > 0 for mask in (0, 1)])  # noqa: E731
@@ -183,6 +187,7 @@ def test_prop_dropout_half_a_group_can_pass_one_half():
     assert 0.6 * share(-0.9, 1.0) + 0.4 * share(-2.0, 0.5) == pytest.approx(0.3) == pytest.approx(0.6 / 2)
 
 
+@pytest.mark.statement("prop-dropout-half")
 def test_prop_dropout_half_fails_at_other_rates():
     b, a = -1.0, 0.55  # ex-dropout-rate: two units of rate 0.3
     outputs = [b + (first + second) * a / 0.7 for first, second in itertools.product((0, 1), repeat=2)]
@@ -190,6 +195,7 @@ def test_prop_dropout_half_fails_at_other_rates():
     assert b + 2 * a > 0 and sum(w for w, f in zip(weights, outputs) if f > 0) == pytest.approx(0.49)
 
 
+@pytest.mark.statement("prop-weight-scale")
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_prop_weight_scale_of_a_vgg(factor):
     """Outputs scale by s^6, gradients by s^5; a bias breaks it."""
@@ -232,6 +238,7 @@ def resnet_steps(factor, lr, steps=5):
     return torch.stack(seen)
 
 
+@pytest.mark.statement("prop-weight-scale")
 def test_prop_weight_scale_of_a_resnet_is_a_step_size():
     base = resnet_steps(1.0, 0.05)
     assert torch.allclose(resnet_steps(0.5, 0.05 * 0.25), base, rtol=1e-6, atol=1e-8)
@@ -239,6 +246,7 @@ def test_prop_weight_scale_of_a_resnet_is_a_step_size():
     assert apart[0].max() < 1e-9 and apart[-1].max() > 1e-2  # the same start, but another step size
 
 
+@pytest.mark.statement("obs-deep-stages")
 @pytest.mark.parametrize("network", NETWORKS)
 def test_obs_deep_stages(trained, network):
     """Two runs each: noisy samples read truly, then memorised, and the test accuracy falls in the mean."""
@@ -251,6 +259,7 @@ def test_obs_deep_stages(trained, network):
     assert (turn > 0).all() and (turn < len(record.times) - 1).all() and test.max(1).min() > 0.8
 
 
+@pytest.mark.statement("obs-deep-stages")
 @pytest.mark.parametrize("network", NETWORKS)
 def test_obs_deep_stages_without_flips(few_digits, network):
     record = deep_run(few_digits, network, 0)
@@ -275,6 +284,7 @@ def test_epoch_table_says_what_the_record_says(trained):
     assert (table.turning == record.times[turning(record)][0]).all()
 
 
+@pytest.mark.statement("obs-deep-cifar")
 def test_obs_deep_cifar():
     """3 seeds for each of 2 networks and 4 flip rates, and what the text says of the stops and of log 2."""
     rows = load_table("deep_networks").table.sort_values("epoch")
@@ -291,6 +301,7 @@ def test_obs_deep_cifar():
     assert means(turned.set_index(["network", "flip_rate"]).lost)[[0.1, 0.2]].stack().between(0.08, 0.15).all()
 
 
+@pytest.mark.statement("obs-deep-cifar")
 def test_obs_deep_cifar_where_the_narrow_vgg_fails():
     rows = load_table("deep_networks").table.sort_values("epoch")
     tests = rows[(rows.network == "VGG") & (rows.flip_rate == 0.4)].groupby("seed")

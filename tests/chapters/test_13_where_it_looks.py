@@ -12,22 +12,9 @@ from torch import nn
 from helpers import SignalNoise, TwoLayerCNN, limit_law
 from helpers.data.images import load_digits
 from helpers.data.label_noise import add_label_noise
-from helpers.experiments.where_it_looks import (
-    GROUPS,
-    MOMENTS,
-    explained_run,
-    group_means,
-    survival,
-    transplants,
-)
+from helpers.experiments.where_it_looks import GROUPS, MOMENTS, explained_run, group_means, survival, transplants
 from helpers.intervals import mean_and_interval
-from helpers.reading.attribution import (
-    attribution_maps,
-    coalition_worths,
-    import_captum,
-    shapley_values,
-    turned,
-)
+from helpers.reading.attribution import attribution_maps, coalition_worths, import_captum, shapley_values, turned
 from helpers.sweeps.tables import load_table
 from helpers.theory.limit import euler_law
 from helpers.theory.limit_distance import descend_products, ideal_products
@@ -48,6 +35,7 @@ def by_orders(worth, p):
     return gains / len(orders)
 
 
+@pytest.mark.statement("lem-shapley")
 @given(st.integers(1, 5), st.integers(0, 10**6), st.integers(0, 4))
 def test_lem_shapley(p, seed, who):
     """lem-shapley: efficiency, linearity, and a player of constant worth, on random games; and the mean over orders."""
@@ -70,6 +58,7 @@ def hidden_net(sizes=(6, 8), seed=0):
         return nn.Sequential(nn.Linear(sizes[0], sizes[1]), nn.ReLU(), nn.Linear(sizes[1], 1), nn.Flatten(0)).double()
 
 
+@pytest.mark.statement("lem-integrated-gradients")
 def test_lem_integrated_gradients():
     """lem-integrated-gradients: the sum; groups of an additive function; a linear function."""
     captum = import_captum()
@@ -103,6 +92,7 @@ def toward(net, sample):
     return x, sample.y * signal, sample.y_obs * noise
 
 
+@pytest.mark.statement("prop-patch-attribution")
 @pytest.mark.parametrize("trained", [False, True])
 def test_prop_patch_attribution(trained):
     """prop-patch-attribution: Shapley values and integrated gradients are responses; deletion; transplants."""
@@ -142,6 +132,7 @@ def test_prop_patch_attribution(trained):
             assert bool((sample.y_obs[i] * pasted > 0).all())
 
 
+@pytest.mark.statement("thm-attributions-turn")
 @given(st.floats(0.3, 50), st.floats(0.01, 0.45))
 def test_thm_attributions_turn(c, tau):
     """thm-attributions-turn: the first integral in ratios, monotone ratios and their limits; Euler steps keep it."""
@@ -163,6 +154,7 @@ def test_thm_attributions_turn(c, tau):
         assert np.isclose(at.r_noisy[0], at.signal[0], rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.statement("thm-attributions-turn")
 def test_thm_attributions_turn_limits_and_control():
     """thm-attributions-turn: the limits (slow, like 1 / log s), and no turning without flips."""
     law = limit_law(C, TAU, [1e4, 1e100, 1e300])
@@ -173,6 +165,7 @@ def test_thm_attributions_turn_limits_and_control():
     assert np.allclose(plain.r_clean / plain.signal, 1 / C)
 
 
+@pytest.mark.statement("thm-attributions-turn")
 def test_thm_attributions_turn_on_an_ideal_draw():
     """thm-attributions-turn: gradient descent on an idealised draw keeps (1 - tau) dR_c = tau dR_n."""
     counts = {(1, 1): 40, (1, -1): 10, (-1, -1): 40, (-1, 1): 10}  # (y, y_obs)
@@ -198,6 +191,7 @@ def runs():
     return [explained_run(load_digits(), 0.2, seed, record_at=EPOCHS) for seed in range(2)]
 
 
+@pytest.mark.statement("obs-maps-turn")
 def test_obs_maps_turn(runs):
     """obs-maps-turn: far on all images, hardly in the control, and further at the same distance of the weights.
 
@@ -214,6 +208,7 @@ def test_obs_maps_turn(runs):
     assert moved["test"].mean() > 0.75 * moved["noisy"].mean()
 
 
+@pytest.mark.statement("obs-memorised-pixels")
 def test_obs_memorised_pixels(runs):
     """obs-memorised-pixels: deletion of 2 of 64 pixels (six seeds: 0.17 of memorised, 0.54 of clean predictions stay),
     and transplants of 8 (0.64 misread after memorised donors, 0.50 after clean ones)."""
@@ -255,6 +250,7 @@ def test_group_means_leave_out_nan(runs):
     assert values["noisy"][0] == runs[0].y[:40:2].mean()
 
 
+@pytest.mark.statement("obs-maps-cifar")
 def test_obs_maps_cifar():
     """The three recorded runs on CIFAR-10, each with its control; the interval is that of the page."""
     table = load_table("where_it_looks").table.set_index(["seed", "group"])

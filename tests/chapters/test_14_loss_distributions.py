@@ -34,6 +34,7 @@ def tiny_network(seed, k):
     return torch.tanh(x @ theta), theta, np.array([0, 1, k - 1])
 
 
+@pytest.mark.statement("prop-soft-labels")
 @pytest.mark.parametrize(("k", "noise"), [(3, Symmetric(0.4)), (3, PairFlip(0.45)), (2, PairFlip(0.2)),
                                           (3, Transition(((0.5, 0.2, 0.3), (0.0, 1.0, 0.0), (0.9, 0.1, 0.0))))])
 def test_prop_soft_labels_expectation_over_all_labels(k, noise):
@@ -55,6 +56,7 @@ def test_prop_soft_labels_expectation_over_all_labels(k, noise):
     torch.testing.assert_close(gradient, torch.autograd.grad(soft, theta)[0])
 
 
+@pytest.mark.statement("prop-soft-labels")
 @given(CLASSES, RATES, st.integers(0, 10**6))
 def test_prop_soft_labels_minimum_and_start(k, rate, seed):
     """prop-soft-labels 1 and 2: no p does better than T_y; who is predicted there; the start's coefficients."""
@@ -76,6 +78,7 @@ def test_prop_soft_labels_minimum_and_start(k, rate, seed):
             assert (k == 2) == np.allclose(soft, multiple * true)
 
 
+@pytest.mark.statement("prop-two-levels")
 @given(CLASSES, RATES)
 def test_prop_two_levels_gaps_and_thresholds(k, rate):
     """prop-two-levels: losses, gaps, and on which side of log 2 and log K they lie."""
@@ -92,6 +95,7 @@ def test_prop_two_levels_gaps_and_thresholds(k, rate):
     assert both[Symmetric] - both[PairFlip] == pytest.approx(np.log(k - 1), abs=1e-9)
 
 
+@pytest.mark.statement("prop-log-two-classes")
 @given(st.integers(2, 12), st.integers(0, 10**6), st.floats(0.05, 5))
 def test_prop_log_two_classes_bounds(k, seed, scale):
     """prop-log-two-classes 1 and 2, for any probabilities."""
@@ -102,6 +106,7 @@ def test_prop_log_two_classes_bounds(k, seed, scale):
         assert predicted[loss < np.log(2)].all() and not predicted[loss > np.log(k) + 1e-12].any()
 
 
+@pytest.mark.statement("prop-log-two-classes")
 @given(st.integers(3, 12), st.floats(0.01, 0.99))
 def test_prop_log_two_classes_is_sharp(k, share):
     """prop-log-two-classes 3: both cases at each loss between the bounds."""
@@ -114,6 +119,7 @@ def test_prop_log_two_classes_is_sharp(k, share):
 
 # Distances.
 
+@pytest.mark.statement("prop-loss-distances")
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("seed", range(20))
 def test_prop_loss_distances_rules(seed, ties):
@@ -139,6 +145,7 @@ def test_prop_loss_distances_rules(seed, ties):
         assert 1 - (1 - rate) * (1 - plus) - 1e-12 <= best <= 1 - rate * (1 - plus) + 1e-12
 
 
+@pytest.mark.statement("prop-loss-distances")
 @given(st.integers(0, 10**6), st.booleans())
 def test_prop_loss_distances_invariance_and_bounds(seed, ties):
     """prop-loss-distances 3, 4 and 5."""
@@ -156,6 +163,7 @@ def test_prop_loss_distances_invariance_and_bounds(seed, ties):
     assert far.w1 == pytest.approx(noisy.mean() + 100 - clean.mean())
 
 
+@pytest.mark.statement("prop-purity-ks")
 @given(st.integers(0, 10**6))
 def test_prop_purity_ks_gain_is_a_separation(seed):
     """prop-purity-ks: gain = 1 - miss - false alarm <= KS+, with equality where the cut is the best threshold."""
@@ -175,6 +183,7 @@ def test_prop_purity_ks_gain_is_a_separation(seed):
 
 # Before memorisation.
 
+@pytest.mark.statement("prop-agreement")
 @pytest.mark.parametrize("k", [2, 3, 10])
 @pytest.mark.parametrize(("kind", "rate"), [("symmetric", 0.2), ("symmetric", 0.45), ("pair", 0.2), ("pair", 0.45)])
 def test_prop_agreement_by_enumeration(k, kind, rate):
@@ -198,6 +207,7 @@ def test_prop_agreement_by_enumeration(k, kind, rate):
     assert plus >= 1 - 2 * q - 1e-12 and (k > 2 or plus >= 1 - 2 * e - 1e-12)
 
 
+@pytest.mark.statement("prop-agreement")
 @pytest.mark.parametrize(("kind", "separation"), [("symmetric", 1 - 0.5 / 4), ("pair", 1.0)])
 def test_prop_agreement_accuracy_is_no_ceiling(kind, separation):
     """Five classes, half of the images given y + 2 with p_y = 0.4: a threshold separates better than accuracy 1/2."""
@@ -209,6 +219,7 @@ def test_prop_agreement_accuracy_is_no_ceiling(kind, separation):
     assert kept[:, 0].mean() - (kept[:, 1:] @ row[1:]).mean() / 0.3 == pytest.approx(separation)
 
 
+@pytest.mark.statement("prop-noisy-validation-classes")
 @pytest.mark.parametrize("k", [2, 4])
 @pytest.mark.parametrize("noise", [Symmetric(0.3), PairFlip(0.4), None])
 def test_prop_noisy_validation_classes_formula_and_bound(k, noise):
@@ -238,6 +249,7 @@ def test_prop_noisy_validation_classes_formula_and_bound(k, noise):
 
 # Laws.
 
+@pytest.mark.statement("cor-loss-distances")
 @pytest.mark.parametrize(("c", "tau"), [(2.0, 0.1), (8.0, 0.2), (0.5, 0.4), (30.0, 0.45)])
 def test_cor_loss_distances_of_the_limit_law(c, tau):
     """cor-loss-distances: order at all times; s W1 and log ratio at s = 10^7."""
@@ -269,6 +281,7 @@ def pair_scene(k, c, n, m):
                        labels=np.arange(k)), flipped
 
 
+@pytest.mark.statement("prop-pair-law")
 @pytest.mark.parametrize(("k", "n"), [(2, 20), (3, 30), (5, 50)])
 def test_prop_pair_law_is_exact(k, n):
     """prop-pair-law: gradient descent on an idealised draw is the Euler scheme of eq-pair-flip-law, `next_class_law` to
@@ -294,6 +307,7 @@ def test_prop_pair_law_is_exact(k, n):
     assert law.noisy_margin[-1] == pytest.approx(margins[flipped][0], abs=(1 + c) * h)
 
 
+@pytest.mark.statement("prop-pair-law")
 @given(CLASSES, st.floats(0.2, 200), st.floats(0.01, 0.48))
 def test_prop_pair_law_threshold(k, c, tau):
     """prop-pair-law: the observed logit of a noisy sample falls behind iff eq-pair-threshold holds; below 1/K that is
@@ -308,6 +322,7 @@ def test_prop_pair_law_threshold(k, c, tau):
     assert lead <= c / k * (1 - k * tau / (k - 1)) + 1e-9
 
 
+@pytest.mark.statement("obs-loss-distributions")
 def test_obs_loss_distributions_one_seed():
     """obs-loss-distributions on seed 0: the order of the gathered losses, KS, the control, and the safe epochs."""
     data, peaks, seen = load_digit_classes(), {}, {}
@@ -325,6 +340,7 @@ def test_obs_loss_distributions_one_seed():
     assert seen["s20"] > seen["s50"] > seen["p20"] > seen["p45"]
 
 
+@pytest.mark.statement("obs-loss-recorded")
 def test_obs_loss_recorded():
     """3 seeds for each of 2 data sets, 2 kinds and 2 rates; the numbers of the text beside the observation, too."""
     rows = load_table("loss_distributions").table.sort_values("epoch")

@@ -30,6 +30,7 @@ def numbers(k):
     return np.array([getattr(k, name) for name in NUMBERS] + [*k.start_noise, *k.along_noise])
 
 
+@pytest.mark.statement("prop-mixture-gradient")
 def test_prop_mixture_gradient_against_autograd_and_two_logits():
     draw, lr = draw_mixture(mixture(40, 15, 0.6, 0.2), 2.0, seed=0), 0.3
     x, y_obs = torch.from_numpy(draw.x), torch.from_numpy(draw.y_obs)
@@ -52,6 +53,7 @@ def test_prop_mixture_gradient_against_autograd_and_two_logits():
     np.testing.assert_allclose(run.margins[0], draw.signed @ difference, atol=1e-12)
 
 
+@pytest.mark.statement("thm-early-linear-paper")
 @pytest.mark.parametrize("Delta", [0.2, 0.5])
 def test_thm_early_linear_paper_numbers_hold_where_the_noise_is_small(Delta):
     """Cosine 1/6, way 1, accuracies .5 and .9999, changes .05 and separability, at sigma = .004 and p / n = .95."""
@@ -64,6 +66,7 @@ def test_thm_early_linear_paper_numbers_hold_where_the_noise_is_small(Delta):
     assert separable(draw.signed[:400, :380])  # a corner of it, to save time: n = 400, p = 380
 
 
+@pytest.mark.statement("lem-population-gradient")
 @settings(max_examples=20, deadline=None)
 @given(st.floats(-1, 1), st.floats(0, 2), st.floats(0.05, 1.5), st.floats(0, 0.45), st.integers(0, 10**6))
 def test_lem_population_gradient(signal, across, sigma, tau, seed):
@@ -80,6 +83,7 @@ def test_lem_population_gradient(signal, across, sigma, tau, seed):
     assert np.all(np.abs(gap) <= 5 * terms.std(0) / math.sqrt(size))
 
 
+@pytest.mark.statement("prop-first-gradient")
 @pytest.mark.parametrize(("ratio", "radius", "sigma", "tau"), [(0.9, 2.0, 0.2, 0.2), (3.0, 1.0, 0.4, 0.1),
                                                                (0.3, 4.0, 0.5, 0.3)])
 def test_prop_first_gradient(ratio, radius, sigma, tau):
@@ -118,6 +122,7 @@ def check_early(draw, lr, target):
     return True
 
 
+@pytest.mark.statement("thm-early-linear")
 @settings(max_examples=80, deadline=None)
 @given(st.integers(10, 60), st.integers(2, 150), powers(-3, -0.5), st.sampled_from([0.0, 0.5, 2.0]),
        st.floats(0.05, 0.4), powers(-1, 0.7), st.floats(0.02, 0.5), st.integers(0, 10**6))
@@ -127,11 +132,13 @@ def test_thm_early_linear_holds_wherever_its_hypothesis_does(n, p, sigma, radius
         check_early(draw, lr, target)
 
 
+@pytest.mark.statement("thm-early-linear")
 @pytest.mark.parametrize(("sigma", "radius"), [(0.004, 2.0), (0.05, 2.0), (0.1, 2.0), (0.2, 0.0), (0.3, 0.0)])
 def test_thm_early_linear_says_something_at_the_chapter_s_size(sigma, radius):
     assert check_early(draw_mixture(mixture(1000, 900, sigma, 0.2), radius, 0), 0.05, 0.1)
 
 
+@pytest.mark.statement("thm-early-linear")
 def test_thm_early_linear_travel_is_the_smallest_solution():
     """The reported tangent solves the fixed point (omega + a_0) sqrt(1 + q^2) = D, and a strong noise has none."""
     k = limit_constants(0.9, 0.1, 0.2, 2.0)
@@ -149,6 +156,7 @@ def test_thm_early_linear_travel_is_the_smallest_solution():
         assert lost.holds is False and all(math.isnan(x) for x in astuple(lost)[1:])
 
 
+@pytest.mark.statement("thm-early-linear")
 def test_thm_early_linear_gets_weaker_when_a_constant_grows():
     k = limit_constants(0.9, 0.02, 0.2, 2.0, start=0.01)
     better = early_learning(k)
@@ -159,6 +167,7 @@ def test_thm_early_linear_gets_weaker_when_a_constant_grows():
             assert getattr(worse, claim) <= getattr(better, claim), (name, claim)
 
 
+@pytest.mark.statement("lem-mixture-constants")
 @pytest.mark.parametrize(("n", "p"), [(200, 150), (100, 600)])
 def test_lem_mixture_constants(n, p):
     """Not one of 150 draws beyond the bounds for delta = 0.2 more often than a fifth, and each bound within a factor of
@@ -173,6 +182,7 @@ def test_lem_mixture_constants(n, p):
     assert np.all(numbers(bounds)[tight] <= 2.5 * values.max(0)[tight])
 
 
+@pytest.mark.statement("lem-mixture-constants")
 def test_lem_mixture_constants_moments_of_a_coordinate_of_the_sphere():
     """E u^(2k) <= E g^(2k) / p^k, the step that bounds a_0: exact moments, and the tail at p = 5."""
     for p, k in product((2, 3, 10), (1, 2, 5)):
@@ -183,6 +193,7 @@ def test_lem_mixture_constants_moments_of_a_coordinate_of_the_sphere():
     assert all(np.mean(u >= r) <= 2 * math.exp(-5 * r**2 / 2) for r in (0.5, 0.7, 0.9, 0.99))
 
 
+@pytest.mark.statement("cor-early-linear")
 def test_cor_early_linear_constants_tend_to_their_limits():
     """Mean over the constants of the distance: below 0.01 at n = 1600, less than half of that at n = 100; 6 seeds."""
     limit = numbers(limit_constants(0.5, 0.2, 0.3, 1.0, target=0.5))
@@ -194,6 +205,7 @@ def test_cor_early_linear_constants_tend_to_their_limits():
     assert distance(1600) < min(0.01, distance(100) / 2)
 
 
+@pytest.mark.statement("cor-early-linear")
 @pytest.mark.parametrize("Delta", [0.1, 0.5, 0.9])
 def test_cor_early_linear_for_small_noise(Delta):
     a = 0.1
@@ -204,6 +216,7 @@ def test_cor_early_linear_for_small_noise(Delta):
     assert not early_learning(limit_constants(1.0, 1e-5, Delta / 2, 2.0, target=2.01 * (1 - Delta))).holds
 
 
+@pytest.mark.statement("cor-early-linear")
 @pytest.mark.parametrize("Delta", [0.05, 0.5, 0.9])
 def test_cor_early_linear_needs_a_bounded_step_for_the_coefficients(Delta):
     """cor-early-linear: for small sigma any step up to 4 leaves a (1 - 5 a / 16) above .05, wherever between omega and
@@ -213,6 +226,7 @@ def test_cor_early_linear_needs_a_bounded_step_for_the_coefficients(Delta):
     assert min(claims) > 0.05 and least_change(3.2, 0.0, 0.0, 0.0) <= 1e-12
 
 
+@pytest.mark.statement("cor-early-linear")
 def test_cor_early_linear_likely_constants_hold_for_many_samples():
     sizes = [early_learning(likely_constants(mixture(n, n, 0.01, 0.2), 2.0, 0.05)) for n in (10**4, 10**6, 10**8)]
     limit = early_learning(limit_constants(1.0, 0.01, 0.2, 2.0))

@@ -14,13 +14,10 @@ from helpers import SignalNoise
 from helpers.engine.linear_mixture import descend_mixture, draw_mixture, mixture, separable
 from helpers.plots import fitted_slope
 from helpers.theory.limit import euler_law, limit_law
-from helpers.theory.linear_theory import (
-    cover_probability,
-    law_of_run,
-    separability_threshold,
-)
+from helpers.theory.linear_theory import cover_probability, law_of_run, separability_threshold
 
 
+@pytest.mark.statement("prop-memorised-linear")
 @settings(max_examples=25, deadline=None)
 @given(st.integers(3, 25), st.integers(0, 40), st.floats(0.2, 2.0), st.floats(0.0, 3.0), st.integers(0, 10**6))
 def test_prop_memorised_linear_loss_bound(n, extra, sigma, radius, seed):
@@ -39,6 +36,7 @@ def test_prop_memorised_linear_loss_bound(n, extra, sigma, radius, seed):
     assert np.all(run.margins[sure < np.log(2) / n] > 0)
 
 
+@pytest.mark.statement("prop-memorised-linear")
 def test_prop_memorised_linear_not_without_a_hyperplane():
     """p = 5, n = 100, a fifth of the labels wrong: not separable, and no recorded step memorises all."""
     draw = draw_mixture(mixture(100, 5, 0.3, 0.2), 1.0, seed=0)
@@ -47,6 +45,7 @@ def test_prop_memorised_linear_not_without_a_hyperplane():
     assert np.all(run.margins.min(1) <= 0)
 
 
+@pytest.mark.statement("lem-cover")
 @pytest.mark.parametrize(("n", "q"), [(1, 1), (4, 1), (5, 2), (6, 3), (5, 5), (4, 6)])
 def test_lem_cover_counts_every_pattern(n, q):
     x = np.random.default_rng(n * q).standard_normal((n, q))
@@ -55,6 +54,7 @@ def test_lem_cover_counts_every_pattern(n, q):
     assert cover_probability(n, q) == pytest.approx(count / 2**n)
 
 
+@pytest.mark.statement("prop-separable")
 def test_prop_separable():
     """Claim 1 on 20 draws; claim 2, with almost half or a tenth of the labels wrong, within four standard errors of
     300 draws; and its tail as a bound on the binomial."""
@@ -70,6 +70,7 @@ def test_prop_separable():
             assert cover_probability(n, p - 1) >= 1 - tail
 
 
+@pytest.mark.statement("thm-separability-threshold")
 @pytest.mark.parametrize(("sigma", "tau"), [(0.1, 0.1), (0.5, 0.3), (2.0, 0.2)])
 def test_thm_separability_threshold_formula(sigma, tau):
     """Against the minimum of the mean over 400,000 pairs; below 1/2, rising in sigma and tau, 1/2 for large sigma."""
@@ -83,6 +84,7 @@ def test_thm_separability_threshold_formula(sigma, tau):
     assert 0.499 < separability_threshold(100.0, tau) < 0.5
 
 
+@pytest.mark.statement("thm-separability-threshold")
 @pytest.mark.parametrize(("sigma", "tau"), [(0.2, 0.2), (1.0, 0.1)])
 def test_thm_separability_threshold_by_linear_programs(sigma, tau):
     """20 draws at n = 300: at most 2 separable 0.12 below the threshold, at most 2 not so 0.12 above it."""
@@ -92,6 +94,7 @@ def test_thm_separability_threshold_by_linear_programs(sigma, tau):
     assert shares[0] <= 0.1 and shares[1] >= 0.9
 
 
+@pytest.mark.statement("prop-linear-first-step")
 @pytest.mark.parametrize(("n", "p", "sigma"), [(40, 30, 1.2), (40, 30, 0.5), (40, 400, 0.3), (10, 3, 2.0)])
 def test_prop_linear_first_step(n, p, sigma):
     """Mean over 400 draws of the first change of each noisy sample's margin, to four standard errors; where the formula
@@ -123,6 +126,7 @@ def check_linear_law(draw, lr, steps):
     return Q.max()
 
 
+@pytest.mark.statement("thm-linear-law")
 @settings(max_examples=60, deadline=None)
 @given(st.integers(4, 50), powers(0.5, 15), st.floats(0.1, 30.0), st.floats(0.0, 0.45), powers(-3, 0.3),
        st.floats(0.05, 1.0), st.integers(0, 10**6))
@@ -134,6 +138,7 @@ def test_thm_linear_law(n, p, c, tau, radius, step, seed):
         check_linear_law(draw, step * 8 * c / (1 + c), 30)
 
 
+@pytest.mark.statement("thm-linear-law")
 @pytest.mark.parametrize("radius", [0.0, 2.0])
 def test_thm_linear_law_is_sharp_for_orthogonal_noise(radius):
     draw = draw_mixture(mixture(60, 10**15, math.sqrt(60 / (8 * 1e15)), 0.2), radius, seed=3)
@@ -143,6 +148,7 @@ def test_thm_linear_law_is_sharp_for_orthogonal_noise(radius):
     np.testing.assert_allclose(law.signal, scheme.signal, rtol=1e-9)
 
 
+@pytest.mark.statement("thm-linear-law")
 def test_thm_linear_law_distance_falls_like_the_root_of_p():
     """Slope -1/2 to 0.05: four decades of p, six seeds a point, and the next order is smaller by sqrt(n / p) < 0.1."""
     dimensions = [10**4, 10**5, 10**6, 10**8]
@@ -158,6 +164,7 @@ def test_thm_linear_law_distance_falls_like_the_root_of_p():
         assert abs(fitted_slope(np.array(dimensions, float), column)[0] + 0.5) < 0.05
 
 
+@pytest.mark.statement("cor-linear-law")
 def test_cor_linear_law_memorisation_time_and_stage_one():
     """p = 1e12: the mean noisy margin returns at the law's time for the realised share, to 1.5 steps of h; and below
     c (1 - 2 tau) = 1 it never falls."""
@@ -174,6 +181,7 @@ def test_cor_linear_law_memorisation_time_and_stage_one():
         assert np.all(np.diff(rising.mean_over(rising.margins, "noisy")) > 0)
 
 
+@pytest.mark.statement("cor-linear-law")
 def test_cor_linear_law_is_one_copy_for_both_classes():
     """With unequal flip rates both classes' noisy margins are the law's at the overall share, to 1e-4 at p = 1e12."""
     sigma = math.sqrt(200 / (8 * 1e12))
@@ -186,6 +194,7 @@ def test_cor_linear_law_is_one_copy_for_both_classes():
         np.testing.assert_allclose(run.margins[:, chosen].mean(1), law.noisy_margin, atol=1e-4)
 
 
+@pytest.mark.statement("prop-linear-fresh")
 @pytest.mark.parametrize(("n", "p"), [(20, 25), (30, 400)])
 def test_prop_linear_fresh_identity(n, p):
     sigma = 0.4
@@ -199,6 +208,7 @@ def test_prop_linear_fresh_identity(n, p):
         assert square == pytest.approx(length**2, rel=1e-8)
 
 
+@pytest.mark.statement("prop-linear-fresh")
 def test_prop_linear_fresh_limit():
     """p = 1e10: |theta|^2 is the law's to a relative 1e-3."""
     n, c, p = 200, 8.0, 10**10
@@ -209,6 +219,7 @@ def test_prop_linear_fresh_limit():
     np.testing.assert_allclose(run.length**2, (law.signal**2 + c * mean_square)[1:], rtol=1e-3)
 
 
+@pytest.mark.statement("obs-linear-fresh")
 def test_obs_linear_fresh():
     """Means of 10 seeds at p / n = 0.9, 2, 5 and s = 0.5, 2, 5, 30 within 0.01 of the law's accuracy."""
     n, c, tau = 200, 8.0, 0.2

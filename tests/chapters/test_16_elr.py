@@ -4,16 +4,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings, strategies as st
-from idealised import (
-    CLOSE,
-    base_slopes,
-    euler,
-    ideal_scene,
-    problem,
-    random_state,
-    sorted_start,
-    two_class_labels,
-)
+from idealised import CLOSE, base_slopes, euler, ideal_scene, problem, random_state, sorted_start, two_class_labels
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
@@ -28,6 +19,7 @@ from helpers.training.losses import ELR, elr_gradient
 
 # The gradient
 
+@pytest.mark.statement("lem-elr-gradient")
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_lem_elr_gradient_against_autograd(classes):
     """lem-elr-gradient: p weighted by 1 - t, minus p, and the form of the paper's Lemma 2. Tolerance: rounding."""
@@ -42,6 +34,7 @@ def test_lem_elr_gradient_against_autograd(classes):
     assert (slope.gather(0, believed[None]) < 0).all() and slope.abs().max() > 0.01
 
 
+@pytest.mark.statement("prop-elr-pull")
 def test_prop_elr_pull_and_its_sign():
     """prop-elr-pull: minus the derivative in the margin, and the strength at which it vanishes."""
     rng = random_stream(1, "pulls")
@@ -58,6 +51,7 @@ def test_prop_elr_pull_and_its_sign():
     assert (elr.pull(z, delta, 1.01 * needed) < 0).all() and (elr.pull(z, delta, 0.99 * needed) > 0).all()
 
 
+@pytest.mark.statement("prop-elr-settled")
 @settings(max_examples=30)
 @given(st.floats(-8, 8), st.floats(0, 10))
 def test_prop_elr_settled_pull(z, strength):
@@ -69,6 +63,7 @@ def test_prop_elr_settled_pull(z, strength):
         assert elr.dividing_margin(strength) == -np.inf and elr.settled_pull(z, strength) > 0
 
 
+@pytest.mark.statement("prop-elr-settled")
 @pytest.mark.parametrize("memory", [0.05, 1.0, 20.0])
 def test_prop_elr_settled_fixed_point_is_a_saddle_for_any_memory(memory):
     """prop-elr-settled, claim 3: eigenvalues of a numerical Jacobian, and with the target held the point attracts."""
@@ -87,6 +82,7 @@ def test_prop_elr_settled_fixed_point_is_a_saddle_for_any_memory(memory):
     assert np.linalg.det(jacobian) == pytest.approx(-(strength - 1) * s / memory, rel=1e-4)
 
 
+@pytest.mark.statement("prop-elr-clamp")
 @pytest.mark.parametrize(("start", "end"), [(-1.2, "held"), (-1.0, "free")])
 def test_prop_elr_clamp_holds_the_margin(start, end):
     """prop-elr-clamp: scalar descent with t = p from both sides of z* = -log 3. One step of 0.01 moves at most 0.01."""
@@ -111,6 +107,7 @@ def farthest_from_the_edge(strength, clamp, h):
     return farthest
 
 
+@pytest.mark.statement("prop-elr-clamp")
 @pytest.mark.parametrize(("strength", "clamp"), [(2.2, 0.05), (3.0, 1e-4), (7.0, 0.01)])
 def test_prop_elr_clamp_needs_a_small_step(strength, clamp):
     """prop-elr-clamp: h lambda / 2 < z_eps - |z*| keeps margins near; with three times that step some get away."""
@@ -120,6 +117,7 @@ def test_prop_elr_clamp_needs_a_small_step(strength, clamp):
     assert farthest_from_the_edge(strength, clamp, 3 * h) > 3 * room
 
 
+@pytest.mark.statement("prop-elr-clamp")
 def test_prop_elr_clamp_is_that_of_the_training_loss():
     """prop-elr-clamp: outside of the clamp the loss used on images has the gradient of cross-entropy alone."""
     logits = torch.tensor([[0.0, 9.5], [0.0, -9.5], [0.0, 3.0]], dtype=torch.float64, requires_grad=True)
@@ -130,6 +128,7 @@ def test_prop_elr_clamp_is_that_of_the_training_loss():
     assert gap[:2].max() < 1e-7 < 0.01 < gap[2]
 
 
+@pytest.mark.statement("prop-elr-divergence")
 def test_prop_elr_divergence_settles_on_cross_entropy():
     """prop-elr-divergence: with t = p the law with KL is that of cross-entropy, step by step; with a memory it lags."""
     plain = elr_euler(8.0, 0.1, 0.0, 0.0, 0.05, 300)
@@ -151,6 +150,7 @@ def ideal(n, tau, c, m):
     return ideal_scene([c], patches, y, y_obs, 2, m, sorted_start(y_obs, m, 2)), flipped
 
 
+@pytest.mark.statement("prop-elr-exact")
 @pytest.mark.parametrize(("strength", "momentum", "term", "clamp"), RUNS)
 def test_prop_elr_exact(strength, momentum, term, clamp):
     """prop-elr-exact: gradient descent on an idealised draw is the Euler scheme, to rounding, also once the noise
@@ -166,6 +166,7 @@ def test_prop_elr_exact(strength, momentum, term, clamp):
         np.testing.assert_allclose(record.margins[0][:, which], expected, **CLOSE)
 
 
+@pytest.mark.statement("prop-elr-exact")
 def test_prop_elr_exact_without_the_term_is_the_law_of_chapter_six():
     signal, clean, noisy = euler(base_slopes(8.0, 0.1), 3, 0.05, 200)
     law = elr_euler(8.0, 0.1, 0.0, 0.7, 0.05, 200)
@@ -177,6 +178,7 @@ def test_prop_elr_exact_without_the_term_is_the_law_of_chapter_six():
         np.testing.assert_allclose(ours.reused_noise_error(0.1), book.reused_noise_error)
 
 
+@pytest.mark.statement("thm-elr-settled")
 @settings(max_examples=15)
 @given(st.floats(1.2, 30), st.floats(0, 0.45), st.floats(0.05, 6))
 def test_thm_elr_settled(c, tau, strength):
@@ -198,6 +200,7 @@ def test_thm_elr_settled(c, tau, strength):
         assert (np.diff(v[:low + 1]) < 1e-9).all() and (np.diff(v[low:]) > -1e-9).all() and np.diff(v > 0).sum() <= 1
 
 
+@pytest.mark.statement("thm-elr-settled")
 @pytest.mark.parametrize(("c", "tau", "strength"),
                          [(8.0, 0.1, 0.1), (8.0, 0.1, 0.22), (8.0, 0.1, 0.3), (4.0, 0.2, 0.6)])
 def test_thm_elr_settled_limit_of_the_noisy_margin(c, tau, strength):
@@ -209,6 +212,7 @@ def test_thm_elr_settled_limit_of_the_noisy_margin(c, tau, strength):
     assert (elr.last_noisy_margin(c, tau, strength) > 0) == (strength < elr.strength_needed(c, tau))
 
 
+@pytest.mark.statement("thm-elr-settled")
 @pytest.mark.parametrize("h", [0.05, 0.5, 4.0])
 def test_thm_elr_settled_holds_for_any_step_at_strength_one_and_more(h):
     """thm-elr-settled, last claim: without momentum the Euler scheme never returns, whatever the step."""
@@ -217,6 +221,7 @@ def test_thm_elr_settled_holds_for_any_step_at_strength_one_and_more(h):
         assert (np.diff(law.noisy_margin) < 0).all() and (law.reused_noise_error(0.2)[1:] == 0).all()
 
 
+@pytest.mark.statement("thm-elr-memory")
 @settings(max_examples=25)
 @given(st.floats(2, 30), st.floats(0, 0.3), st.floats(0.1, 8), st.floats(0.02, 0.6))
 def test_thm_elr_memory(c, tau, strength, memory):
@@ -235,6 +240,7 @@ def test_thm_elr_memory(c, tau, strength, memory):
     assert (law.miss_clean[0, k:] / expit(-u) <= one.ratio * (1 + 1e-6)).all()
 
 
+@pytest.mark.statement("thm-elr-memory")
 def test_thm_elr_memory_covers_the_papers_settings():
     """thm-elr-memory at lambda 3, beta 0.7 and h = 0.1, c = 8: its hypotheses hold from s of about 1 on; and they can
     fail, where the law does memorise."""
@@ -247,6 +253,7 @@ def test_thm_elr_memory_covers_the_papers_settings():
     assert law.noisy_margin[-1] > 0 and not any(holds)
 
 
+@pytest.mark.statement("obs-elr-late")
 def test_obs_elr_late_balance():
     """obs-elr-late: for strengths below 1 the sign of the noisy margin at s = 2000, 10% on both sides of the formula;
     beyond theta U = 1 no strength below 1 suffices."""
@@ -274,6 +281,7 @@ def contrary_margin(c, tau, strength, weight, end):
     return state[3] - weight * state[0]
 
 
+@pytest.mark.statement("prop-elr-contrary")
 def test_prop_elr_contrary():
     """prop-elr-contrary: beyond k = 1 / (c (1 - 2 tau)) a contrary clean sample is lost for lambda >= 1; cross-entropy
     learns it in the end."""
@@ -296,6 +304,7 @@ def contrary_margin_of_the_scheme(strength, momentum, weight, h, end):
     return z
 
 
+@pytest.mark.statement("prop-elr-contrary")
 def test_prop_elr_contrary_is_sharp_at_strength_one():
     """prop-elr-contrary: at lambda = 1 the border is k c (1 - 2 tau) = 1, that is 0.156. At lambda = 3 the law's border
     is 0.048 without memory and 0.108 with the momentum and the step of the runs, as the chapter says."""
@@ -304,6 +313,7 @@ def test_prop_elr_contrary_is_sharp_at_strength_one():
         assert lost < 0 < kept
 
 
+@pytest.mark.statement("obs-elr-world")
 def test_obs_elr_world():
     """obs-elr-world: memorised shares and reused errors of 5 seeds at d = 2000, c = 8, tau = 0.1, s = 20: 0.96 and 0.05
     without the term, 0 with it."""

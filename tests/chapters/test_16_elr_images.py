@@ -14,6 +14,7 @@ def pair(ten_digits):
     return {name: runs.elr_runs(ten_digits, 0.4, loss, range(2)) for name, loss in runs.LOSSES.items()}
 
 
+@pytest.mark.statement("obs-elr-images")
 def test_obs_elr_images(pair, ten_digits):
     """obs-elr-images at rate 0.4, 2 seeds: 0.85 and 0.10 memorised, last accuracy 0.72 and 0.95 when written."""
     plain, elr = pair["cross-entropy"], pair["ELR"]
@@ -26,6 +27,7 @@ def test_obs_elr_images(pair, ten_digits):
     assert (plain.fresh_error[:, -1] - plain.fresh_error.min(1)).min() > 0.1
 
 
+@pytest.mark.statement("obs-elr-images")
 def test_obs_elr_images_fails_without_memory_but_not_by_memorising(ten_digits, pair):
     """The remark after obs-elr-images: many images end in a third class. 1 seed."""
     record = runs.elr_run(ten_digits, 0.4, ELR(strength=3.0, momentum=0.0), 1)
@@ -54,6 +56,7 @@ def test_readings_are_shares_of_their_samples(pair):
         runs.readings(record, "wrong")
 
 
+@pytest.mark.statement("obs-elr-cifar")
 def test_obs_elr_cifar():
     """3 seeds for each of 3 losses and 4 nominal rates; the numbers of the text beside the observation, too."""
     cells = load_table("elr").table.sort_values("epoch").groupby(["rate", "seed", "loss"])

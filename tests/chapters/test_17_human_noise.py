@@ -15,6 +15,7 @@ from helpers.streams import random_stream
 from helpers.sweeps.tables import load_table
 
 
+@pytest.mark.statement("prop-shared-mistakes")
 @pytest.mark.parametrize("power", [1, 2])
 def test_prop_shared_mistakes(power):
     """prop-shared-mistakes 1 to 3, exactly: sums over all answers of three raters against variances within classes."""
@@ -32,6 +33,7 @@ def test_prop_shared_mistakes(power):
         assert triples[np.ix_(wrong, wrong, wrong)].sum() > mean**3
 
 
+@pytest.mark.statement("prop-shared-mistakes")
 def test_prop_shared_mistakes_joint_mistakes_count_what_they_say():
     """prop-shared-mistakes: the counts of a large draw agree with the law's moments."""
     law, true = random_law(5, n=40_000)
@@ -44,6 +46,7 @@ def test_prop_shared_mistakes_joint_mistakes_count_what_they_say():
         assert found[name] == pytest.approx(share, abs=0.01), name
 
 
+@pytest.mark.statement("prop-shared-mistakes")
 def test_prop_shared_mistakes_permutation_tells_the_image_from_the_class():
     """prop-shared-mistakes 4: raters who know the class alone lie within the permutations, others lie above all."""
     law, true = random_law(7, n=3000)
@@ -55,6 +58,7 @@ def test_prop_shared_mistakes_permutation_tells_the_image_from_the_class():
             assert (found[name] > values.max()) == above, name
 
 
+@pytest.mark.statement("prop-image-law")
 def test_prop_image_law():
     """prop-image-law: autograd's expected gradient in the logits is (s - p)/n, and the expected loss is least at p."""
     law = random_law(11, n=30, k=4)[0]
@@ -69,6 +73,7 @@ def test_prop_image_law():
     assert expected.item() == pytest.approx((entropy + divergence).mean()) and divergence.min() > 0
 
 
+@pytest.mark.statement("prop-image-law")
 def test_prop_image_law_readable_images():
     """prop-image-law 1 and 2: q < 1/2 suffices, with one wrong class it is needed; a dominant diagonal reads all."""
     law, true = random_law(13)
@@ -82,6 +87,7 @@ def test_prop_image_law_readable_images():
     assert raters.readable(matrix[labels], labels).all()
 
 
+@pytest.mark.statement("prop-reading-share")
 def test_prop_reading_share():
     """prop-reading-share: the reader of the law, scored on 400 draws, reads the share R; 1 for symmetric noise.
 
@@ -98,6 +104,7 @@ def test_prop_reading_share():
     assert np.isnan(raters.reading_share(np.eye(k)[true], true))
 
 
+@pytest.mark.statement("prop-worst-label")
 @given(st.integers(0, 30))
 def test_prop_worst_label(seed):
     """prop-worst-label: the law by enumerating all answers of three raters; the rate's bound; the border .206."""
@@ -114,6 +121,7 @@ def test_prop_worst_label(seed):
     assert raters.readable(found, true)[q < 1 - 2 ** (-1 / 3)].all()
 
 
+@pytest.mark.statement("prop-worst-label")
 def test_prop_worst_label_border_with_one_wrong_class():
     """prop-worst-label 2: readable exactly below 1 - 2^(-1/3); and an image nobody gets wrong stays right."""
     border = 1 - 2 ** (-1 / 3)
@@ -143,6 +151,7 @@ def runs(rated):
     return {keep: concatenate([run(rated, keep, seed) for seed in range(4)]) for keep in ("image", "class")}
 
 
+@pytest.mark.statement("obs-human-noise")
 def test_obs_human_noise(runs):
     """Of six seeds: read truly .73 ± .05 against .90 ± .02, copied .16 ± .05 against .03 ± .03, AUC .973 ± .009 against
     .992 ± .003, best .903 ± .007 against .935 ± .009; last .84 and .85, ± .03 each. Bounds at half of the gaps."""
@@ -151,12 +160,14 @@ def test_obs_human_noise(runs):
     assert abs(last[0] - last[1]) < 0.05
 
 
+@pytest.mark.statement("obs-human-noise")
 def test_obs_human_noise_needs_the_image(runs, rated):
     """The mutation: raters who look at the class alone leave nothing of the difference."""
     blind = concatenate([run(rated, "image", seed, dial=0.0) for seed in range(3)])
     assert not weaker_first_stage(blind, runs["class"])[[0, 1, 3]].any()
 
 
+@pytest.mark.statement("obs-human-cifar10n")
 def test_obs_human_cifar10n():
     """Recorded on CIFAR-10N: 3 label sets and 3 seeds, paired."""
     rows = load_table("human_noise").table

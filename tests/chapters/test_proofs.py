@@ -11,6 +11,7 @@ def hermite(count=60):
     return x, w / w.sum()
 
 
+@pytest.mark.statement("lem-gaussian-covariance")
 @pytest.mark.parametrize(("phi", "psi"), [
     ((np.tanh, lambda x: 1 / np.cosh(x) ** 2), (np.sin, np.cos)),
     ((np.sin, np.cos), (lambda x: np.sin(2 * x), lambda x: 2 * np.cos(2 * x))),
@@ -36,6 +37,7 @@ def lipschitz_functions(k, rng):
             "network": lambda x: (np.maximum(x @ w[0].T, 0) - np.maximum(x @ w[1].T, 0)).mean(1)}
 
 
+@pytest.mark.statement("lem-gaussian-concentration")
 @pytest.mark.parametrize("name", ["linear", "length", "largest", "network"])
 def test_lem_gaussian_concentration_bounds_the_tail(name):
     """100,000 draws in 20 dimensions. The empirical tail may exceed its probability by 4 standard errors."""
@@ -47,6 +49,7 @@ def test_lem_gaussian_concentration_bounds_the_tail(name):
             assert measured <= bound + 4 * np.sqrt(bound / draws)
 
 
+@pytest.mark.statement("lem-gaussian-concentration")
 def test_lem_gaussian_concentration_has_the_sharp_constant():
     """For a linear function the tail is exp(-t^2 / 2) to leading order: no smaller exponent than 1/2 would do."""
     t = np.array([4.0, 8.0, 16.0, 32.0])
@@ -54,6 +57,7 @@ def test_lem_gaussian_concentration_has_the_sharp_constant():
     assert np.all(exponents > 0.5) and exponents[-1] == pytest.approx(0.5, abs=0.005)
 
 
+@pytest.mark.statement("lem-relu-mean")
 def test_lem_relu_mean_by_integration():
     for v in (0.3, 1.0, 7.0):
         density = stats.norm(scale=v).pdf

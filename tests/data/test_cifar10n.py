@@ -16,9 +16,7 @@ from helpers.data.cifar10n import (
     human_labels as add_human_labels,
     load_cifar10n,
 )
-from helpers.data.datasets import (
-    load_cifar10,
-)
+from helpers.data.datasets import load_cifar10
 from helpers.data.images import as_two_classes
 from helpers.files import sha256_of
 

@@ -8,9 +8,7 @@ from scipy.stats import binom, chi2
 from helpers.data.datasets import load_digit_classes
 from helpers.data.images import load_digits
 from helpers.data.label_noise import add_label_noise, empirical_transition, flip_labels, realised_rate
-from helpers.data.noise_kinds import (
-    HumanLabels,
-)
+from helpers.data.noise_kinds import HumanLabels
 
 FROZEN = ([6, 8, 11, 19, 22, 24, 26, 30], 46, [0, 1, 4, 6, 7, 9, 10, 13])
 SIGNS = np.where(np.arange(2_000) % 2 == 0, 1.0, -1.0)

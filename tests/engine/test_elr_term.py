@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from idealised import (
-    CLOSE,
-    problem,
-    random_state,
-    scene_of,
-)
+from idealised import CLOSE, problem, random_state, scene_of
 
 from helpers import descend
 from helpers.engine import scenes

@@ -143,6 +143,7 @@ def test_gradient_descent_moves_the_weights_in_the_span_that_decompose_reads(sam
     assert torch.allclose(start + compose(gamma, rho, sample), model.weight, rtol=0, atol=1e-13)
 
 
+@pytest.mark.statement("lem-decomposition")
 def test_decompose_refuses_weights_that_left_the_span(sample):
     """lem-decomposition: outside the span of mu and the noise patches there is none; rounding is forgiven."""
     start = TwoLayerCNN(sample.d, 2, 0.1, seed=0).weight.detach()

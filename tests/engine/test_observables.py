@@ -192,6 +192,7 @@ def test_recorded_summaries_are_those_of_the_coefficients(sample):
     np.testing.assert_allclose(record.signal_response[1, 0], sides, rtol=0, atol=1e-14)
 
 
+@pytest.mark.statement("prop-fresh-error")
 def test_prop_fresh_error_noise_mean_and_scale_are_those_of_the_network(weak):
     """prop-fresh-error: the mean of f on fresh noise, and a bound on the length of its gradient there."""
     record = descend(weak, **SETTINGS, seeds=1)

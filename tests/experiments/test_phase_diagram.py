@@ -96,6 +96,7 @@ def test_cell_refuses_bad_arguments(arguments, complaint):
         phase_cell(**{"n_snr2": 1.0, "flip_rate": 0.1, "d_over_n": 10} | arguments)
 
 
+@pytest.mark.statement("prop-stage-one-exists", "prop-clean-patches")
 @pytest.mark.parametrize("c", [1.2, 3.0, 20.0])
 def test_clean_patches_at_is_where_the_law_ties_and_falls_to_the_line(c):
     """Between the lines of prop-stage-one-exists (at s = 0) and of prop-clean-patches (in the end)."""

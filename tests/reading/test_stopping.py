@@ -24,9 +24,7 @@ from helpers.reading.stopping import (
     widest_losses,
 )
 from helpers.streams import random_stream
-from helpers.theory.early_stopping import (
-    limit_exponent,
-)
+from helpers.theory.early_stopping import limit_exponent
 from helpers.theory.limit import limit_law, sample_margins
 
 M = 20

@@ -17,9 +17,7 @@ import record as recorder
 from hypothesis import given, strategies as st
 
 from helpers.data.images import load_digits
-from helpers.experiments.phase_diagram import (
-    phase_cell,
-)
+from helpers.experiments.phase_diagram import phase_cell
 from helpers.runtime import CHECKPOINTS_VARIABLE
 from helpers.sweeps import tables
 from helpers.sweeps.grid import sweep

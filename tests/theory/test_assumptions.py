@@ -58,6 +58,7 @@ def test_the_stage_one_constants_of_a_draw_are_within_those_of_its_good_event(or
         assert ours >= theirs - slack if field.name == "lead" else ours <= theirs + slack, field.name
 
 
+@pytest.mark.statement("thm-convergence")
 @pytest.mark.parametrize("orthogonal", [False, True])
 @pytest.mark.parametrize(("n", "d"), [(200, 2_000), (50, 60), (100, 10**7)])
 def test_the_curvature_of_a_draw_is_within_its_bound(n, d, orthogonal):
@@ -69,6 +70,7 @@ def test_the_curvature_of_a_draw_is_within_its_bound(n, d, orthogonal):
     assert 0.6 * bound < max(drawn) <= bound
 
 
+@pytest.mark.statement("thm-stage-one")
 def test_conditions_are_those_of_the_theorem_when_the_bounds_are_its_constants():
     """The rows named after thm-stage-one are StageOne's own, only with bounds for constants."""
     problem = SignalNoise(200, 10**9, n_snr2=8, flip_plus=0.1, flip_minus=0.1)

@@ -2,9 +2,7 @@
 
 from problems import ideal_bound
 
-from helpers.theory.early_stopping import (
-    EarlyBound,
-)
+from helpers.theory.early_stopping import EarlyBound
 from helpers.theory.stage_one import StageOne
 
 

@@ -6,9 +6,7 @@ from problems import problem
 from scipy.stats import norm
 
 from helpers import descend
-from helpers.reading.selection import (
-    ranking_auc,
-)
+from helpers.reading.selection import ranking_auc
 from helpers.theory.late_ranking import late_auc
 from helpers.theory.limit import limit_law
 

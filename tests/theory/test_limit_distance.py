@@ -15,6 +15,7 @@ from helpers.theory.limit import class_laws, euler_law, sample_margins
 from helpers.theory.limit_distance import descend_products, ideal_products, limit_errors, orthogonalised
 
 
+@pytest.mark.statement("thm-limit-law")
 def test_share_error_counts_what_cross_talk_can_switch():
     """thm-limit-law: a filter whose initial response is within S eps_x of zero counts on either side."""
     products = ideal_products(balanced(), 10, 8.0, 1e-2, 0)
@@ -32,12 +33,14 @@ def test_share_error_counts_what_cross_talk_can_switch():
     assert limit_errors(UNIT, replace(crossed, responses=responses), 0.1, 1.0).share_error == pytest.approx(0.1)
 
 
+@pytest.mark.statement("thm-limit-law")
 def test_count_error_adds_clean_and_noisy():
     """thm-limit-law: eps_n is the larger over the classes of |clean / n - (1 - tau) / 2| + |noisy / n - tau / 2|."""
     counts = {(1, 1): 92, (1, -1): 8, (-1, -1): 91, (-1, 1): 9}
     assert limit_errors(UNIT, ideal_products(counts, 2, 8.0, 1e-2, 0), 0.1, 1.0).count_error == pytest.approx(0.02)
 
 
+@pytest.mark.statement("thm-stage-one")
 @pytest.mark.parametrize("active", [2, 4, 7, 10])
 def test_any_share_of_active_filters_is_the_law_at_another_strength(active):
     """Exercise ex-share: with a share p active, c / (2p) on the clock 2ps; its line is condition 5 of thm-stage-one."""

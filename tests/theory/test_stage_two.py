@@ -17,6 +17,7 @@ from helpers.theory.stage_two import (
 )
 
 
+@pytest.mark.statement("prop-fresh-error", "thm-convergence")
 def test_formulas_against_explicit_weights():
     """prop-fresh-error and the constants of thm-convergence, written a second time on explicit vectors and weights."""
     law = problem(60, 4.0, 0.2, n=20)
