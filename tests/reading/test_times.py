@@ -7,6 +7,8 @@ from helpers import descend, limit_law
 from helpers.reading.crossings import half_crossing
 from helpers.reading.times import first_passage, rescaled_times, turning_times
 
+D = 10**9
+
 
 def test_first_passage_and_half_crossing():
     times = np.array([0.0, 1.0, 2.0])
@@ -16,9 +18,6 @@ def test_first_passage_and_half_crossing():
     middle, low, high = half_crossing([1, 2, 3], shares)
     assert middle == 2 and low < 2 < high
     assert limit_law(8.0, 0.1, [0.0, 1.0]).noisy_margin[1] < 0  # Stage I, where half_crossing is used
-
-
-D = 10**9
 
 
 def test_turning_time_follows_the_limit_law():

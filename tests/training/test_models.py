@@ -7,6 +7,8 @@ from torch import nn
 
 from helpers.training.models import Dropout, PreActResNet, SmallCNN, SmallVGG, resnet, vgg
 
+SHAPE = (1, 8, 8)
+
 
 @pytest.mark.parametrize(("build", "parameters"), [
     (lambda: resnet((3, 32, 32), 10), 11_173_962), (lambda: resnet((3, 32, 32), 10, depth=34), 21_282_122),
@@ -85,9 +87,6 @@ def test_small_cnn_starts_as_its_docstring_says():
 def test_bad_arguments_of_small_cnn_are_named(arguments, name):
     with pytest.raises(ValueError, match=name):
         SmallCNN(**{"image_shape": (1, 8, 8)} | arguments)
-
-
-SHAPE = (1, 8, 8)
 
 
 def test_small_vgg_depends_on_its_seed_alone():
