@@ -17,7 +17,6 @@ from hypothesis import Phase, settings
 from web import Handler
 
 from helpers import SignalNoise
-from helpers.data import raters
 from helpers.data.datasets import load_digit_classes
 from helpers.data.images import load_digits
 from helpers.data.subsets import keep_samples
@@ -74,6 +73,8 @@ def ten_digits():
 @pytest.fixture(scope="module")
 def rated():
     """Digits without the school, and the raters' law on them."""
+    from helpers.data import raters  # here: scikit-learn takes a second, and few tests need it
+
     digits = load_digit_classes(n_train=1300)
     school = np.arange(digits.n) < 200
     data = keep_samples(digits, ~school)
