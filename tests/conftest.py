@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import Phase, settings
+from marks import pytest_itemcollected  # noqa: F401
 from web import Handler
 
 from helpers import SignalNoise
@@ -30,12 +31,6 @@ settings.register_profile("book", derandomize=True, deadline=None, max_examples=
 # To see whether a test fails at all, it need not be shrunk to its simplest failure.
 settings.register_profile("red or green", settings.get_profile("book"), phases=[Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "book"))
-
-
-def pytest_itemcollected(item):
-    """The labels of `@pytest.mark.statement` go into the junit file, where tools/statements.py reads them."""
-    for mark in item.iter_markers("statement"):
-        item.user_properties += [("statement", label) for label in mark.args]
 
 
 @pytest.fixture

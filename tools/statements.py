@@ -4,7 +4,7 @@
     python tools/statements.py --check        fail unless each of today's statements has a row and passed
 
 A statement is a labelled directive that claims something. A test says which ones it covers, by
-`@pytest.mark.statement("thm-one", "lem-two")`; tests/conftest.py writes these labels into the junit file.
+`@pytest.mark.statement("thm-one", "lem-two")`; tests/marks.py writes these labels into the junit file.
 """
 
 import argparse

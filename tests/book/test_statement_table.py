@@ -1,6 +1,6 @@
 """The table of statements: what counts as a claim, how tests say what they cover, which rows are faults."""
 
-import shutil
+import os
 import subprocess
 import sys
 
@@ -124,11 +124,10 @@ def test_tests_that_did_not_run_count_as_none(book):
 
 def test_the_marks_of_a_run_on_several_processes_reach_the_junit_file(tmp_path):
     (tmp_path / "test_sum.py").write_text(TEST.format("thm-sum", "thm-sum-paper"))
-    shutil.copy(execution.ROOT / "tests" / "conftest.py", tmp_path)
-    ini = f"[pytest]\nmarkers = statement\npythonpath = {execution.ROOT / 'tests'} {execution.ROOT / 'src'}\n"
-    (tmp_path / "pytest.ini").write_text(ini)
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-n", "1", "--junitxml=tests.xml"], cwd=tmp_path,
-                          capture_output=True, text=True)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = statement\n")
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(execution.ROOT / "tests")}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "marks", "-p", "xdist", "-n", "1", "--junitxml=tests.xml"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout + done.stderr
     halves = {("test_sum", "test_halves"): ["passed", "failed"]}
     more = {("TestMore", "test_skipped"): ["skipped"]}
