@@ -62,7 +62,7 @@ colab: env  ## Make the notebooks that Colab opens into _build/colab (GITHUB_REP
 	$(PY) tools/colab.py _build/colab
 
 colab-check: env  ## Run every chapter as Colab does: its notebook alone, a fresh environment, the package's wheel (needs a network)
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests/test_as_colab.py -m "" -n $(WORKERS) -rs --durations 0 --durations-min 5
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/book/test_as_colab.py -m "" -n $(WORKERS) -rs --durations 0 --durations-min 5
 
 times: env  ## Keep this machine's run times of the chapters in book/run_times.csv
 	$(PY) tools/status.py --keep

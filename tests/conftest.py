@@ -1,17 +1,26 @@
 """What all tests share: threads, hypothesis, and a few problems small enough to be quick."""
 
+import functools
+import http.server
 import os
 import shutil
+import threading
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch: pytest-xdist fills the cores with processes
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import Phase, settings
+from marks import pytest_itemcollected  # noqa: F401
+from web import Handler
 
 from helpers import SignalNoise
+from helpers.data.datasets import load_digit_classes
+from helpers.data.images import load_digits
+from helpers.data.subsets import keep_samples
 
 torch.set_num_threads(1)
 
@@ -36,6 +45,48 @@ def sample(law):
     drawn = law.sample(3)
     assert {float(label) for label in drawn.y[drawn.flipped]} == {-1.0, 1.0}
     return drawn
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """The digits, even against odd."""
+    return load_digits()
+
+
+@pytest.fixture(scope="module")
+def few_digits():
+    """500 of them."""
+    return load_digits().subset(500)
+
+
+@pytest.fixture(scope="module")
+def ten_digits():
+    """The digits in ten classes."""
+    return load_digit_classes()
+
+
+@pytest.fixture(scope="module")
+def rated():
+    """Digits without the school, and the raters' law on them."""
+    from helpers.data import raters  # here: scikit-learn takes a second, and few tests need it
+
+    digits = load_digit_classes(n_train=1300)
+    school = np.arange(digits.n) < 200
+    data = keep_samples(digits, ~school)
+    return data, raters.rater_law(keep_samples(digits, school), data, 0.177)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """(folder, address) of a web server."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as web:
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{web.server_port}"
+        web.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="module")

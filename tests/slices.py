@@ -58,6 +58,9 @@ def slice_for(wanted, statements):
 def _read(node):
     """The global names in `node`, its functions and comprehensions included."""
     found, tables = set(), [_table(node)]
+    added_to = {inner.target.id for inner in ast.walk(node)
+                if isinstance(inner, ast.AugAssign) and isinstance(inner.target, ast.Name)}
+    found |= {name.get_name() for name in tables[0].get_symbols() if name.is_assigned()} & added_to  # x += 1 reads x
     while tables:
         table = tables.pop()
         top = table.get_type() == "module"

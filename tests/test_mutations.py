@@ -10,11 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import execution
 import pytest
 
 import helpers
 
-ROOT = Path(__file__).parents[1]
+ROOT = execution.ROOT
 OK, TESTS_FAILED, OTHER_PACKAGE = 0, 1, 97
 
 # Imports once what all copies import, then forks for each: ten times faster than starting Python anew.
@@ -34,17 +35,18 @@ for copy, tests in json.loads(sys.argv[1]):
     print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
 """
 
-RULES = "test_descent.py::test_gamma_and_rho_follow_the_update_rules_over_clean_and_noisy_samples[compiled]"
-SIGNS = "test_descent.py::test_rho_grows_from_zero_where_j_is_the_observed_label_and_falls_where_it_is_not[compiled]"
-LOOP = "test_descent.py::test_both_engines_are_gradient_descent_from_the_papers_network[reduced]"
-GRADIENT = "test_network.py::test_coefficient_steps_are_minus_lr_times_the_autograd_gradient"
-STEP_RULES = "test_network.py::test_coefficient_steps_are_the_update_rules_of_gamma_and_rho"
-FORWARD = "test_network.py::test_forward_is_the_formula_of_the_paper"
-UNIQUE = "test_network.py::test_decompose_undoes_compose_so_that_the_decomposition_is_unique"
-FLIPS = "test_signal_noise.py::test_labels_are_uniform_and_flip_at_the_rate_of_their_class"
-STREAMS = "test_signal_noise.py::test_sample_and_initial_weights_of_one_seed_share_no_normals"
-BARTLETT = "test_gram.py::test_bartlett_factor_has_the_shape_and_mean_of_its_wishart_law"
-REUSED = "test_measure.py::test_reused_error_at_zeta_0_is_the_enumeration_of_patches_and_labels"
+RULES = "engine/test_reduced.py::test_gamma_and_rho_follow_the_update_rules_over_clean_and_noisy_samples[compiled]"
+SIGNS = ("engine/test_reduced.py::"
+         "test_rho_grows_from_zero_where_j_is_the_observed_label_and_falls_where_it_is_not[compiled]")
+LOOP = "engine/test_explicit.py::test_both_engines_are_gradient_descent_from_the_papers_network[reduced]"
+GRADIENT = "engine/test_network.py::test_coefficient_steps_are_minus_lr_times_the_autograd_gradient"
+STEP_RULES = "engine/test_network.py::test_coefficient_steps_are_the_update_rules_of_gamma_and_rho"
+FORWARD = "engine/test_network.py::test_forward_is_the_formula_of_the_paper"
+UNIQUE = "engine/test_network.py::test_decompose_undoes_compose_so_that_the_decomposition_is_unique"
+FLIPS = "data/test_signal_noise.py::test_labels_are_uniform_and_flip_at_the_rate_of_their_class"
+STREAMS = "hall/test_streams.py::test_sample_and_initial_weights_of_one_seed_share_no_normals"
+BARTLETT = "engine/test_gram.py::test_bartlett_factor_has_the_shape_and_mean_of_its_wishart_law"
+REUSED = "engine/test_observables.py::test_reused_error_at_zeta_0_is_the_enumeration_of_patches_and_labels"
 
 # name: (module, what stands there once, what is put in its place, the tests of which at least one must notice)
 MUTATIONS = {

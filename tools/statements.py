@@ -3,15 +3,14 @@
     python tools/statements.py RESULTS.xml    after a whole test run: write the table from pytest's junit file
     python tools/statements.py --check        fail unless each of today's statements has a row and passed
 
-A statement is a labelled directive that claims something. A test belongs to it if the test's name, docstring or code
-names the label, with hyphens or underscores.
+A statement is a labelled directive that claims something. A test says which ones it covers, by
+`@pytest.mark.statement("thm-one", "lem-two")`; tests/marks.py writes these labels into the junit file.
 """
 
 import argparse
-import ast
 import re
 import sys
-from functools import cache
+from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,6 +22,7 @@ PAGE = Path("book/statements.md")
 START, END = "<!-- statements:start -->", "<!-- statements:end -->"
 # Statements that claim something, so that something can be tested; definitions and remarks claim nothing.
 CLAIMS = {"theorem", "lemma", "proposition", "corollary", "property", "observation", "conjecture"}
+OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}  # junit's element: our word
 
 
 def claims(text):
@@ -47,43 +47,14 @@ def statements(root=ROOT):
     return found
 
 
-@cache
-def test_functions(root=ROOT):
-    """((module, function name, source with docstring and decorators), ...) of every test of tests/test_*.py."""
-    found = []
-    for path in sorted((Path(root) / "tests").glob("test_*.py")):
-        text = path.read_text("utf-8")
-        lines = text.splitlines()
-        for node in ast.parse(text).body:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-                found.append((path.stem, node.name, "\n".join(lines[first - 1:node.end_lineno])))
-    return tuple(found)
-
-
-def tests_of(label, labels, root=ROOT):
-    """[(module, function)] of the tests that name `label`, one of `labels` (so that a longer label is not mistaken)."""
-    longer = [other for other in labels if other != label and other.startswith(label)]
-
-    def names(source):
-        for other in longer:
-            source = source.replace(other, "").replace(other.replace("-", "_"), "")
-        hyphens = rf"(?<![\w-]){re.escape(label)}(?![\w-])"
-        underscores = rf"(?<![a-zA-Z0-9]){label.replace('-', '_')}(?![a-zA-Z0-9])"
-        return re.search(f"{hyphens}|{underscores}", source)
-
-    return [(module, function) for module, function, source in test_functions(root)
-            if label in source.replace("_", "-") and names(source)]
-
-
 def outcomes(path):
-    """{(module, function): [outcome of each case]} of a junit file; an outcome is passed, failed or skipped."""
+    """{label: {(module, function): [outcome of each case]}} of a junit file: passed, failed or skipped."""
     found = {}
     for case in ElementTree.parse(path).iter("testcase"):
-        kinds = {child.tag for child in case}
-        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        key = case.get("classname", "").rpartition(".")[2], case.get("name", "").partition("[")[0]
-        found.setdefault(key, []).append(outcome)
+        test = case.get("classname", "").rpartition(".")[2], case.get("name", "").partition("[")[0]
+        outcome = next((words for tag, words in OUTCOMES.items() if case.find(tag) is not None), "passed")
+        for label in case.findall("properties/property[@name='statement']"):
+            found.setdefault(label.get("value"), {}).setdefault(test, []).append(outcome)
     return found
 
 
@@ -99,16 +70,15 @@ def verdict(cases):
 
 def table(results, root=ROOT):
     """The lines of the table."""
-    found = statements(root)
     rows = ["| statement | chapter | verdict | tests |", "|---|---|---|---|"]
-    for label, (_, title, page) in found.items():
-        tests = tests_of(label, tuple(found), root)
-        cases = [outcome for test in tests for outcome in results.get(test, [])]
+    for label, (_, title, page) in statements(root).items():
+        tests = results.get(label, {})
         # Words, not underscores: a table cell can break between words.
-        listed = "<br>".join(f"`{module}`: {name.removeprefix('test_').replace('_', ' ')}" for module, name in tests)
+        listed = "<br>".join(f"`{module}`: {name.removeprefix('test_').replace('_', ' ')}"
+                             for module, name in sorted(tests))
         where = f"{{doc}}`{'../nbs/' if page.parent.name == 'nbs' else ''}{page.stem}`"
         name = f"{{prf:ref}}`{label}`<br>{title.replace('|', '&#124;')}"
-        rows.append(f"| {name} | {where} | {verdict(cases)} | {listed} |")
+        rows.append(f"| {name} | {where} | {verdict(list(chain(*tests.values())))} | {listed} |")
     return rows
 
 
@@ -120,15 +90,14 @@ def write(results, root=ROOT):
     path.write_text("\n".join([f"{before}{START}", "", *table(results, root), "", f"{END}{after}"]), "utf-8")
 
 
-def faults(root=ROOT):
-    """What is wrong with the page, as a list of sentences; empty if each statement has a row, tests and a pass."""
+def faults(results=(), root=ROOT):
+    """What is wrong with the page and the labels of `results`, as sentences; none if each statement has passed."""
     text, found = (Path(root) / PAGE).read_text("utf-8"), statements(root)
     rows = dict(re.findall(r"^\| \{prf:ref\}`([^`]+)`[^|]*\|[^|]*\| ([^|]*) \|", text, re.MULTILINE))
-    wrong = [f"{label} has no test: write one that names it" for label in found
-             if not tests_of(label, tuple(found), root)]
-    wrong += [f"{label} has no row in {PAGE}: run make test" for label in found if label not in rows]
+    wrong = [f"{label} has no row in {PAGE}: run make test" for label in found if label not in rows]
     wrong += [f"{label} has a row in {PAGE} and is no statement any more: run make test" for label in rows
               if label not in found]
+    wrong += [f"{label} is marked in a test and is no statement of the book" for label in results if label not in found]
     wrong += [f"{label}: {words}" for label, words in rows.items() if not words.startswith("passed")]
     return wrong
 
@@ -140,9 +109,10 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if bool(options.results) == options.check:
         parser.error("give either a results file or --check")
+    results = outcomes(options.results) if options.results else {}
     if options.results:
-        write(outcomes(options.results))
-    found = faults()
+        write(results)
+    found = faults(results)
     print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
     return 1 if found else 0
 

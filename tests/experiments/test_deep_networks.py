@@ -1,0 +1,113 @@
+"""Runs of VGG and ResNet: three ways to measure, recorded cells, every setting."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from problems import random_record
+from torch import nn
+
+from helpers.data.images import LabelledImages
+from helpers.data.label_noise import add_label_noise
+from helpers.data.noise_kinds import ClassConditional
+from helpers.experiments import deep_networks as runs
+from helpers.experiments.deep_networks import (
+    NETWORKS,
+    build,
+    deep_cell,
+    deep_run,
+    mean_of_class,
+    measured_in_three_ways,
+    record_epochs,
+    setting,
+)
+from helpers.record import Record
+from helpers.sweeps.grid import sweep
+from helpers.training.loop import Recipe
+from helpers.training.models import Dropout, SmallVGG, scale_weights
+
+
+def test_three_ways_agree_where_nothing_differs(few_digits, monkeypatch):
+    """With no dropout and a step too small to move, all three measurements are one: the order of images is right."""
+    still = runs.Setting("still", runs.SmallVGG, Recipe(epochs=3, lr=1e-12, batch_size=50), 100)
+    monkeypatch.setitem(runs.SETTINGS, ("handwritten digits", "quick"), {"VGG": still})
+    monkeypatch.setenv("SIGNAL_FIRST_PROFILE", "quick")
+    _, ways = measured_in_three_ways(few_digits, "VGG", 0.3, [0, 1], dropout=0.0)
+    assert np.isnan(ways["during the epoch"][:, 0]).all() and list(ways) == list(runs.WAYS)
+    assert 0 < ways["dropout off"].mean() < 1
+    assert np.array_equal(ways["dropout off"], ways["dropout on"])
+    assert np.array_equal(ways["dropout off"][:, 1:], ways["during the epoch"][:, 1:])
+
+
+def test_three_ways_leave_the_run_as_it_is(few_digits):
+    noisy = add_label_noise(few_digits, 0.2, seed=3)
+    record, ways = measured_in_three_ways(few_digits, "VGG", 0.2, [3])
+    assert np.array_equal(record.margins, deep_run(noisy, "VGG", 3).margins)
+    assert not np.array_equal(ways["dropout off"], ways["dropout on"])
+    model = build(noisy, "VGG", 3).eval()
+    runs._Watcher(noisy, 3).at_epoch(0, model)
+    assert not any(layer.training for layer in model.modules())
+    assert all(layer.generator is None for layer in model.modules() if isinstance(layer, Dropout))
+
+
+def test_mean_of_class_takes_classes_apart():
+    record = random_record(np.random.default_rng(0))
+    values = np.broadcast_to(np.where(record.flipped, 10, 0) + record.y, record.margins.shape)
+    for label, which in itertools.product((-1, 1), ("clean", "noisy")):
+        assert np.all(mean_of_class(record, values, label, which) == (10 if which == "noisy" else 0) + label)
+    clean = Record(record.times, record.y, record.y, record.margins)
+    assert np.isnan(mean_of_class(clean, values, 1, "noisy")).all()
+    with pytest.raises(ValueError, match="label=0"):
+        mean_of_class(record, values, 0, "noisy")
+
+
+def test_cell_gives_rows_to_a_sweep(monkeypatch):
+    monkeypatch.delenv("SIGNAL_FIRST_CIFAR10", raising=False)
+    grid = {"network": list(NETWORKS), "flip_rate": [0.0, 0.2], "seed": [1]}
+    cells = [dict(zip(grid, cell)) | {"n_train": 100, "epochs": 3, "size": "quick"}
+             for cell in itertools.product(*grid.values())]
+    table = sweep(deep_cell, cells, progress=False)
+    assert len(table) == 4 * 4 and set(table.epoch) == {0, 1, 2, 3}
+    flipped = table.flip_rate > 0
+    assert table[flipped].noisy_true.notna().all() and table[~flipped].noisy_true.isna().all()
+    assert (table.best >= table["last"]).all() and (table.seconds > 0).all()
+    other = deep_cell("VGG", 0.4, 1, flip_minus=0.1, n_train=100, size="quick", init_scale=0.5, ten=True, epochs=3)
+    assert len(other) == 4 and other.clean_loss.iloc[0] > 2  # log 10
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("size", ["quick", "full"])
+@pytest.mark.parametrize("name", ["handwritten digits", "CIFAR-10 images"])
+def test_every_setting_builds_its_network(name, size, network):
+    shape = (1, 8, 8) if name == "handwritten digits" else (3, 32, 32)
+    rng = np.random.default_rng(0)
+    x = rng.random((4, *shape), np.float32)
+    data = LabelledImages(name, ("a", "b"), x, np.array([-1, 1, -1, 1.0]), x, np.array([-1, 1, -1, 1.0]))
+    model = build(data, network, 0, size=size).eval()
+    standard = torch.from_numpy(x - x.mean()) / x.std()
+    with torch.no_grad():
+        f = model(standard)
+    assert f.shape == (4, 2) and f.abs().max() < 3
+    norms = any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
+    drops = any(isinstance(layer, Dropout) for layer in model.modules())
+    assert (norms, drops) == ((False, True) if network == "VGG" else (True, False))
+
+
+def test_refusals_name_the_argument(few_digits):
+    with pytest.raises(ValueError, match="network='LeNet'"):
+        setting(few_digits, "LeNet")
+    with pytest.raises(ValueError, match="size='huge'"):
+        setting(few_digits, "VGG", size="huge")
+    with pytest.raises(ValueError, match="factor=0"):
+        scale_weights(build(few_digits, "VGG", 0), 0)
+    with pytest.raises(ValueError, match="image_shape=3"):
+        SmallVGG((1, 3, 3), 2)
+    assert record_epochs(5) == [0, 1, 2, 3, 4, 5] and record_epochs(30)[-1] == 30
+
+
+def test_unequal_rates_tilt_the_start(few_digits):
+    """After one epoch under rates 0.3 and 0.1 the outputs lean toward the class with fewer flips."""
+    record = deep_run(add_label_noise(few_digits, ClassConditional(0.3, 0.1), seed=0), "ResNet", 0, epochs=4)
+    plus, minus = (mean_of_class(record, record.fits_true, label, "clean")[0, 1:].mean() for label in (1, -1))
+    assert minus > plus + 0.1

@@ -1,0 +1,60 @@
+"""Runs on human labels: a recorded cell, what is missing, and held-out images."""
+
+import numpy as np
+import pytest
+
+from helpers.data import raters
+from helpers.data.cifar10n import CIFAR10N_VARIABLE, KINDS
+from helpers.data.images import CIFAR10_VARIABLE
+from helpers.data.subsets import hold_out
+from helpers.experiments import human_noise as people
+from helpers.streams import random_stream
+from helpers.training.loop import Recipe, fit
+from helpers.training.models import SmallCNN
+
+
+@pytest.fixture
+def fake_files(tmp_path, monkeypatch):
+    """CIFAR-10 and its human labels in small: 200 images of random pixels with a bright stripe at the true class."""
+    rng, n = random_stream(0, "fake CIFAR-10"), 200
+    arrays = {}
+    for part, size in (("train", n), ("test", 40)):
+        y = np.arange(size) % 10
+        x = rng.integers(0, 120, (size, 32, 32, 3), dtype=np.uint8)
+        for image, label in zip(x, y):
+            image[3 * label: 3 * label + 3] = 250
+        arrays |= {f"x_{part}": x, f"y_{part}": y}
+    np.savez(tmp_path / "cifar.npz", **arrays)
+    true = arrays["y_train"]
+    noisy = np.where(rng.random((5, n)) < 0.3, (true + 1) % 10, true)
+    np.savez(tmp_path / "labels.npz", clean_label=true, **dict(zip(KINDS.values(), noisy)))
+    monkeypatch.setenv(CIFAR10_VARIABLE, str(tmp_path / "cifar.npz"))
+    monkeypatch.setenv(CIFAR10N_VARIABLE, str(tmp_path / "labels.npz"))
+
+
+def test_cifar10n_cell_at_tiny_scale(fake_files):
+    settings = {"n_train": 120, "width": 4, "epochs": 3, "n_val": 40}
+    rows = {keep: people.cifar10n_cell("random1", keep, 0, **settings) for keep in raters.KEEPS}
+    for row in rows.values():
+        assert all(type(value) is float for value in row.values())
+        assert {"read truly", "best", "last", "noisy validation"} <= set(row) and 0.1 < row["flip rate"] < 0.5
+    assert rows["image"] == people.cifar10n_cell("random1", "image", 0, **settings)
+    assert rows["image"] != people.cifar10n_cell("worst", "image", 0, **settings)
+    with pytest.raises(ValueError, match="side"):
+        people.cifar10n_cell("random1", "image", 0, side=20, **settings)
+
+
+def test_cifar10n_cell_says_what_is_missing(monkeypatch):
+    monkeypatch.delenv(CIFAR10_VARIABLE, raising=False)
+    with pytest.raises(ValueError, match=CIFAR10_VARIABLE):
+        people.cifar10n_cell("worst", "image", 0)
+
+
+def test_noise_run_is_fit_on_the_held_out_data(rated):
+    """Nothing but `fit` on `hold_out`: the same margins, at the same epochs."""
+    data, law = rated
+    noisy, recipe = raters.with_ratings(data, raters.ask(law, 1, 0)[0]), Recipe(epochs=2, lr=0.1)
+    record, held = people.noise_run(noisy, 3, width=4, recipe=recipe, n_val=100), hold_out(noisy, 100)
+    again = fit(SmallCNN(held.image_shape, width=4, seed=3, n_outputs=10), held, recipe, 3, record_at=record.times,
+                n_val=100)
+    assert np.allclose(record.margins, again.margins, atol=1e-3)

@@ -1,0 +1,121 @@
+"""Rules that select samples by their losses, their quality, and the ranking by loss."""
+
+import numpy as np
+import pytest
+from problems import problem
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
+
+from helpers import descend
+from helpers.reading.selection import (
+    LOG2,
+    assess,
+    best_quality,
+    log2_threshold,
+    loss_mixture,
+    quality,
+    ranking_auc,
+    small_loss,
+)
+from helpers.record import Record
+
+M = 20
+
+
+def small_record(margins, flipped):
+    """A Record with these margins (runs, T, n) and wrong labels (runs, n)."""
+    y = np.ones(np.shape(flipped))
+    return Record(np.arange(np.shape(margins)[1]), y, np.where(flipped, -y, y), np.asarray(margins, float))
+
+
+def test_best_quality_is_the_written_formula():
+    t, d = np.meshgrid(np.linspace(0.05, 0.95, 19), np.linspace(0.05, 0.95, 19))
+    formula = (np.minimum(1, t / d), np.minimum(1, d / t), np.minimum(1, (1 - t) / (1 - d)),
+               np.maximum(0, (d - t) / (1 - t)))
+    found = best_quality(t, d)
+    for value, wanted in zip((found.precision, found.recall, found.purity, found.lost), formula):
+        np.testing.assert_allclose(value, wanted, atol=1e-12)
+    with pytest.raises(ValueError, match="drop_share"):
+        best_quality(0.2, 1.2)
+
+
+def test_log2_threshold_keeps_what_is_fitted():
+    run = descend(problem(2000, tau=0.2), M, 1e-3, 0.2, 100, range(3), n_test=1)
+    assert np.array_equal(log2_threshold(run.losses), run.fits_observed | (run.margins == 0))
+    assert log2_threshold(LOG2) and not log2_threshold(np.nextafter(LOG2, 1))
+
+
+def test_small_loss_keeps_exactly_its_share_and_breaks_ties_in_order():
+    losses = np.random.default_rng(0).random((3, 4, 50))
+    kept = small_loss(losses, 0.3)
+    assert (kept.sum(-1) == 15).all()
+    assert (np.where(kept, losses, -1).max(-1) < np.where(kept, 2, losses).min(-1)).all()
+    assert np.array_equal(small_loss(np.ones(4), 0.5), [True, True, False, False])
+    assert small_loss(losses, 1).all() and not small_loss(losses, 0).any()
+    with pytest.raises(ValueError, match="keep_share"):
+        small_loss(losses, 1.5)
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_mixture_finds_two_groups_whatever_their_scale(log):
+    rng = np.random.default_rng(1)
+    noisy = np.arange(200) < 50
+    losses = np.exp(rng.normal(np.where(noisy, 0.0, -2.0), 0.2))
+    for scale in (1e-6, 1.0, 1e3):
+        kept = loss_mixture(np.stack([scale * losses, scale * losses[::-1]]), seed=3, log=log)
+        assert np.array_equal(kept[0], ~noisy) and np.array_equal(kept[1], ~noisy[::-1])
+
+
+def test_mixture_on_log_losses_fits_logarithms():
+    """On overlapping groups the two differ: late in a run, logarithms keep about half, raw losses most samples."""
+    run = descend(problem(2000, tau=0.2), M, 1e-3, 0.2, 1000, range(3), record_at=[1000], n_test=1)
+    losses = run.losses[:, 0]
+    assert np.array_equal(loss_mixture(losses, log=True), loss_mixture(np.log(losses)))
+    assert loss_mixture(losses, log=True).mean() < 0.75 < loss_mixture(losses).mean()
+
+
+def test_mixture_on_overlapping_groups_is_reproducible_and_keeps_equal_losses():
+    losses = np.exp(np.random.default_rng(2).normal(size=300))
+    assert np.array_equal(loss_mixture(losses, seed=5), loss_mixture(losses, seed=5))
+    assert 0 < loss_mixture(losses).mean() < 1
+    assert loss_mixture(np.full(10, 0.3)).all()
+    with pytest.raises(ValueError, match="losses"):
+        loss_mixture(np.array([0.0, 1.0]), log=True)
+    with pytest.raises(ValueError, match="losses"):
+        loss_mixture(np.array([1.0]))
+
+
+def test_quality_is_precision_and_recall_of_the_dropped():
+    rng = np.random.default_rng(0)
+    kept, noisy = rng.random((5, 30)) < 0.7, rng.random((5, 30)) < 0.3
+    found = quality(kept, noisy)
+    for i in range(5):
+        precision, recall, _, _ = precision_recall_fscore_support(noisy[i], ~kept[i], average="binary")
+        purity, kept_clean, _, _ = precision_recall_fscore_support(~noisy[i], kept[i], average="binary")
+        assert np.allclose([q[i] for q in found], [precision, recall, purity, 1 - kept_clean])
+
+
+def test_quality_of_nothing_dropped_nothing_kept_and_no_noise():
+    none, every = np.zeros(4, bool), np.ones(4, bool)
+    noisy = np.array([True, False, False, False])
+    assert tuple(quality(every, noisy)) == (1, 0, 0.75, 0)
+    assert tuple(quality(none, noisy)) == (0.25, 1, 1, 1)
+    assert tuple(quality(every, none)) == (1, 1, 1, 0)
+
+
+def test_assess_has_a_row_for_each_rule_run_and_time():
+    record = small_record([[[2, 1, -1], [1, 2, 3]], [[3, -2, 1], [1, 1, -5]]], [[0, 0, 1], [0, 1, 0]])
+    table = assess(record, {"log 2": log2_threshold, "two": lambda losses: small_loss(losses, 2 / 3)})
+    assert len(table) == 8 and list(table.columns) == ["rule", "run", "time", "kept", *quality([1], [0])._fields]
+    one = table.set_index(["rule", "run", "time"])
+    assert one.loc["log 2", 0, 0].tolist() == pytest.approx([2 / 3, 1, 1, 1, 0])
+    assert one.loc["log 2", 0, 1].tolist() == pytest.approx([1, 1, 0, 2 / 3, 0])
+    assert one.loc["log 2", 1, 1].tolist() == pytest.approx([2 / 3, 0, 0, 0.5, 0.5])
+    assert one.loc["two", 0, 1].tolist() == pytest.approx([2 / 3, 0, 0, 0.5, 0.5])
+
+
+def test_ranking_auc_is_scikit_learns_ties_included():
+    rng = np.random.default_rng(0)
+    record = small_record(rng.integers(-3, 4, (4, 3, 40)), rng.random((4, 40)) < 0.3)
+    wanted = [[roc_auc_score(f, -z) for z in rows] for f, rows in zip(record.flipped, record.margins)]
+    np.testing.assert_allclose(ranking_auc(record), wanted, atol=1e-12)
+    assert np.isnan(ranking_auc(small_record([[[1, 2]]], [[0, 0]]))).all()

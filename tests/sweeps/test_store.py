@@ -1,0 +1,113 @@
+"""The store of a sweep: files that are damaged, keys of cells, functions without a stable key."""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cells import OFFSET, one, same
+from hypothesis import given, strategies as st
+
+from helpers.data.signal_noise import SignalNoise
+from helpers.sweeps.grid import sweep
+from helpers.sweeps.store import StoreFileError, cell_keys, load, save
+
+DAMAGE = {"truncated": lambda text: text[:-7], "empty": lambda text: "", "zeros": lambda text: "\0" * len(text),
+          "another cell's": lambda text: json.dumps(json.loads(text) | {"key": "0" * 32}),
+          "another format": lambda text: json.dumps(json.loads(text) | {"format": "signal-first sweep 0"}),
+          "no rows": lambda text: text.replace("rows", "lines"), "a list": lambda text: "[1, 2]",
+          "not rows": lambda text: json.dumps(json.loads(text) | {"rows": [1.0]}),
+          "binary": lambda text: "\udcff\udcfe"}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_store_file_is_refused_or_recomputed(tmp_path, damage):
+    expected = sweep(one, {"x": [1, 2]}, store=tmp_path)
+    path = tmp_path / f"{cell_keys(one, [{'x': 2}])[0]}.json"
+    whole = path.read_text()
+    path.write_text(DAMAGE[damage](whole), errors="surrogateescape")
+    with pytest.raises(StoreFileError, match=rf"{path.name}.*must be the whole.*Delete it, or .*damaged='recompute'"):
+        sweep(one, {"x": [1, 2]}, store=tmp_path)
+    same(sweep(one, {"x": [1, 2]}, store=tmp_path, damaged="recompute"), expected)
+    assert path.read_text() == whole
+
+
+def test_other_files_in_the_store_are_left_alone(tmp_path):
+    (tmp_path / "notes.json").write_text("not a cell")
+    assert len(sweep(one, {"x": [1]}, store=tmp_path)) == 1
+    assert (tmp_path / "notes.json").read_text() == "not a cell"
+
+
+scalars = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.text(max_size=3))
+plain_values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=2) | st.tuples(inner), max_leaves=4)
+arguments = st.dictionaries(st.sampled_from("abc"), plain_values, max_size=3)
+
+
+@given(arguments, arguments)
+def test_key_does_not_depend_on_order_and_differs_when_an_argument_does(first, second):
+    (key,) = cell_keys(one, [first])
+    assert cell_keys(one, [dict(reversed(first.items()))]) == [key]
+    written = [repr([(name, values[name]) for name in sorted(values)]) for values in (first, second)]
+    assert (cell_keys(one, [second]) != [key]) == (written[0] != written[1])
+
+
+@dataclass(frozen=True)
+class Setting:
+    width: int
+    rate: float = 0.1
+
+
+def test_key_tells_types_and_frozen_dataclasses_apart():
+    distribution = SignalNoise(10, 100, n_snr2=1.0)
+    values = [1, 1.0, True, "1", None, [1], (1,), [], Path("1"), Setting(1), Setting(1, 0.2), 0.0, -0.0, math.nan,
+              distribution, distribution.replace(flip_plus=0.1), SignalNoise(10, 100, mu_norm=distribution.mu_norm)]
+    assert len(set(cell_keys(one, [{"x": value} for value in values]))) == len(values)
+    assert cell_keys(one, [{"x": np.float64(0.1)}]) == cell_keys(one, [{"x": 0.1}])
+
+
+def reads_offset(x):
+    return sum([helper(x) for _ in range(1)])
+
+
+def helper(x):
+    return x + OFFSET
+
+
+def test_key_counts_what_the_function_reads(monkeypatch):
+    cell = [{"x": 1}]
+    before = cell_keys(reads_offset, cell)
+    monkeypatch.setitem(globals(), "OFFSET", 2.0)  # read by a function that it calls, inside a comprehension
+    assert cell_keys(reads_offset, cell) != before
+    monkeypatch.setitem(globals(), "OFFSET", 1.0)
+    assert cell_keys(reads_offset, cell) == before
+    monkeypatch.setattr("helpers.sweeps.store.source_hash", lambda module: "edited")
+    assert cell_keys(reads_offset, cell) != before
+
+
+def test_key_counts_closures_defaults_and_lambdas_apart():
+    def adder(amount, scale=None):
+        return lambda x, power=scale: x + amount
+
+    twins = [adder(1), adder(2), adder(1, 3), adder({"a": np.arange(3)}["a"]), adder(np.arange(4)), adder({"a": 1})]
+    twins += [lambda x: x, lambda x: x + 1, lambda x: x + 2, lambda x: [y for y in x], lambda x: [2 * y for y in x]]
+    assert len({cell_keys(twin, [{"x": 1}])[0] for twin in twins}) == len(twins)
+    assert cell_keys(adder(1), [{"x": 1}]) == cell_keys(adder(1), [{"x": 1}])
+
+
+def test_store_needs_a_function_with_a_stable_key(tmp_path):
+    generator = np.random.default_rng(0)
+    for function in (partial(pow, 2), lambda exp: generator.normal()):
+        sweep(function, {"exp": [4]})
+        with pytest.raises(ValueError, match=r"^function"):
+            sweep(function, {"exp": [4]}, store=tmp_path)
+
+
+def test_store_file_is_plain_json(tmp_path):
+    path = tmp_path / "key.json"
+    save(path, [{"a": 0.1}])
+    assert json.loads(path.read_text())["rows"] == [{"a": 0.1}]
+    assert load(path, "error") == [{"a": 0.1}]
+    assert load(tmp_path / "absent.json", "error") is None

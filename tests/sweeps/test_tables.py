@@ -1,0 +1,236 @@
+"""Recorded tables: the script that records them, how they are read, and how they were made."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import record as recorder
+from hypothesis import given, strategies as st
+
+from helpers.data.images import load_digits
+from helpers.experiments.phase_diagram import phase_cell
+from helpers.runtime import CHECKPOINTS_VARIABLE
+from helpers.sweeps import tables
+from helpers.sweeps.grid import sweep
+from helpers.sweeps.tables import Table, TablePlan, load_table
+from helpers.training import checkpoints
+from helpers.training.loop import Recipe, fit
+from helpers.training.models import SmallCNN
+
+SMALL = {"n": 20, "m": 3, "runs": 2, "s_end": 1.0}
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """One recording of four small cells, and the script's arguments that keep it in a temporary folder."""
+    grid = {"flip_rate": [0.2], "n_snr2": [1.0, 4.0], "d_over_n": [5, 50]} | {k: [value] for k, value in SMALL.items()}
+    monkeypatch.setattr(recorder, "TABLES", {"tiny": TablePlan(phase_cell, grid, "four cells")})
+    return tmp_path, ["--results", str(tmp_path / "results"), "--store", str(tmp_path / "store")]
+
+
+def made(folder):
+    return json.loads((folder / "results" / "tiny.json").read_text("utf-8"))
+
+
+def test_recording_writes_the_sweep_and_how_it_was_made(tiny, capsys):
+    folder, arguments = tiny
+    assert recorder.main([*arguments, "--check"]) == 1
+    assert "missing" in capsys.readouterr().out and not (folder / "results").exists()
+    assert recorder.main(arguments) == 0
+    table = pd.read_csv(folder / "results" / "tiny.csv")
+    expected = sweep(phase_cell, recorder.TABLES["tiny"].grid)
+    pd.testing.assert_frame_equal(table, expected, rtol=10.0 ** (1 - tables.DIGITS), check_dtype=False)
+    assert made(folder)["rows"] == made(folder)["cells_computed"] == 4 and made(folder)["cells_from_store"] == 0
+    assert recorder.main([*arguments, "--check"]) == 0 and "up to date" in capsys.readouterr().out
+    before = (folder / "results" / "tiny.json").read_text()
+    assert recorder.main(arguments) == 0  # nothing to do
+    assert (folder / "results" / "tiny.json").read_text() == before
+
+
+def test_recording_resumes_from_its_store(tiny):
+    folder, arguments = tiny
+    recording = recorder.TABLES["tiny"]
+    sweep(phase_cell, recording.grid | {"n_snr2": [4.0]}, store=folder / "store" / "tiny")  # all that had finished
+    recorder.main(arguments)
+    assert (made(folder)["cells_computed"], made(folder)["cells_from_store"]) == (2, 2)
+    recorder.main([*arguments, "--force"])
+    assert (made(folder)["cells_computed"], made(folder)["cells_from_store"]) == (0, 4)
+
+
+def test_recording_with_a_process_pool_gives_the_same_table(tiny):
+    folder, arguments = tiny
+    recorder.main(arguments)
+    alone = (folder / "results" / "tiny.csv").read_bytes()
+    elsewhere = ["--results", str(folder / "pool"), "--store", str(folder / "pool store"), "--workers", "2"]
+    assert recorder.main(elsewhere) == 0
+    assert (folder / "pool" / "tiny.csv").read_bytes() == alone
+    assert json.loads((folder / "pool" / "tiny.json").read_text())["workers"] == 2
+
+
+def test_recording_notices_what_is_out_of_date(tiny, monkeypatch):
+    folder, arguments = tiny
+    recorder.main(arguments)
+    recording, results = recorder.TABLES["tiny"], folder / "results"
+    assert recorder.fault("tiny", recording, results) is None
+    other = TablePlan(phase_cell, recording.grid | {"n_snr2": [1.0, 8.0]}, recording.about)
+    assert "another grid" in recorder.fault("tiny", other, results)
+    monkeypatch.setitem(phase_cell.__kwdefaults__, "n", 100)
+    shorter = TablePlan(phase_cell, {k: v for k, v in recording.grid.items() if k != "n"}, recording.about)
+    assert "arguments" in recorder.fault("tiny", shorter, results)
+    table = results / "tiny.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
+    assert "3 rows, not 4" in recorder.fault("tiny", recording, results)
+    (results / "tiny.json").write_text("{")
+    assert "not readable" in recorder.fault("tiny", recording, results)
+    (results / "tiny.json").unlink()
+    assert "tiny.json is missing" in recorder.fault("tiny", recording, results)
+
+
+def test_recording_says_which_files_it_read_and_keeps_their_cells_apart(tiny, monkeypatch, capsys):
+    folder, arguments = tiny
+    reading = dataclasses.replace(recorder.TABLES["tiny"], reads=("SOME_IMAGES",))
+    monkeypatch.setitem(recorder.TABLES, "tiny", reading)
+    monkeypatch.delenv("SOME_IMAGES", raising=False)
+    assert recorder.main(arguments) == 1 and "left out; SOME_IMAGES=None" in capsys.readouterr().out
+    assert not (folder / "results").exists()
+    for content in (b"one", b"two"):
+        (folder / "images.npz").write_bytes(content)
+        monkeypatch.setenv("SOME_IMAGES", str(folder / "images.npz"))
+        assert recorder.main([*arguments, "--force", "--note", "shrunk"]) == 0
+        digest = hashlib.sha256(content).hexdigest()
+        assert made(folder)["files"] == {"SOME_IMAGES": f"images.npz, sha256 {digest[:16]}"}
+        assert made(folder)["note"] == "shrunk" and made(folder)["cells_computed"] == 4
+    recorder.main([*arguments, "--force"])
+    assert made(folder)["cells_from_store"] == 4
+    monkeypatch.setenv("SOME_IMAGES", str(folder))
+    assert recorder.files_read(reading) == {"SOME_IMAGES": folder.name}
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["--workers", "0"]])
+def test_recording_refuses_bad_arguments(arguments):
+    with pytest.raises(SystemExit):
+        recorder.main(arguments)
+
+
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=3), at_a_time=st.integers(1, 300))
+def test_parts_of_a_grid_have_all_its_cells_in_portions(lengths, at_a_time):
+    grid = {f"x{k}": list(range(length)) for k, length in enumerate(lengths)}
+    parts = tables._parts(TablePlan(phase_cell, grid, "", at_a_time=at_a_time))
+    assert [tuple(cell.values()) for part in parts for cell in part] == list(itertools.product(*grid.values()))
+    assert all(len(part) == at_a_time for part in parts[:-1]) and 0 < len(parts[-1]) <= at_a_time
+
+
+def test_recording_stops_at_its_deadline_and_goes_on_later(tiny, monkeypatch, capsys):
+    folder, arguments = tiny
+    monkeypatch.setitem(recorder.TABLES, "tiny", dataclasses.replace(recorder.TABLES["tiny"], at_a_time=3))
+    clock = iter([0.0, 59.0, 61.0])  # the start, before the first part, before the second
+    with monkeypatch.context() as patch:
+        fake = SimpleNamespace(monotonic=lambda: next(clock), perf_counter=time.perf_counter)
+        patch.setattr(recorder, "time", fake)
+        patch.setattr(tables, "time", fake)
+        assert recorder.main([*arguments, "--minutes", "1"]) == 0
+    assert "3 cells in the store" in capsys.readouterr().out and not (folder / "results").exists()
+    recorder.main(arguments)
+    assert (made(folder)["cells_computed"], made(folder)["cells_from_store"]) == (1, 3)
+
+
+def trained(seed, folder):
+    """A cell that trains, and is killed at its first call, once a checkpoint is there."""
+    data = load_digits().subset(60)
+    if not (Path(folder) / "called").exists():
+        (Path(folder) / "called").touch()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checkpoints, "SECONDS", 0.0)
+            fit(SmallCNN(data.image_shape, width=4), data, Recipe(epochs=3), seed, record_at=[3])
+        raise KeyboardInterrupt
+    model, epochs = SmallCNN(data.image_shape, width=4), []
+    model.register_forward_hook(lambda module, *_: epochs.append(module.training))
+    return {"error": float(fit(model, data, Recipe(epochs=3), seed, record_at=[3]).fresh_error[0, -1]),
+            "trained": sum(epochs)}
+
+
+def test_a_killed_training_run_of_a_recording_goes_on(monkeypatch, tmp_path):
+    grid = {"seed": [0], "folder": [str(tmp_path)]}
+    monkeypatch.setattr(recorder, "TABLES", {"tiny": TablePlan(trained, grid, "one run")})
+    arguments = ["--results", str(tmp_path / "results"), "--store", str(tmp_path / "store")]
+    with pytest.raises(KeyboardInterrupt):
+        recorder.main(arguments)
+    assert CHECKPOINTS_VARIABLE not in os.environ
+    assert len(list((tmp_path / "store" / "tiny" / "checkpoints").iterdir())) == 1
+    recorder.main(arguments)
+    assert pd.read_csv(tmp_path / "results" / "tiny.csv").trained.tolist() == [0]
+    assert not (tmp_path / "store" / "tiny" / "checkpoints").exists()
+
+
+def test_recording_names_the_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(recorder, "ROOT", tmp_path)
+    assert recorder.commit() is None
+    start = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    git = lambda *words: subprocess.run([*start, *words], check=True, capture_output=True)  # noqa: E731
+    git("init")
+    (tmp_path / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-m", "first")
+    clean = recorder.commit()
+    (tmp_path / "file").write_text("2")
+    assert len(clean) == 12 and recorder.commit() == clean + "+"
+
+
+def test_a_recording_comes_with_how_it_was_made():
+    found = load_table("phase_dimensions")
+    assert len(found.table) == found.made["rows"] and list(found.table.columns) == found.made["columns"]
+    told = " ".join(str(found).split())
+    assert max(map(len, str(found).splitlines())) <= 78
+    for part in ("phase_dimensions", found.made["recorded"], found.made["made_by"]["device"], "min", "torch"):
+        assert part in told
+
+
+@pytest.mark.parametrize("name", recorder.TABLES)
+def test_recording_is_whole_and_made_by_the_present_grid_and_arguments(name):
+    """A table made by another grid, other default arguments, or cut short, fails here: `make record` makes it anew."""
+    recording = recorder.TABLES[name]
+    assert recorder.fault(name, recording, recorder.RESULTS) is None
+    found = load_table(name)
+    assert {argument: set(found.table[argument]) for argument in recording.grid} == {
+        argument: set(values) for argument, values in recording.grid.items()}
+    assert list(found.table.columns) == found.made["columns"]
+    assert {"seconds", "workers", "recorded"} <= found.made.keys()
+    assert {"device", "torch", "source"} <= found.made["made_by"].keys()
+    assert set(found.made.get("files", {})) == set(recording.reads)
+    assert (recorder.RESULTS / f"{name}.csv").stat().st_size < 300_000
+
+
+def test_a_wrong_name_is_named():
+    with pytest.raises(ValueError, match=r"name='nonsense'.*phase_flips"):
+        load_table("nonsense")
+
+
+def test_files_and_note_are_told():
+    found = load_table("phase_dimensions")
+    made = found.made | {"files": {"SOME_VARIABLE": "images.npz, sha256 00ff"}, "note": "shrunk"}
+    told = str(Table(found.name, found.table, made))
+    assert "Read images.npz, sha256 00ff." in told and "Note: shrunk." in told and "Note" not in str(found)
+
+
+def test_curves_of_a_recording_are_runs_by_times_of_the_rows_asked_for():
+    rows = [{"seed": s, "rate": r, "epoch": e, "test": 100 * s + 10 * e + r} for e in (3, 0, 1) for r in (0.2, 0.4)
+            for s in (1, 0)]
+    found = Table("made up", pd.DataFrame(rows), {})
+    times, values = found.curves("test", rate=0.4)
+    assert times.tolist() == [0, 1, 3]
+    assert np.array_equal(values, [[0.4, 10.4, 30.4], [100.4, 110.4, 130.4]])
+    with pytest.raises(ValueError, match=r"where=\{'rate': 0.3\}: must be one row"):
+        found.curves("test", rate=0.3)
+    with pytest.raises(ValueError, match="column='flip_rate'"):
+        found.curves("test", flip_rate=0.4)
+    with pytest.raises(ValueError, match="one row"):
+        Table("made up", pd.DataFrame(rows[1:]), {}).curves("test", rate=0.2)
