@@ -1,9 +1,10 @@
 """Logistic regression on two Gaussian clouds with wrong labels, by gradient descent (chapter 15).
 
-A sample is x = y v + sigma z in R^p with |v| = 1 and z standard normal: the sum of the two patches of a `SignalNoise`
-with mu = v (def-linear-mixture; Liu et al. 2020, section 3). The model is f(x) = <theta, x>, the loss the mean of
-log(1 + exp(-y_obs f)). Gradient descent moves in the span of the x, which with v has k = min(p, n + 1) dimensions: a
-run takes place in k coordinates, the first one along v, whatever p is. In the shapes k counts these coordinates.
+A sample is x = y v + sigma z in R^p with v of length 1 and z standard normal: the sum of the two patches of a
+`SignalNoise` with mu = v (def-linear-mixture; Liu et al. 2020, section 3). The model is f(x) = <theta, x>, the loss the
+mean of log(1 + exp(-y_obs f)). Gradient descent moves in the span of the x, which with v has k = min(p, n + 1)
+dimensions: a run takes place in k coordinates, the first one along v, whatever p is. In the shapes k counts these
+coordinates.
 """
 
 import math
@@ -52,7 +53,7 @@ class MixtureDraw:
 
     @property
     def agree(self) -> Float[np.ndarray, " n"]:
-        """y y_obs: +1 for clean, -1 for noisy samples."""
+        """+1 for clean, -1 for noisy samples, that is y y_obs."""
         return self.y * self.y_obs
 
     @property
@@ -64,7 +65,7 @@ class MixtureDraw:
 
     @property
     def signed(self) -> Float[np.ndarray, "n k"]:
-        """y_obs x: theta memorises sample i if its inner product with row i is positive."""
+        """y_obs x; theta memorises sample i if its inner product with row i is positive."""
         return self.y_obs[:, None] * self.x
 
 
@@ -122,12 +123,12 @@ class MixtureCourse:
 
     @property
     def squared_coefficients(self) -> Float[np.ndarray, "T n"]:
-        """kappa_i^2, kappa = tanh(<theta, x>/2) - y_obs: twice softmax minus label (prop-mixture-gradient)."""
+        """kappa_i^2 with kappa = tanh(<theta, x>/2) - y_obs, twice softmax minus label (prop-mixture-gradient)."""
         return 4 * expit(-self.margins) ** 2
 
     @property
     def test_accuracy(self) -> Float[np.ndarray, " T"]:
-        """P(y <theta, x> > 0) on a fresh x with its true label: ``Phi(A / (sigma |theta|))``; 1/2 at theta = 0."""
+        """P(y <theta, x> > 0) on a fresh x with its true label, ``Phi(A / (sigma |theta|))``; 1/2 at theta = 0."""
         scale = self.draw.noise_std * self.length
         return ndtr(np.divide(self.signal, scale, out=np.zeros_like(scale), where=scale > 0))
 
@@ -180,7 +181,7 @@ def descend_mixture(draw: MixtureDraw, lr: float, times: ArrayLike) -> MixtureCo
 def separable(vectors: Float[np.ndarray, "n k"]) -> bool:
     """Whether some theta has <theta, row> > 0 for every row of `vectors`: a linear program.
 
-    It maximises the smallest <theta, row> over the cube |theta_j| <= 1, which is 0 where there is no such theta; an
+    It maximises the smallest <theta, row> over the cube ``|theta_j| <= 1``, which is 0 where there is no such theta; an
     optimum up to 1e-7 counts as 0.
     """
     vectors = checks.vectors("vectors", vectors, None, None).numpy()
