@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from helpers import SignalNoise, TwoLayerCNN, descend
-from helpers.engine.gram import inner_products
+from helpers import Record, SignalNoise, TwoLayerCNN, descend
+from helpers.engine.gram import inner_products, square_root
 from helpers.engine.network import SIGNS
-from helpers.engine.observables import _noise_covariance, _square_root, draw_tests
+from helpers.engine.observables import _noise_covariance, draw_tests
 from helpers.engine.reduced import CompiledEngine
 
 CPU = torch.device("cpu")
@@ -80,7 +80,7 @@ def test_responses_to_fresh_noise_have_the_covariance_of_the_filters():
         if orthogonal:
             weight = weight - (weight @ drawn.mu)[:, None] * drawn.mu / drawn.mu.square().sum()
         draws = draw_tests([drawn], [0], 3, 10, 0, 0.0, CPU, torch.float64)
-        root = _square_root(_noise_covariance(state, draws))[0]
+        root = square_root(_noise_covariance(state, draws))[0]
         # Products of 50 terms of size up to ten, in another order.
         torch.testing.assert_close(root @ root.T, weight @ weight.T, rtol=1e-11, atol=1e-11)
 
@@ -98,7 +98,7 @@ def test_a_singular_covariance_of_the_filters_has_a_square_root_too(dtype):
     covariance = state.weight_gram - on_signal[:, :, None] * on_signal[:, None, :]
     values = torch.linalg.eigvalsh(covariance)
     assert bool(((values > 1e-4 * values[:, -1:]).sum(1) == 4).all())  # d - 1 of the 16
-    root = _square_root(_noise_covariance(state, draws))
+    root = square_root(_noise_covariance(state, draws))
     # Rounding of the covariance: 1e-16 or 6e-8 of its size; negative eigenvalues of that size are set to zero.
     atol = 200 * torch.finfo(dtype).eps * float(covariance.abs().max())
     torch.testing.assert_close(root @ root.mT, covariance, rtol=0, atol=atol)

@@ -9,8 +9,10 @@ from hypothesis import given, settings, strategies as st
 
 from helpers import SignalNoise, descend
 from helpers.engine import reduced
+from helpers.engine.explicit import ExplicitEngine
 from helpers.engine.gram import inner_products
 from helpers.engine.reduced import CompiledEngine, TorchEngine
+from helpers.engine.state import Engine
 
 CPU = torch.device("cpu")
 ENGINES = {"compiled": CompiledEngine, "torch": TorchEngine}
@@ -38,6 +40,14 @@ def test_a_state_does_not_change_when_the_engine_moves_on(law):
         before = state.responses.clone()
         engine.advance(3)
         assert torch.equal(state.responses, before) and not torch.equal(engine.state().responses, before)
+
+
+def test_each_engine_is_an_engine(law):
+    products = [inner_products(law, 2, 0.1, 0)]
+    engines = [kind(products, [0.5], CPU, torch.float64) for kind in ENGINES.values()]
+    engines.append(ExplicitEngine([law.sample(0)], 2, [0.1], [0.5], [0], CPU, torch.float64))
+    assert all(isinstance(engine, Engine) for engine in engines)
+    assert not isinstance(reduced.ReducedEngine(products, [0.5], CPU, torch.float64), Engine)  # it cannot advance
 
 
 # Invariants of the coefficients (THEORY of the decomposition): random problems, every step, every coefficient.

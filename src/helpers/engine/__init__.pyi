@@ -29,5 +29,5 @@ from .scenes import (
     several_classes as several_classes,
     two_classes as two_classes,
 )
-from .state import Diverged as Diverged, State as State
+from .state import Diverged as Diverged, Engine as Engine, State as State
 from .variants import Method as Method, SceneEngine as SceneEngine, descend_scenes as descend_scenes

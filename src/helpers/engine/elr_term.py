@@ -1,22 +1,39 @@
 """The regulariser of early-learning regularisation in the signal-noise world: its slope in the margin, its targets."""
 
 import torch
+from jaxtyping import Float
 
 TERMS = ("elr", "kl")
 
 
-def moved_targets(p, missing, momentum, *, clamp=0.0):
-    """1 - t, (..., K, n), after one step of t <- momentum t + (1 - momentum) p with p clamped and renormalised."""
+def moved_targets(p: Float[torch.Tensor, "*batch K n"], missing: Float[torch.Tensor, "*batch K n"], momentum: float,
+                  *, clamp: float = 0.0) -> Float[torch.Tensor, "*batch K n"]:
+    """1 minus the targets t after one step of t <- momentum t + (1 - momentum) p.
+
+    Parameters
+    ----------
+    p : probabilities of the K classes; here they are clamped and renormalised.
+    missing : 1 - t before the step.
+    momentum : beta in [0, 1].
+    clamp : p is clamped to [clamp, 1 - clamp]; 0 for no clamp.
+    """
     p = p.clamp(clamp, 1 - clamp) if clamp else p
     others = torch.ones(p.shape[-2], p.shape[-2], dtype=p.dtype).fill_diagonal_(0) @ p  # keeps the digits of 1 - p
     return momentum * missing + (1 - momentum) * others / p.sum(-2, keepdim=True)
 
 
-def term_slope(p, missing, *, term="elr", clamp=0.0):
-    """(..., K, n) derivative in the logits of log(1 - <p, t>), t = 1 - missing, or of the divergence KL(t || p).
+def term_slope(p: Float[torch.Tensor, "*batch K n"], missing: Float[torch.Tensor, "*batch K n"], *,
+               term: str = "elr", clamp: float = 0.0) -> Float[torch.Tensor, "*batch K n"]:
+    """Derivative in the logits of log(1 - <p, t>), or of the divergence KL(t || p).
 
-    The first is the probabilities p weighted by `missing` minus p (lem-elr-gradient). A clamp replaces p by p clamped
-    to [clamp, 1 - clamp], through which no gradient passes outside.
+    The first is the probabilities p weighted by `missing`, minus p (lem-elr-gradient).
+
+    Parameters
+    ----------
+    p : probabilities of the K classes.
+    missing : 1 - t, where t are the targets.
+    term : "elr" for the first, "kl" for the second.
+    clamp : in "elr", p stands for p clamped to [clamp, 1 - clamp], through which no gradient passes outside.
     """
     if term == "kl":
         return (1 - missing).sum(-2, keepdim=True) * p - (1 - missing)

@@ -1,29 +1,42 @@
 """Gradient descent on the weights themselves, by autograd: the reduced engine's oracle, at a cost linear in d."""
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional
 
+from helpers.data.signal_noise import Sample
 from helpers.engine.network import Decomposition, TwoLayerCNN
 from helpers.engine.state import DIVERGED, Diverged, State
 
 
 class ExplicitEngine:
-    """A list of runs, each a TwoLayerCNN and its Sample; same interface as reduced.ReducedEngine."""
+    """The `Engine` that keeps the weights of its runs: a list of networks and their data.
 
-    def __init__(self, samples, m, init_std, lr, seeds, device, dtype):
+    Parameters
+    ----------
+    samples : the data of each run, all with the same n and number of test patches.
+    m : filters per sign.
+    init_std, lr, seeds : of each run: the scale of the initial weights, the step size, the seed of the weights.
+    device, dtype : where, and how precisely, the runs are trained.
+    """
+
+    def __init__(self, samples: Sequence[Sample], m: int, init_std: Sequence[float], lr: Sequence[float],
+                 seeds: Sequence[int], device: torch.device, dtype: torch.dtype) -> None:
         self.models = [TwoLayerCNN(sample.d, m, std, seed) for sample, std, seed in zip(samples, init_std, seeds)]
         self.starts = [model.weight.detach().clone() for model in self.models]
         self.decompositions = [Decomposition(sample) for sample in samples]
         self.models = [model.to(device, dtype) for model in self.models]
-        self.lr, self.step = lr, 0
+        self.lr = lr
+        self.step = 0
         move = {"device": device, "dtype": dtype}
         self.vectors = [sample.vectors.to(**move) for sample in samples]
         self.tests = [sample.xi_test.to(**move) for sample in samples]
         self.patches = [((sample.y[:, None] * sample.mu).to(**move), sample.xi.to(**move)) for sample in samples]
         self.y, self.y_obs = (torch.stack([getattr(s, name) for s in samples]).to(**move) for name in ("y", "y_obs"))
 
-    def advance(self, steps):
-        """Take `steps` gradient steps in every run. Raises FloatingPointError, with the step, if one diverges."""
+    def advance(self, steps: int) -> None:
+        """Take `steps` gradient steps in every run. Raises `Diverged`, with the step, if one diverges."""
         for run, (model, patches, y_obs) in enumerate(zip(self.models, self.patches, self.y_obs)):
             for step in range(steps):
                 margins = y_obs * model.output(patches)
@@ -35,17 +48,18 @@ class ExplicitEngine:
                     model.weight -= self.lr[run] * gradient
         self.step += steps
 
-    def state(self):
-        """State now; gamma and rho from the unique decomposition of the weights, in float64 on the CPU."""
+    def state(self) -> State:
+        """The runs now; gamma and rho from the unique decomposition of the weights, in float64 on the CPU."""
         weights = [model.weight.detach() for model in self.models]
         parts = [decomposition((weight.cpu() - start.to(weight.dtype)).double())
                  for decomposition, weight, start in zip(self.decompositions, weights, self.starts)]
         gamma, rho = (torch.stack(part).to(weights[0]) for part in zip(*parts))
-        respond = lambda targets: torch.stack([w @ t.T for w, t in zip(weights, targets)])  # noqa: E731
+        responses, test_responses = (torch.stack([w @ patches.T for w, patches in zip(weights, of_run)])
+                                     for of_run in (self.vectors, self.tests))
         flat = [weight.flatten(0, 1) for weight in weights]
-        return State(respond(self.vectors), gamma, rho, torch.stack([w @ w.T for w in flat]), respond(self.tests))
+        return State(responses, gamma, rho, torch.stack([w @ w.T for w in flat]), test_responses)
 
     @staticmethod
-    def bytes_per_run(n, d, m, n_test, given_tests):
+    def bytes_per_run(n: int, d: int, m: int, n_test: int, given_tests: int) -> int:
         """Peak working memory of one run, in bytes: patches, their copies and QR factor, weights, and test draws."""
         return 8 * (6 * (n + 1) * d + 6 * 2 * m * d + 2 * given_tests * d + 8 * 2 * m * n_test)

@@ -1,38 +1,63 @@
-"""The inner products that gradient descent reads, from explicit vectors or, at any dimension, from their joint law."""
+"""Inner products: of what gradient descent reads, from explicit vectors or from their joint law, and of the weights.
 
+V = [mu; xi_1..xi_n] are the vectors of one run and W its weights. Gradient descent needs K = V V^T and B = W V^T, and a
+test error needs W W^T, whatever the dimension d (thm-reduced, thm-wishart). The axis R counts the rows of V.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped
 
-from helpers.data.signal_noise import Sample
+from helpers.data.signal_noise import Sample, SignalNoise
 from helpers.engine.network import TwoLayerCNN, check_dimension
 from helpers.streams import random_stream
+
+Array = np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class InnerProducts:
-    """What one run needs to know of mu (row 0), the noise patches (rows 1..n) and the initial weights; all float64.
+    """What one run needs to know of mu (row 0), the noise patches (rows 1 to n) and the initial weights; all float64.
 
-    gram (n + 1, n + 1): inner products among mu and the noise patches.
-    responses (2, m, n + 1): of the initial filters with them.
-    weight_gram (2m, 2m): among the initial filters.
-    y, y_obs (n,): labels.
-    test_gram (n_test, n + 1), test_responses (2, m, n_test), y_test: of given test patches; n_test may be 0.
+    Attributes
+    ----------
+    gram : K, the inner products among mu and the noise patches.
+    responses : of the initial filters with them.
+    weight_gram : among the initial filters, those of j = +1 first.
+    y, y_obs : true and observed labels.
+    test_gram, test_responses : of given test patches with mu and the noise patches, and of the initial filters with
+        the test patches. There may be none, n_test = 0.
+    y_test : true labels of the test patches.
     """
 
-    gram: torch.Tensor
-    responses: torch.Tensor
-    weight_gram: torch.Tensor
-    y: torch.Tensor
-    y_obs: torch.Tensor
-    test_gram: torch.Tensor
-    test_responses: torch.Tensor
-    y_test: torch.Tensor
+    gram: Float[torch.Tensor, "R R"]
+    responses: Float[torch.Tensor, "2 m R"]
+    weight_gram: Float[torch.Tensor, "2*m 2*m"]
+    y: Float[torch.Tensor, " n"]
+    y_obs: Float[torch.Tensor, " n"]
+    test_gram: Float[torch.Tensor, "n_test R"]
+    test_responses: Float[torch.Tensor, "2 m n_test"]
+    y_test: Float[torch.Tensor, " n_test"]
 
 
-def inner_products(problem, m, init_std, seed):
-    """InnerProducts of a Sample (exactly its own) or of a SignalNoise (drawn, without a vector of length d)."""
+def inner_products(problem: Sample | SignalNoise, m: int, init_std: float, seed: int) -> InnerProducts:
+    """The inner products from which a run starts, with m filters per sign and initial weights N(0, init_std^2).
+
+    Those of a Sample are its own. Those of a SignalNoise are drawn from their joint law, without a vector of length d
+    (thm-wishart): d may be 10^15. Raises ValueError where d < n + 1.
+
+    Examples
+    --------
+    >>> from helpers.data import SignalNoise
+    >>> from helpers.engine import inner_products
+    >>> law = SignalNoise(3, 10**12, n_snr2=9.0)
+    >>> products = inner_products(law, m=4, init_std=1e-6, seed=0)
+    >>> (products.gram.diagonal() / law.d).numpy().round(4)  # squared lengths: of mu 9 d / n, of the others nearly d
+    array([3., 1., 1., 1.])
+    """
     check_dimension(problem.n, problem.d)
     source = _of_sample if isinstance(problem, Sample) else _of_distribution
     return source(problem, m, init_std, seed)
@@ -53,9 +78,25 @@ def _of_distribution(problem, m, init_std, seed):
     return InnerProducts(*map(torch.from_numpy, arrays))
 
 
-def draw_products(problem, lengths, units, m, init_std, rng):
-    """gram (q + n, q + n), responses (units, m, q + n) and weight_gram (units m, units m) of q orthogonal vectors of
-    these lengths, n noise patches and the initial filters of each output unit, without a vector of length d."""
+def draw_products(
+        problem: SignalNoise, lengths: Sequence[float], units: int, m: int, init_std: float, rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "R R"], Float[np.ndarray, "K m R"], Float[np.ndarray, "K*m K*m"]]:
+    """Draw the inner products of signals, noise patches and initial filters, without a vector of length d.
+
+    Parameters
+    ----------
+    problem : its n, d and noise count; its signal and its labels do not.
+    lengths : of the signals, which are orthogonal.
+    units : K, the number of output units, each with m filters.
+    m, init_std : filters per unit, and the standard deviation of their initial weights.
+    rng : where the draws come from.
+
+    Returns
+    -------
+    gram : of the signals, which come first, and the noise patches.
+    responses : of the initial filters with them.
+    weight_gram : of the initial filters.
+    """
     factor = draw_factor(problem, lengths, problem.n, rng)
     # The initial weights are independent of the data: normals in these coordinates, a Wishart matrix in all others.
     normals = rng.standard_normal((units * m, factor.shape[1]))
@@ -64,12 +105,14 @@ def draw_products(problem, lengths, units, m, init_std, rng):
             init_std**2 * (normals @ normals.T + rest @ rest.T))
 
 
-def draw_factor(problem, lengths, n, rng):
-    """Coordinates (q + n, q + n) of q orthogonal vectors of these lengths and of n noise patches.
+def draw_factor(problem: SignalNoise, lengths: Sequence[float], n: int,
+                rng: np.random.Generator) -> Float[np.ndarray, "R R"]:
+    """Coordinates of orthogonal signals of these lengths, which come first, and of n noise patches.
 
-    The first q axes point along the vectors; the others are chosen so that the noise patches are lower triangular.
+    The first axes point along the signals; the others are chosen so that the noise patches are lower triangular.
     """
-    q, d = len(lengths), problem.d
+    q = len(lengths)
+    d = problem.d
     check_dimension(n + q - 1, d)
     factor = np.zeros((q + n, q + n))
     factor[:q, :q] = np.diag(lengths)
@@ -78,14 +121,40 @@ def draw_factor(problem, lengths, n, rng):
     return factor
 
 
-def bartlett(rng, size, degrees):
-    """Lower-triangular L (size, min(size, degrees)) such that L L^T is Wishart(I, degrees).
+def bartlett(rng: np.random.Generator, size: int, degrees: int) -> Float[np.ndarray, "size rank"]:
+    """Lower-triangular L such that L L^T is Wishart(I, degrees), with rank = min(size, degrees) columns.
 
     L is the transposed R factor of `size` standard normal vectors of length `degrees`: chi roots with falling degrees
-    of freedom on the diagonal and standard normals below (Bartlett 1933). With fewer degrees than vectors it is
-    trapezoidal.
+    of freedom on the diagonal and standard normals below (Bartlett 1933; lem-bartlett). With fewer degrees than
+    vectors it is trapezoidal.
     """
     rank = min(size, degrees)
     factor = np.tril(rng.standard_normal((size, rank)), -1)
     factor[np.arange(rank), np.arange(rank)] = np.sqrt(rng.chisquare(degrees - np.arange(rank, dtype=float)))
     return factor
+
+
+def moved_weight_gram(
+        initial: Shaped[Array, "*batch filters filters"], responses: Shaped[Array, "*batch filters R"],
+        change: Shaped[Array, "*batch filters R"], responses_now: Shaped[Array, "*batch filters R"],
+) -> Shaped[Array, "*batch filters filters"]:
+    """W W^T of weights that moved to W = W(0) + C V (eq-weight-gram).
+
+    Parameters
+    ----------
+    initial : W(0) W(0)^T.
+    responses, responses_now : W(0) V^T and W V^T.
+    change : C.
+    """
+    return initial + change @ responses.swapaxes(-1, -2) + responses_now @ change.swapaxes(-1, -2)
+
+
+def square_root(covariance: Float[torch.Tensor, "runs filters filters"]) -> Float[torch.Tensor, "runs filters filters"]:
+    """A with A A^T = covariance: the Cholesky factor, or, where a covariance is singular, one from its eigenvectors."""
+    root, failed = torch.linalg.cholesky_ex(covariance)
+    if failed.any():  # singular, e.g. fewer dimensions than filters: any square root will do
+        # A run that diverged has no finite covariance either; its margins tell.
+        finite = covariance[failed > 0].nan_to_num(posinf=0.0, neginf=0.0)
+        values, axes = torch.linalg.eigh(finite)
+        root[failed > 0] = axes * values.clamp(min=0).sqrt()[:, None]
+    return root

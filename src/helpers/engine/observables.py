@@ -1,42 +1,56 @@
-"""What is read off a run at a recorded time: margins, coefficients, and the three test errors."""
+"""What is read off a run at a recorded time: margins, coefficients, and the three test errors (def-test-errors)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 
-from helpers.data.signal_noise import Sample
+from helpers.data.signal_noise import Sample, SignalNoise
+from helpers.engine.gram import square_root
 from helpers.engine.network import SIGNS
+from helpers.engine.state import State
 from helpers.streams import random_stream
 
 
 @dataclass(frozen=True, eq=False)
 class TestDraws:
-    """The random numbers behind a batch's test errors, drawn once a run so that its errors are smooth in time.
+    """The random numbers behind a batch's test errors, drawn once per run so that its errors are smooth in time.
 
-    normals (runs, 2m, n_test + n_val); y, y_obs (runs, n_test + n_val): true and freshly flipped labels; the last n_val
-    are the validation set, drawn from a stream of its own. zeta_normals (runs, 2m, n_test); patch (runs, n_test): index
-    of the reused training patch; zeta: std of what is added to it; noise_std, mu_norm, orthogonal: (runs,).
-    given: whether the fresh noise patches are the sample's own test patches.
+    Its axis "tests" counts the test draws and, after them, the n_val draws of the validation set; "filters" are the 2m
+    of both signs.
+
+    Attributes
+    ----------
+    normals : behind the filters' responses to fresh noise; only for the validation set where the tests are given.
+    zeta_normals : behind their responses to what is added to a reused patch; none at zeta = 0.
+    y, y_obs : true and freshly flipped labels.
+    patch : index of the reused training patch.
+    noise_std, mu_norm, orthogonal : of each run's law; `orthogonal` is 1 for noise projected off the signal.
+    zeta : standard deviation of what is added to a reused patch.
+    given : whether the fresh noise patches are the sample's own test patches.
+    n_val : how many of the draws are the validation set, which comes from a stream of its own.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
-    normals: torch.Tensor
-    zeta_normals: torch.Tensor
-    y: torch.Tensor
-    y_obs: torch.Tensor
-    patch: torch.Tensor
-    noise_std: torch.Tensor
-    mu_norm: torch.Tensor
-    orthogonal: torch.Tensor
+    normals: Float[torch.Tensor, "runs filters draws"]
+    zeta_normals: Float[torch.Tensor, "runs filters zeta_draws"]
+    y: Float[torch.Tensor, "runs tests"]
+    y_obs: Float[torch.Tensor, "runs tests"]
+    patch: Int[torch.Tensor, "runs n_test"]
+    noise_std: Float[torch.Tensor, " runs"]
+    mu_norm: Float[torch.Tensor, " runs"]
+    orthogonal: Float[torch.Tensor, " runs"]
     zeta: float
     given: bool
     n_val: int
 
 
-def draw_tests(problems, seeds, m, n_test, n_val, zeta, device, dtype):
+def draw_tests(problems: Sequence[Sample | SignalNoise], seeds: Sequence[int], m: int, n_test: int, n_val: int,
+               zeta: float, device: torch.device, dtype: torch.dtype) -> TestDraws:
     """TestDraws for runs of these problems and seeds. A Sample's own test set, if any, replaces fresh draws."""
     given = [isinstance(problem, Sample) and len(problem.y_test) > 0 for problem in problems]
     laws = [problem.distribution if isinstance(problem, Sample) else problem for problem in problems]
@@ -61,20 +75,24 @@ def draw_tests(problems, seeds, m, n_test, n_val, zeta, device, dtype):
     return TestDraws(**tensors, **scalars, zeta=zeta, given=any(given), n_val=n_val)
 
 
-def measure(state, y, y_obs, draws):
-    """The per-time entries of a Record, as a dict of NumPy arrays with the runs first; y, y_obs are (runs, n)."""
+def measure(state: State, y: Float[torch.Tensor, "runs n"], y_obs: Float[torch.Tensor, "runs n"],
+            draws: TestDraws) -> dict[str, Float[np.ndarray, "runs ..."]]:
+    """The per-time entries of a Record, by name."""
     values = readings(state, y, y_obs)
     values |= _test_errors(state, values["signal_response"], draws)
     return {name: value.double().cpu().numpy() for name, value in values.items()}
 
 
-def readings(state, y, y_obs):
+def readings(state: State, y: Float[torch.Tensor, "runs n"],
+             y_obs: Float[torch.Tensor, "runs n"]) -> dict[str, Float[torch.Tensor, "runs ..."]]:
     """Those entries that need no test draws, as tensors: the reused error among them is exact, for zeta = 0."""
-    on_signal, on_noise = state.responses[..., 0], state.responses[..., 1:]
+    on_signal = state.responses[..., 0]
+    on_noise = state.responses[..., 1:]
     signal = torch.stack([_output(side * on_signal[..., None])[..., 0] for side in SIGNS], -1)
     noise = _output(on_noise)
     plus = (y_obs > 0)[:, None]  # where j = +1 is the observed label
-    rho_own, rho_cross = torch.where(plus, *state.rho.unbind(1)), torch.where(plus, *state.rho.flip(1).unbind(1))
+    rho_own = torch.where(plus, *state.rho.unbind(1))
+    rho_cross = torch.where(plus, *state.rho.flip(1).unbind(1))
     active = (torch.where(plus, *on_noise.unbind(1)) > 0).to(y)
     # Every training patch with either label.
     reused = (_wrong(signal[:, :1] + noise) + _wrong(-(signal[:, 1:] + noise))) / 2
@@ -83,8 +101,8 @@ def readings(state, y, y_obs):
             "rho_cross_min": rho_cross.amin(1), "active": active.mean(1), "reused_error": reused}
 
 
-def _output(responses):
-    """f of one patch from the filters' responses to it, (runs, 2, m, patches) -> (runs, patches)."""
+def _output(responses: Float[torch.Tensor, "runs 2 m patches"]) -> Float[torch.Tensor, "runs patches"]:
+    """f of single patches from the filters' responses to them."""
     return _difference(torch.relu(responses))
 
 
@@ -93,15 +111,16 @@ def _difference(rectified):
     return plus - minus
 
 
-def _of_label(signal, y):
-    """f on the signal patch of each label: signal (runs, 2), y (runs, k) -> (runs, k)."""
+def _of_label(signal: Float[torch.Tensor, "runs 2"],
+              y: Float[torch.Tensor, "runs labels"]) -> Float[torch.Tensor, "runs labels"]:
+    """f on the signal patch of each label."""
     return torch.where(y > 0, signal[:, :1], signal[:, 1:])
 
 
 def _test_errors(state, signal, draws):
     shape = (*state.responses.shape[:3], -1)
     covariance = _noise_covariance(state, draws)
-    root = None if draws.given and not draws.zeta else _square_root(covariance)
+    root = None if draws.given and not draws.zeta else square_root(covariance)
     on_signal = _of_label(signal, draws.y)
     # In place where the array is ours: new ones of this size cost more than the arithmetic.
     if draws.given:
@@ -139,19 +158,9 @@ def _wrong(margins):
     return (margins <= 0).to(margins.dtype).mean(-1)
 
 
-def _noise_covariance(state, draws):
-    """(runs, 2m, 2m): covariance of the filters' responses to unit noise, W W^T, or W P W^T off the signal."""
+def _noise_covariance(state: State, draws: TestDraws) -> Float[torch.Tensor, "runs filters filters"]:
+    """Covariance of the filters' responses to unit noise: W W^T, or W P W^T for noise projected off the signal."""
     on_signal = state.responses[..., 0].flatten(1) / draws.mu_norm[:, None]
     seen = draws.orthogonal[:, None, None] * (on_signal[:, :, None] * on_signal[:, None, :])
     covariance = state.weight_gram - seen
     return (covariance + covariance.mT) / 2
-
-
-def _square_root(covariance):
-    root, failed = torch.linalg.cholesky_ex(covariance)
-    if failed.any():  # singular, e.g. fewer dimensions than filters: any square root will do
-        # A run that diverged has no finite covariance either; its margins tell.
-        finite = covariance[failed > 0].nan_to_num(posinf=0.0, neginf=0.0)
-        values, axes = torch.linalg.eigh(finite)
-        root[failed > 0] = axes * values.clamp(min=0).sqrt()[:, None]
-    return root

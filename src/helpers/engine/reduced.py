@@ -1,10 +1,11 @@
 """Exact gradient descent through inner products alone: the cost of a step does not depend on d.
 
 With V = [mu; xi_1..xi_n], K = V V^T and weights W = W(0) + C V, the gradient reads the weights only through the
-responses B = W V^T, and one step is B += S K, C += S with S of `network.coefficient_steps`. Work: 4 m (n + 1)^2 flops a
-step and run. Memory: see `ReducedEngine.bytes_per_run`.
+responses B = W V^T, and one step is B += S K, C += S with S of `coefficient_steps` (thm-reduced). Work:
+4 m (n + 1)^2 flops per step and run. Memory: see `ReducedEngine.bytes_per_run`.
 """
 
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -13,42 +14,51 @@ import scipy.linalg.cython_blas  # noqa: F401 (the BLAS that numba calls: loaded
 import torch
 from threadpoolctl import ThreadpoolController
 
+from helpers.engine.gram import InnerProducts, moved_weight_gram
 from helpers.engine.network import SIGNS, coefficient_steps
 from helpers.engine.state import DIVERGED, Diverged, State
 
 
 class ReducedEngine:
-    """A batch of runs on their inner products; `advance` takes gradient steps, `state` reads them out.
+    """What the two engines on inner products share; each brings its own `advance`, and is then an `Engine`.
 
-    products : gram.InnerProducts of each run, all with the same n, m and number of test patches.
-    lr : one step size a run.
+    Parameters
+    ----------
+    products : of each run, all with the same n, m and number of test patches.
+    lr : the step size of each run.
+    device, dtype : where, and how precisely, the runs are trained.
     """
 
-    def __init__(self, products, lr, device, dtype):
+    def __init__(self, products: Iterable[InnerProducts], lr: Sequence[float], device: torch.device,
+                 dtype: torch.dtype) -> None:
         products = list(products)
         stack = {name: torch.stack([getattr(one, name) for one in products]).to(device, dtype).contiguous()
                  for name in ("gram", "responses", "weight_gram", "y", "y_obs", "test_gram", "test_responses")}
-        self.gram, self.start, self.weight_gram = stack["gram"], stack["responses"], stack["weight_gram"]
-        self.y, self.y_obs = stack["y"], stack["y_obs"]
-        self.test_gram, self.test_start = stack["test_gram"], stack["test_responses"]
+        self.gram = stack["gram"]
+        self.start = stack["responses"]
+        self.weight_gram = stack["weight_gram"]
+        self.y = stack["y"]
+        self.y_obs = stack["y_obs"]
+        self.test_gram = stack["test_gram"]
+        self.test_start = stack["test_responses"]
         _, _, self.m, columns = self.start.shape
         self.rate = torch.tensor(lr, dtype=dtype, device=device)[:, None] / ((columns - 1) * self.m)
         self.responses = self.start.clone()
         self.coefficients = torch.zeros_like(self.start)
         self.step = 0
 
-    def state(self):
-        """State now. gamma and rho are the accumulated coefficients in the paper's normalisation."""
+    def state(self) -> State:
+        """The runs now. gamma and rho are the accumulated coefficients in the paper's normalisation."""
         squares = self.gram.diagonal(dim1=-2, dim2=-1)[:, None, None]
         signs = torch.tensor(SIGNS, dtype=self.start.dtype, device=self.start.device)[:, None, None]
         scaled = self.coefficients * squares
-        change, start, now = (x.flatten(1, 2) for x in (self.coefficients, self.start, self.responses))
-        weight_gram = self.weight_gram + change @ start.mT + now @ change.mT
+        filters = (x.flatten(1, 2) for x in (self.start, self.coefficients, self.responses))
+        weight_gram = moved_weight_gram(self.weight_gram, *filters)
         tests = self.test_start + self.coefficients @ self.test_gram.mT[:, None]
         return State(self.responses.clone(), (signs * scaled[..., :1])[..., 0], scaled[..., 1:], weight_gram, tests)
 
     @staticmethod
-    def bytes_per_run(n, m, n_test, given_tests):
+    def bytes_per_run(n: int, m: int, n_test: int, given_tests: int) -> int:
         """Peak working memory of one run, in bytes: K and its float64 source, the state and its copies (those inside
         CUDA graphs too), and the test draws."""
         return 8 * (2 * (n + 1) * (n + 1 + given_tests) + 20 * 2 * m * (n + 1) + 4 * (2 * m) ** 2 + 8 * 2 * m * n_test)
@@ -57,7 +67,8 @@ class ReducedEngine:
 class CompiledEngine(ReducedEngine):
     """On the CPU: the time loop compiled by numba, one run per thread, so that a run's K stays in its core's cache."""
 
-    def __init__(self, products, lr, device, dtype):
+    def __init__(self, products: Iterable[InnerProducts], lr: Sequence[float], device: torch.device,
+                 dtype: torch.dtype) -> None:
         super().__init__(products, lr, device, dtype)
         self.threads = min(torch.get_num_threads(), len(self.start))
         self.blas = ThreadpoolController()
@@ -65,8 +76,8 @@ class CompiledEngine(ReducedEngine):
         arrays = [self.gram.numpy(), *flat, self.y.numpy(), self.y_obs.numpy(), self.rate.numpy()[:, 0]]
         self.runs = list(zip(*arrays))  # views: the loop updates the tensors in place
 
-    def advance(self, steps):
-        """Take `steps` gradient steps in every run. Raises FloatingPointError, with the step, if one diverges."""
+    def advance(self, steps: int) -> None:
+        """Take `steps` gradient steps in every run. Raises `Diverged`, with the step, if one diverges."""
         # The pool lives for this call only: threads that stay would be inherited, dead, by forked processes.
         with self.blas.limit(limits=1, user_api="blas"), ThreadPoolExecutor(self.threads) as pool:
             stopped = list(pool.map(lambda run: _descend_one(*run, steps), self.runs))
@@ -89,7 +100,7 @@ def _compiled(function):
 def _descend_one(gram, responses, coefficients, y, y_obs, rate, steps):
     """`steps` updates of one run in place; the step at which it diverged, or -1.
 
-    The arithmetic of network.coefficient_steps, fused: rows are filters (j = +1 first), column 0 is the signal.
+    The arithmetic of `coefficient_steps`, fused: rows are filters (j = +1 first), column 0 is the signal.
     """
     rows, columns = responses.shape
     m = rows // 2
@@ -107,7 +118,7 @@ def _descend_one(gram, responses, coefficients, y, y_obs, rate, steps):
             for i in range(columns):
                 outputs[i] += sign * max(responses[row, i], zero)
             minus += sign * max(-responses[row, 0], zero)
-        push_plus, push_minus, size = zero, zero, zero
+        push_plus = push_minus = size = zero
         for i in range(1, columns):
             positive = y[i - 1] > 0
             margin = y_obs[i - 1] * (outputs[i] + (outputs[0] if positive else minus)) / number(m)
@@ -139,14 +150,15 @@ class TorchEngine(ReducedEngine):
 
     BLOCK = 16  # steps in one graph
 
-    def __init__(self, products, lr, device, dtype):
+    def __init__(self, products: Iterable[InnerProducts], lr: Sequence[float], device: torch.device,
+                 dtype: torch.dtype) -> None:
         super().__init__(products, lr, device, dtype)
         self.done = torch.zeros((), dtype=torch.long, device=device)
         self.failed = torch.full((len(self.start),), torch.iinfo(torch.long).max, device=device)
         self.replay = {}
 
-    def advance(self, steps):
-        """Take `steps` gradient steps in every run. Raises FloatingPointError, with the step, if one diverges."""
+    def advance(self, steps: int) -> None:
+        """Take `steps` gradient steps in every run. Raises `Diverged`, with the step, if one diverges."""
         blocks, single = divmod(steps, self.BLOCK)
         for length, count in ((self.BLOCK, blocks), (1, single)):
             for _ in range(count):
@@ -170,7 +182,9 @@ class TorchEngine(ReducedEngine):
         saved = [buffer.clone() for buffer in buffers]
         with torch.cuda.device(self.start.device):
             # One stream of this device for both: the default one belongs to the device of the process's first capture.
-            stream, current, graph = torch.cuda.Stream(), torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+            stream = torch.cuda.Stream()
+            current = torch.cuda.current_stream()
+            graph = torch.cuda.CUDAGraph()
             stream.wait_stream(current)
             with torch.cuda.stream(stream):
                 self._steps(length)
@@ -192,6 +206,7 @@ class TorchEngine(ReducedEngine):
             self.done += 1
 
 
-def reduced_engine(products, lr, device, dtype):
-    """The engine for `device`."""
+def reduced_engine(products: Iterable[InnerProducts], lr: Sequence[float], device: torch.device,
+                   dtype: torch.dtype) -> CompiledEngine | TorchEngine:
+    """The engine on inner products for `device`: compiled for the CPU, in tensors for a GPU."""
     return (CompiledEngine if device.type == "cpu" else TorchEngine)(products, lr, device, dtype)

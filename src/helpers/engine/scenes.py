@@ -2,18 +2,19 @@
 flips, filters for each position.
 
 In all of them a network of K output units sees patches that are rows of one list of vectors V: signals first, noise
-patches last. Which rows make up a sample is all that changes; `helpers.variants` trains on any such scene.
+patches last. Which rows make up a sample is all that changes; `descend_scenes` trains on any such scene. In the shapes
+R counts the rows of V, p the patches of a sample, C the contexts of a test patch.
 """
 
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 
 from helpers import checks
-from helpers.data.noise_kinds import class_count, draw_classes
-from helpers.data.signal_noise import SignalNoise
-from helpers.engine import scenes
+from helpers.data.noise_kinds import MatrixNoise, class_count, draw_classes
+from helpers.data.signal_noise import Sample, SignalNoise
 from helpers.engine.gram import draw_factor, draw_products, inner_products
 from helpers.streams import random_stream
 
@@ -25,49 +26,56 @@ ANTIPODAL = np.array([[1.0], [-1.0]])  # a vector v stands for the two patches v
 class Scene:
     """One run's data and initial filters, all through inner products; float64, and int64 where it says index.
 
-    gram (R, R): among the rows of V, the noise patches xi_1..xi_n being the last n.
-    responses (K, m, R): of the initial filters of each output unit with them.
-    weight_gram (K m, K m): among the initial filters; None where fresh noise is not asked for.
-    patches (n, p): index of the rows that sample i consists of.
-    contexts (C, p - 1), context_labels (C,): index of the rows that may stand beside a noise patch in a test sample,
-        all equally likely, and the true label they carry.
-    y, y_obs (n,): index of the true and of the observed class. With two classes, 0 is y = +1 and 1 is y = -1.
+    Attributes
+    ----------
+    gram : inner products among the rows of V, the noise patches xi_1..xi_n being the last n.
+    responses : of the initial filters of each output unit with the rows of V.
+    weight_gram : among the initial filters; None where fresh noise is not asked for.
+    patches : index of the rows that each sample consists of.
+    contexts, context_labels : index of the rows that may stand beside a noise patch in a test sample, all equally
+        likely, and the true label they carry.
+    y, y_obs : index of the true and of the observed class. With two classes, 0 is y = +1 and 1 is y = -1.
     noise_std : standard deviation of a fresh noise coordinate.
     orthogonal_to : index of mutually orthogonal rows that fresh noise has no component along.
     about : seed and configuration, for the Record.
     """
 
-    gram: torch.Tensor
-    responses: torch.Tensor
-    weight_gram: torch.Tensor
-    patches: torch.Tensor
-    contexts: torch.Tensor
-    context_labels: torch.Tensor
-    y: torch.Tensor
-    y_obs: torch.Tensor
+    gram: Float[torch.Tensor, "R R"]
+    responses: Float[torch.Tensor, "K m R"]
+    weight_gram: Float[torch.Tensor, "K*m K*m"] | None
+    patches: Int[torch.Tensor, "n p"]
+    contexts: Int[torch.Tensor, "C p-1"]
+    context_labels: Int[torch.Tensor, " C"]
+    y: Int[torch.Tensor, " n"]
+    y_obs: Int[torch.Tensor, " n"]
     noise_std: float
-    orthogonal_to: tuple
+    orthogonal_to: tuple[int, ...]
     about: dict
 
 
-def two_classes(problem, m, init_std, seed):
-    """The book's own data and network, the run of `descend` on this SignalNoise or Sample and seed: rows mu, -mu, xi_i.
-    """
+def two_classes(problem: SignalNoise | Sample, m: int, init_std: float, seed: int) -> Scene:
+    """The book's own data and network, the run of `descend` on this problem and seed: rows mu, -mu, xi_1..xi_n."""
     law = checks.instance("problem", getattr(problem, "distribution", problem), SignalNoise)
     parts = inner_products(problem, m, init_std, seed)
     products = (parts.gram.numpy(), parts.responses.numpy(), parts.weight_gram.numpy())
     return _antipodal_scene(law, 1, products, _index(parts.y.numpy()), _index(parts.y_obs.numpy()), init_std, seed)
 
 
-def recurring_patch(problem, strength, flips, m, init_std, seed):
-    """Three patches, y mu, a nu and xi, with a = +-1 a coin and nu orthogonal to mu, n |nu|^2 / (sigma^2 d) = strength.
+def recurring_patch(problem: SignalNoise, strength: float, flips: str, m: int, init_std: float, seed: int) -> Scene:
+    """Three patches, y mu, a nu and xi, with a = +-1 a coin and nu a second signal, orthogonal to mu.
 
-    With overall flip rate tau = problem.flip_plus, `flips` says on whom the flips fall: "random": on everyone alike;
-    "patch": on a = +1 only, with probability 2 tau; "pair": on a = -y only, with probability 2 tau.
+    Parameters
+    ----------
+    problem : n, d, mu, the noise, and the overall flip rate tau = flip_plus = flip_minus.
+    strength : ``n |nu|^2 / (sigma^2 d)``.
+    flips : on whom the flips fall. "random": on everyone alike; "patch": on a = +1 only, with probability 2 tau;
+        "pair": on a = -y only, with probability 2 tau.
+    m, init_std, seed : filters per sign, scale of the initial weights, and the seed of data and weights.
     """
     strength = checks.positive("strength", strength)
     checks.one_of("flips", flips, FLIPS)
-    tau, y = _flip_rate(problem), _index(problem.draw_labels(seed)[0])
+    tau = _flip_rate(problem)
+    y = _index(problem.draw_labels(seed)[0])
     rng = random_stream(seed, "recurring patch")
     a = rng.integers(2, size=problem.n)
     chance = {"random": np.full(problem.n, tau), "patch": 2 * tau * (a == 0), "pair": 2 * tau * (a != y)}[flips]
@@ -77,10 +85,14 @@ def recurring_patch(problem, strength, flips, m, init_std, seed):
     return _antipodal_scene(problem, 2, products, y, y_obs, init_std, seed, a)
 
 
-def patch_dependent_flips(problem, m, init_std, seed):
-    """The basic data, but only samples whose noise patch leans to the other class along a direction u are flipped:
-    with probability 2 tau where y <u, xi> < 0, tau = problem.flip_plus and u a unit vector orthogonal to mu."""
-    tau, y = _flip_rate(problem), _index(problem.draw_labels(seed)[0])
+def patch_dependent_flips(problem: SignalNoise, m: int, init_std: float, seed: int) -> Scene:
+    """The basic data, but only samples whose noise patch leans to the other class along a direction u are flipped.
+
+    The flips have probability 2 tau where y <u, xi> < 0, with tau = flip_plus = flip_minus and u a unit vector
+    orthogonal to mu (prop-patch-flips).
+    """
+    tau = _flip_rate(problem)
+    y = _index(problem.draw_labels(seed)[0])
     rng = random_stream(seed, "patch-dependent flips")
     gram, responses, weight_gram = draw_products(problem, [problem.mu_norm, 1.0], 2, m, init_std, rng)
     leans = np.where(y == 0, 1, -1) * gram[1, 2:] < 0
@@ -90,18 +102,20 @@ def patch_dependent_flips(problem, m, init_std, seed):
     return _antipodal_scene(problem, 1, products, y, y_obs, init_std, seed)
 
 
-def separate_positions(problem, m, init_std, seed):
-    """Signal and noise patch in random order, and filters of its own for each of the two positions.
+def separate_positions(problem: SignalNoise, m: int, init_std: float, seed: int) -> Scene:
+    """Signal and noise patch in random order, and filters of their own for each of the two positions.
 
     A filter is then a vector of length 2 d, and a patch fills one half of it: patches in different positions are
-    orthogonal. No fresh noise.
+    orthogonal (prop-position). No fresh noise.
     """
     y, y_obs = map(_index, problem.draw_labels(seed))
     rng = random_stream(seed, "separate positions")
-    n, noise_first = problem.n, rng.integers(2, size=problem.n)
+    n = problem.n
+    noise_first = rng.integers(2, size=n)
     factor = np.zeros((2 + n, 2 * (1 + min(n, problem.d - 1))))
     for position in (0, 1):
-        here, start = np.flatnonzero(noise_first == position), position * factor.shape[1] // 2
+        here = np.flatnonzero(noise_first == position)
+        start = position * factor.shape[1] // 2
         part = draw_factor(problem, [problem.mu_norm], len(here), rng)
         factor[np.r_[position, 2 + here], start:start + part.shape[1]] = part
     normals = rng.standard_normal((2 * m, factor.shape[1]))
@@ -113,9 +127,11 @@ def separate_positions(problem, m, init_std, seed):
                   y, y_obs, (), init_std, seed)
 
 
-def several_classes(problem, classes, m, init_std, seed):
-    """`classes` classes with orthogonal signals of length problem.mu_norm, equally likely; a label is flipped with
-    probability tau = problem.flip_plus, to one of the other classes at random."""
+def several_classes(problem: SignalNoise, classes: int, m: int, init_std: float, seed: int) -> Scene:
+    """K = `classes` equally likely classes with orthogonal signals of one length, problem.mu_norm (prop-classes).
+
+    A label is flipped with probability tau = flip_plus = flip_minus, to one of the other classes at random.
+    """
     classes = checks.integer("classes", classes, 2)
     rng = random_stream(seed, "several classes")
     y = rng.integers(classes, size=problem.n)
@@ -127,28 +143,30 @@ def several_classes(problem, classes, m, init_std, seed):
                   tuple(range(classes)), init_std, seed)
 
 
-def _index(labels):
+def _index(labels: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Class index of labels +1 and -1."""
     return np.where(labels > 0, 0, 1)
 
 
-def _flip_rate(problem):
+def _flip_rate(problem: SignalNoise) -> float:
     checks.require(problem.flip_plus == problem.flip_minus, "problem", problem, "one with flip_plus == flip_minus")
     return problem.flip_plus
 
 
-def _antipodes(vectors, n):
-    """(2 vectors + n, vectors + n): each vector v becomes the rows v and -v; noise patches stay."""
+def _antipodes(vectors: int, n: int) -> Float[np.ndarray, "new_rows rows"]:
+    """The map from rows to rows in which each of `vectors` first rows v becomes v and -v; n noise patches stay."""
     return np.block([[np.kron(np.eye(vectors), ANTIPODAL), np.zeros((2 * vectors, n))],
                      [np.zeros((n, vectors)), np.eye(n)]])
 
 
 def _expand(products, rows):
+    """gram, responses and weight_gram of the vectors `rows` @ V, from those of V."""
     gram, responses, weight_gram = products
     return rows @ gram @ rows.T, responses @ rows.T, weight_gram
 
 
 def _antipodal_scene(problem, vectors, products, y, y_obs, init_std, seed, a=None):
-    """A scene of two classes whose first 2 or 4 rows are mu, -mu(, nu, -nu)."""
+    """A scene of two classes whose first rows are mu and -mu or, with two vectors, mu, -mu, nu and -nu."""
     columns = [y] + ([] if a is None else [2 + a])
     patches = np.stack([*columns, 2 * vectors + np.arange(problem.n)], 1)
     contexts = np.stack(np.meshgrid([0, 1], *[[2, 3]] * (vectors - 1), indexing="ij"), -1).reshape(-1, vectors)
@@ -158,16 +176,27 @@ def _antipodal_scene(problem, vectors, products, y, y_obs, init_std, seed, a=Non
 
 
 def _scene(problem, products, patches, contexts, context_labels, y, y_obs, off, init_std, seed):
-    index = lambda values: torch.from_numpy(np.asarray(values, np.int64))  # noqa: E731
     reals = [None if one is None else torch.from_numpy(np.ascontiguousarray(one)) for one in products]
-    return Scene(*reals, index(patches), index(contexts), index(context_labels), index(y), index(y_obs),
-                 problem.noise_std, off if problem.orthogonal else (),
+    indices = [torch.from_numpy(np.asarray(one, np.int64)) for one in (patches, contexts, context_labels, y, y_obs)]
+    return Scene(*reals, *indices, problem.noise_std, off if problem.orthogonal else (),
                  {"seed": seed, **asdict(problem), "init_std": init_std})
 
 
-def contrary_samples(scene, share, weight, seed):
-    """(Scene, bool (n,)): a copy of a `two_classes` scene in which a random share of the clean samples is contrary:
-    their signal patch y mu is replaced by -weight y mu. A contrary sample has its true label and looks wrong."""
+def contrary_samples(scene: Scene, share: float, weight: float, seed: int) -> tuple[Scene, Bool[np.ndarray, " n"]]:
+    """A copy of a `two_classes` scene with contrary samples, which have their true label and look wrong.
+
+    Parameters
+    ----------
+    scene : what `two_classes` made.
+    share : probability that a clean sample becomes contrary.
+    weight : the signal patch y mu of a contrary sample is replaced by -weight y mu.
+    seed : of the choice.
+
+    Returns
+    -------
+    scene : the copy.
+    chosen : which samples are contrary.
+    """
     checks.real("share", share, 0.0, 1.0)
     checks.positive("weight", weight)
     chosen = random_stream(seed, "contrary samples").random(len(scene.y)) < share
@@ -179,12 +208,12 @@ def contrary_samples(scene, share, weight, seed):
     return replace(scene, gram=rows @ scene.gram @ rows.T, responses=scene.responses @ rows.T, patches=patches), chosen
 
 
-def noisy_scene(problem, noise, classes, m, init_std, seed):
-    """`scenes.several_classes` with observed labels from a kind of noise that has a transition matrix.
+def noisy_scene(problem: SignalNoise, noise: MatrixNoise, classes: int, m: int, init_std: float, seed: int) -> Scene:
+    """`several_classes` with observed labels from a kind of noise that has a transition matrix.
 
-    The flip rates of `problem` (a SignalNoise) are not used.
+    The flip rates of `problem` are not used.
     """
-    scene = scenes.several_classes(problem, classes, m, init_std, seed)
+    scene = several_classes(problem, classes, m, init_std, seed)
     y = scene.y.numpy()
     rows = noise.transition_matrix(class_count(classes))[y]
     y_obs = draw_classes(rows, y, random_stream(seed, "labels of a noisy scene"))

@@ -1,6 +1,6 @@
-"""Gradient descent on softmax cross-entropy for any `helpers.scenes.Scene`, and its variants: other activations,
-mini-batches, label-noise gradient descent, early-learning regularisation. The book's own network and training is the
-special case of two classes.
+"""Gradient descent on softmax cross-entropy for any `Scene`, and its variants: other activations, mini-batches,
+label-noise gradient descent, early-learning regularisation. The book's own network and training is the special case of
+two classes.
 
 Output unit k has m filters and the logit f_k(x) = (1/m) sum_r sum_p phi(<w_{k,r}, x_p>) over the patches x_p of x. For
 two classes softmax is the logistic function of F_{+1} - F_{-1} (units 0 and 1), so the loss is the book's. With
@@ -12,13 +12,18 @@ where q does not depend on the filter r: all that a filter adds is its own phi'.
 """
 
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from helpers import checks
 from helpers.engine.elr_term import TERMS, moved_targets, term_slope
+from helpers.engine.gram import moved_weight_gram, square_root
+from helpers.engine.scenes import Scene
 from helpers.engine.state import DIVERGED, Diverged
 from helpers.record import Record, log_times
 from helpers.runtime import provenance
@@ -32,9 +37,11 @@ BATCHES = ("reshuffled", "independent")
 class Method:
     """What differs from full-batch gradient descent with relu.
 
+    Attributes
+    ----------
     activation : "relu", max(z, leak z); or "squared", max(z, 0)^2.
     leak : slope in [0, 1] on negative inputs; with "relu" only.
-    batch_size : samples a step; None for all. It must divide n.
+    batch_size : samples per step; None for all. It must divide n.
     batches : "reshuffled": each epoch goes once through a new random order; "independent": each step draws its own.
     flip_rate : label-noise gradient descent: each step flips each label anew with this probability.
     strength : lambda >= 0, the weight of a term added to the loss of a sample with probabilities p and targets t: with
@@ -47,7 +54,7 @@ class Method:
     _: KW_ONLY
     activation: str = "relu"
     leak: float = 0.0
-    batch_size: int = None
+    batch_size: int | None = None
     batches: str = "reshuffled"
     flip_rate: float = 0.0
     strength: float = 0.0
@@ -65,13 +72,13 @@ class Method:
         checks.real("momentum", self.momentum, 0.0, 1.0, open_high=True)
         checks.real("clamp", self.clamp, 0.0, 0.5, open_high=True)
 
-    def phi(self, z):
+    def phi(self, z: torch.Tensor) -> torch.Tensor:
         """The activation."""
         if self.activation == "squared":
             return torch.relu(z).square()
         return torch.maximum(z, self.leak * z) if self.leak else torch.relu(z)
 
-    def slope(self, z):
+    def slope(self, z: torch.Tensor) -> torch.Tensor:
         """Its derivative; at 0, where relu has none, the one from the left."""
         if self.activation == "squared":
             return 2 * torch.relu(z)
@@ -79,8 +86,13 @@ class Method:
         return positive + self.leak * (1 - positive) if self.leak else positive
 
 
-def descend_scenes(scenes, lr, steps, *, record_at=None, n_test=1000, **method):
+def descend_scenes(scenes: Iterable[Scene], lr: float | Iterable[float], steps: int, *,
+                   record_at: ArrayLike | None = None, n_test: int = 1000,
+                   **method: str | float | int | None) -> Record:
     """Train on one or more scenes of one shape, each a run, and return a Record.
+
+    Two-class records have labels -1 and +1, and signal_response and gamma for the first signal vector; others have
+    class indices and predictions. In both a margin refers to the scene's y_obs, whatever a step's own flips.
 
     Parameters
     ----------
@@ -91,11 +103,30 @@ def descend_scenes(scenes, lr, steps, *, record_at=None, n_test=1000, **method):
     n_test : test draws behind each fresh error; 0 for none.
     method : fields of `Method`.
 
-    Two-class records have labels -1 and +1, and signal_response and gamma for the first signal vector; others have
-    class indices and predictions. In both a margin refers to the scene's y_obs, whatever a step's own flips. Raises
-    ValueError on bad arguments and FloatingPointError, with the step, if a run diverges.
+    Returns
+    -------
+    record : the runs at the recorded steps.
+
+    Raises
+    ------
+    ValueError
+        on bad arguments.
+    FloatingPointError
+        if a run diverges: `Diverged`, with the step and the run.
+
+    Examples
+    --------
+    >>> from helpers.data import SignalNoise
+    >>> from helpers.engine import descend_scenes, several_classes
+    >>> law = SignalNoise(40, 10_000, n_snr2=20.0, flip_plus=0.2, flip_minus=0.2)
+    >>> scenes = [several_classes(law, 3, m=5, init_std=1e-5, seed=seed) for seed in range(2)]
+    >>> record = descend_scenes(scenes, lr=8e-4, steps=500, record_at=[10, 500], n_test=200)
+    >>> record.mean_over(record.fits_true, "noisy").round(2)  # of two runs, at step 10 and 500
+    array([[0.92, 0.  ],
+           [1.  , 0.  ]])
     """
-    method, steps = Method(**method), checks.integer("steps", steps, 0)
+    method = Method(**method)
+    steps = checks.integer("steps", steps, 0)
     scenes = list(scenes)
     checks.require(len(scenes) > 0, "scenes", scenes, "one or more scenes")
     shapes = {(scene.responses.shape, scene.patches.shape, scene.contexts.shape) for scene in scenes}
@@ -122,21 +153,34 @@ def descend_scenes(scenes, lr, steps, *, record_at=None, n_test=1000, **method):
 
 @dataclass(eq=False)
 class SceneEngine:
-    """A batch of runs on their inner products; `advance` takes one step."""
+    """A batch of runs on scenes, through inner products. Like an `Engine`, but it has K output units and takes one step
+    at a time.
 
-    scenes: list
-    rates: list
+    Attributes
+    ----------
+    scenes : of each run, all of one shape.
+    rates : the step size of each run.
+    method : what differs from full-batch gradient descent with relu.
+    step : gradient steps taken so far.
+    """
+
+    scenes: Sequence[Scene]
+    rates: Sequence[float]
     method: Method
     step: int = field(default=0, init=False)
 
     def __post_init__(self):
-        stack = lambda name: torch.stack([getattr(scene, name) for scene in self.scenes])  # noqa: E731
-        self.gram, self.start, self.y, self.y_obs = map(stack, ("gram", "responses", "y", "y_obs"))
-        self.patches, self.contexts = stack("patches"), stack("contexts")
+        self.gram = self._stacked("gram")
+        self.start = self._stacked("responses")
+        self.y = self._stacked("y")
+        self.y_obs = self._stacked("y_obs")
+        self.patches = self._stacked("patches")
+        self.contexts = self._stacked("contexts")
         self.runs, self.classes, self.m, _ = self.start.shape
         self.n = self.y.shape[1]
         self.rate = torch.tensor(self.rates, dtype=torch.float64)[:, None, None] / (self.n * self.m)
-        self.responses, self.coefficients = self.start.clone(), torch.zeros_like(self.start)
+        self.responses = self.start.clone()
+        self.coefficients = torch.zeros_like(self.start)
         size = self.method.batch_size
         if size is not None:
             checks.integer("batch_size", size, 1, self.n)
@@ -147,20 +191,25 @@ class SceneEngine:
         self.order = np.zeros((self.runs, self.n), np.int64)
         self.missing = torch.ones(self.runs, self.classes, self.n, dtype=torch.float64)  # 1 minus the targets
 
-    def outputs(self):
-        """(runs, K, R) mean over filters of phi(<w_{k,r}, v>): what each vector adds to each logit."""
+    def _stacked(self, name: str) -> torch.Tensor:
+        return torch.stack([getattr(scene, name) for scene in self.scenes])
+
+    def outputs(self) -> Float[torch.Tensor, "runs K R"]:
+        """Mean over filters of phi(<w_{k,r}, v>): what each vector v adds to each logit."""
         return self.method.phi(self.responses).mean(2)
 
-    def logits(self, outputs, patches):
-        """(runs, K, N) logits of the samples whose rows are `patches` (runs, N, p)."""
+    def logits(self, outputs: Float[torch.Tensor, "runs K R"],
+               patches: Int[torch.Tensor, "runs N p"]) -> Float[torch.Tensor, "runs K N"]:
+        """Logits of the N samples that consist of the rows `patches`."""
         runs, samples, p = patches.shape
         index = patches.reshape(runs, 1, samples * p).expand(-1, self.classes, -1)
         return outputs.gather(2, index).view(runs, self.classes, samples, p).sum(-1)
 
-    def advance(self):
+    def advance(self) -> None:
         """One gradient step in every run."""
         logits = self.logits(self.outputs(), self.patches)
-        p, weights = logits.softmax(1), self._weights()[:, None, :]
+        p = logits.softmax(1)
+        weights = self._weights()[:, None, :]
         push = torch.nn.functional.one_hot(self._labels_now(), self.classes).mT - p
         if self.method.strength:
             moved = moved_targets(p, self.missing, self.method.momentum, clamp=self.method.clamp)
@@ -177,15 +226,15 @@ class SceneEngine:
         self.responses.flatten(1, 2).baddbmm_(update.flatten(1, 2), self.gram)
         self.step += 1
 
-    def _labels_now(self):
+    def _labels_now(self) -> Int[torch.Tensor, "runs n"]:
         if self.method.flip_rate == 0:
             return self.y_obs
         flips = np.stack([rng.random(self.n) < self.method.flip_rate for rng in self.label_rngs])
         others = np.stack([rng.integers(1, self.classes, self.n) for rng in self.label_rngs])
         return (self.y_obs + torch.from_numpy(flips * others)) % self.classes
 
-    def _weights(self):
-        """(runs, n) weight of each sample in this step: 1, or n / b for the b samples of a mini-batch."""
+    def _weights(self) -> Float[torch.Tensor, "runs n"]:
+        """Weight of each sample in this step: 1, or n / b for the b samples of a mini-batch."""
         size = self.method.batch_size
         if size is None:
             return torch.ones(self.runs, self.n, dtype=torch.float64)
@@ -198,23 +247,25 @@ class SceneEngine:
         np.put_along_axis(weights, self.order[:, place * size:(place + 1) * size], self.n / size, 1)
         return torch.from_numpy(weights)
 
-    def weight_gram(self):
-        """(runs, K m, K m) W W^T now."""
-        first = torch.stack([scene.weight_gram for scene in self.scenes])
-        change, start, now = (x.flatten(1, 2) for x in (self.coefficients, self.start, self.responses))
-        return first + change @ start.mT + now @ change.mT
+    def weight_gram(self) -> Float[torch.Tensor, "runs filters filters"]:
+        """W W^T now, of the K m filters."""
+        filters = (x.flatten(1, 2) for x in (self.start, self.coefficients, self.responses))
+        return moved_weight_gram(self._stacked("weight_gram"), *filters)
 
 
 def _labels(index, classes):
     return np.where(index.numpy() == 0, 1.0, -1.0) if classes == 2 else index.numpy()
 
 
-def _draw_tests(scenes, n_test):
-    """Normals behind the fresh noise (runs, K m, n_test) and context numbers (runs, n_test), or None."""
+def _draw_tests(
+        scenes: list[Scene], n_test: int,
+) -> tuple[Float[torch.Tensor, "runs filters n_test"], Int[torch.Tensor, "runs n_test"]] | None:
+    """Normals behind the filters' responses to fresh noise, and the numbers of contexts; None without fresh noise."""
     if n_test == 0 or any(scene.weight_gram is None for scene in scenes):
         return None
     rngs = [random_stream(scene.about["seed"], "test draws of variants") for scene in scenes]
-    filters, contexts = len(scenes[0].weight_gram), len(scenes[0].contexts)
+    filters = len(scenes[0].weight_gram)
+    contexts = len(scenes[0].contexts)
     normals = np.stack([rng.standard_normal((filters, n_test)) for rng in rngs])
     which = np.stack([rng.integers(contexts, size=n_test) for rng in rngs])
     return torch.from_numpy(normals), torch.from_numpy(which)
@@ -247,15 +298,17 @@ def _measure(engine, draws):
     return {name: value.numpy() for name, value in values.items()}
 
 
-def _margins(logits, labels):
-    """(runs, N) logit of the label minus the log-sum-exp of the others; for two classes y_obs f."""
+def _margins(logits: Float[torch.Tensor, "runs K N"],
+             labels: Int[torch.Tensor, "runs N"]) -> Float[torch.Tensor, "runs N"]:
+    """Logit of the label minus the log-sum-exp of the others; for two classes y_obs f."""
     own = labels[:, None, :]
     chosen = logits.gather(1, own)[:, 0]
     return chosen - logits.scatter(1, own, -torch.inf).logsumexp(1)
 
 
-def _wrong(logits, labels):
-    """Share (runs,) of samples whose label does not have the largest logit alone."""
+def _wrong(logits: Float[torch.Tensor, "runs K N"],
+           labels: Int[torch.Tensor, "runs N"]) -> Float[torch.Tensor, " runs"]:
+    """Share of samples whose label does not have the largest logit alone."""
     own = labels[:, None, :]
     return (logits.gather(1, own)[:, 0] <= logits.scatter(1, own, -torch.inf).amax(1)).double().mean(1)
 
@@ -279,10 +332,7 @@ def _fresh_error(engine, outputs, normals, which):
         squares = engine.gram.diagonal(dim1=1, dim2=2)[:, off]
         covariance = covariance - along / squares[:, None, :] @ along.mT
     covariance = (covariance + covariance.mT) / 2
-    root, failed = torch.linalg.cholesky_ex(covariance)
-    if failed.any():  # singular, e.g. fewer dimensions than filters: any square root will do
-        values, axes = torch.linalg.eigh(covariance)
-        root = axes * values.clamp(min=0).sqrt()[:, None]
+    root = square_root(covariance)
     noise_std = torch.tensor([scene.noise_std for scene in engine.scenes])[:, None, None]
     fresh = engine.method.phi(noise_std * root @ normals).unflatten(1, (engine.classes, engine.m)).mean(2)
     beside = engine.logits(outputs, engine.contexts)

@@ -7,9 +7,13 @@ two maps of the same image differ.
 import copy
 import math
 import warnings
+from collections.abc import Callable, Sequence
+from types import ModuleType
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
 from torch import nn
 
 from helpers import checks
@@ -20,7 +24,7 @@ PAIRS = 500  # pairs of an image and a background image that go through the netw
 MOST_PLAYERS = 20
 
 
-def import_captum():
+def import_captum() -> ModuleType:
     """captum.attr. Its import takes seconds, so that nothing else here imports it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "IProgress not found")  # from tqdm, in a notebook without widgets
@@ -28,11 +32,19 @@ def import_captum():
     return captum.attr
 
 
-def shapley_values(values):
-    """Shapley values of p players from the worth of each of the 2**p coalitions (Shapley 1953; eq-shapley).
+def shapley_values(values: ArrayLike) -> Float[np.ndarray, "... p"]:
+    """Shapley values of p players from the worth of each of the 2^p coalitions (Shapley 1953; eq-shapley).
 
-    values : (..., 2**p). Player i is in coalition S if bit i of the index is set. Returns (..., p).
-    Raises ValueError if the last axis is no power of two, or p > 20.
+    Parameters
+    ----------
+    values : of shape (..., 2^p). Player i is in a coalition if bit i of its index is set. Raises ValueError if the last
+        axis is no power of two, or p > 20.
+
+    Examples
+    --------
+    >>> from helpers.reading import shapley_values
+    >>> shapley_values([0, 1, 2, 4])  # alone the players are worth 1 and 2, together 4: they share the gain of 1
+    array([1.5, 2.5])
     """
     values = np.asarray(values, float)
     p = int(values.shape[-1]).bit_length() - 1 if values.ndim else -1
@@ -49,12 +61,19 @@ def shapley_values(values):
     return np.stack(shares, -1)
 
 
-def coalition_worths(f, x, background, groups):
-    """(2**p,) worth v(S) of each coalition of p groups of pixels: the mean of f over the background images into which
-    the pixels of S are copied from x (eq-game).
+def coalition_worths(f: Callable[[torch.Tensor], torch.Tensor], x: Float[torch.Tensor, "..."],
+                     background: Float[torch.Tensor, "b ..."],
+                     groups: ArrayLike | torch.Tensor) -> Float[np.ndarray, " coalitions"]:
+    """The worth v(S) of each of the 2^p coalitions S of p groups of pixels.
 
-    f : maps (batch, ...) to (batch,). x : (...), one image. background : (b, ...). groups : (...) integers 0 to p - 1,
-    broadcast to x: which player owns a pixel.
+    It is the mean of f over the background images into which the pixels of S are copied from x (eq-game).
+
+    Parameters
+    ----------
+    f : maps a batch of images to a number for each.
+    x : one image.
+    background : b images of the same shape.
+    groups : integers 0 to p - 1, broadcast to x: which player owns a pixel.
     """
     checks.require(background.shape[1:] == x.shape, "background.shape", tuple(background.shape), f"(b, {x.shape})")
     groups = torch.as_tensor(groups, device=x.device).expand(x.shape)
@@ -70,53 +89,65 @@ def coalition_worths(f, x, background, groups):
     return (total / len(background)).numpy()
 
 
-def blocks(image_shape, side):
-    """(height, width) int64: the number of the side-by-side block that holds a pixel, row by row."""
+def blocks(image_shape: Sequence[int], side: int) -> Int[torch.Tensor, "height width"]:
+    """The number of the side-by-side block that holds a pixel, row by row."""
     side = checks.integer("side", side)
     height, width = (checks.integer("image_shape", size) for size in image_shape[-2:])
     checks.require(height % side == width % side == 0, "side", side, f"a divisor of {height} and {width}")
-    rows, columns = torch.arange(height) // side, torch.arange(width) // side
+    rows = torch.arange(height) // side
+    columns = torch.arange(width) // side
     return rows[:, None] * (width // side) + columns
 
 
 class Score(nn.Module):
     """What is explained: f of a network with one output; of K logits, each logit minus the mean of the others.
 
-    The latter is (batch, K); with two logits its second column is their difference, the f of a network with one output.
-    Adding a number to all logits changes neither the probabilities nor the score.
+    The latter has a column for each class; with two logits its second column is their difference, the f of a network
+    with one output. Adding a number to all logits changes neither the probabilities nor the score.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).eval()
         for module in self.model.modules():
             if isinstance(module, nn.ReLU):
                 module.inplace = False  # Captum's hooks need the input of a ReLU
 
-    def forward(self, x):
+    def forward(self, x: Float[torch.Tensor, "batch ..."]) -> Float[torch.Tensor, "batch ..."]:
+        """The score of each image."""
         z = self.model(x)
         return z if z.ndim == 1 else (z - z.mean(1, keepdim=True)) * (z.shape[1] / (z.shape[1] - 1))
 
 
-def attribution_maps(model, x, background, classes, method="deep_shap", *, side=2, steps=16, draws=25, seed=0):
-    """(n, height, width) float64: contributions of the pixels of each image to the score of a class, channels summed.
+def attribution_maps(
+        model: nn.Module, x: Float[torch.Tensor, "n channels height width"],
+        background: Float[torch.Tensor, "b channels height width"], classes: ArrayLike, method: str = "deep_shap", *,
+        side: int = 2, steps: int = 16, draws: int = 25, seed: int = 0,
+) -> Float[np.ndarray, "n height width"]:
+    """Contributions of the pixels of each image to the score of a class, channels summed; float64.
+
+    The maps of deep_shap and integrated_gradients sum to the score minus its mean over the background, those of
+    shapley_sampling to the score minus that of the background's mean image.
 
     Parameters
     ----------
-    model : nn.Module with one output an image (positive for class 1) or K logits; taken in evaluation mode.
-    x, background : (n, channels, height, width), (b, ...) tensors on the model's device, standardised as in training.
-    classes : (n,) positions of the classes explained, e.g. images.class_index(y, n_classes).
+    model : with one output per image (positive for class 1) or K logits; taken in evaluation mode.
+    x, background : images on the model's device, standardised as in training.
+    classes : positions of the n classes explained, e.g. ``class_index(y, n_classes)``.
     method : "deep_shap", DeepLIFT with the rescale rule, averaged over the background images (Lundberg and Lee 2017),
         for networks whose only nonlinearities are ReLU modules; "integrated_gradients", averaged over them
         too, that is expected gradients (Sundararajan et al. 2017; Erion et al. 2021), for any network; and two that
         replace blocks of side x side pixels by the background's mean image: "occlusion", one block at a time, and
-        "shapley_sampling", in `draws` random orders (Strumbelj and Kononenko 2010). A block's value is spread evenly
-        over its pixels.
-    steps : points on each path of integrated gradients (Gauss-Legendre). seed : of the random orders.
+        "shapley_sampling", in random orders (Strumbelj and Kononenko 2010). A block's value is spread evenly over its
+        pixels.
+    side : of a block, in pixels.
+    steps : points on each path of integrated gradients (Gauss-Legendre).
+    draws, seed : how many random orders of the blocks, and their seed.
 
-    The maps of the first two sum to the score minus its mean over the background, those of the last to the score minus
-    that of the mean image. Raises ValueError, also where deep_shap does
-    not add up.
+    Raises
+    ------
+    ValueError
+        on bad arguments, and where the maps of deep_shap do not add up.
     """
     checks.one_of("method", method, METHODS)
     checks.require(x.ndim == 4 and background.shape[1:] == x.shape[1:] and len(background) > 0, "background.shape",
@@ -139,7 +170,8 @@ def attribution_maps(model, x, background, classes, method="deep_shap", *, side=
 
 def _require_sums(score, x, background, targets, sums):
     with torch.no_grad():
-        gained, base = score(x).double(), score(background).double().mean(0)
+        gained = score(x).double()
+        base = score(background).double().mean(0)
     gained = gained - base if targets is None else (gained - base).gather(1, targets[:, None])[:, 0]
     gap = float((sums - gained).abs().max() / gained.abs().max())
     checks.require(gap < 0.01, "model", f"<whose maps miss their sums by {gap:.2g}>", "without nonlinear functions "
@@ -150,10 +182,13 @@ def _along_paths(score, x, background, targets, method, steps):
     captum = import_captum()
     explainer = captum.DeepLift(score) if method == "deep_shap" else captum.IntegratedGradients(score)
     options = {} if method == "deep_shap" else {"n_steps": steps, "internal_batch_size": PAIRS}
-    size, b, maps = max(PAIRS // len(background), 1), len(background), []
+    b = len(background)
+    size = max(PAIRS // b, 1)
+    maps = []
     for first in range(0, len(x), size):
         part = x[first:first + size]
-        pairs, others = part.repeat_interleave(b, 0).requires_grad_(), background.repeat(len(part), 1, 1, 1)
+        pairs = part.repeat_interleave(b, 0).requires_grad_()
+        others = background.repeat(len(part), 1, 1, 1)
         target = None if targets is None else targets[first:first + size].repeat_interleave(b)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Setting forward, backward hooks", UserWarning)  # on our own copy
@@ -175,11 +210,14 @@ def _by_blocks(score, x, background, targets, method, side, draws, seed):
     return found / (side**2 * x.shape[1])
 
 
-def turned(before, after, *, kind="signed"):
-    """(n,) how far maps have turned: one minus the cosine of the angle between the two maps of each image.
+def turned(before: ArrayLike, after: ArrayLike, *, kind: str = "signed") -> Float[np.ndarray, " n"]:
+    """How far maps have turned: one minus the cosine of the angle between the two maps of each image.
 
+    Parameters
+    ----------
+    before, after : the maps of n images, of one shape. A zero map gives NaN.
     kind : "signed", from 0 (the same map, up to scale) to 2 (its opposite); "place", of the maps' absolute values: from
-    0 (the same pixels in the same proportions, whatever the signs) to 1 (no pixel in common). A zero map gives NaN.
+        0 (the same pixels in the same proportions, whatever the signs) to 1 (no pixel in common).
     """
     checks.one_of("kind", kind, ("signed", "place"))
     a, b = (_flat(name, maps) for name, maps in (("before", before), ("after", after)))
@@ -190,56 +228,59 @@ def turned(before, after, *, kind="signed"):
     return 1 - np.divide((a * b).sum(1), lengths, out=np.full(len(a), np.nan), where=lengths > 0)
 
 
-def effective_share(maps):
-    """(n,) share of the pixels that a map rests on: (sum |phi|)^2 / (pixels sum phi^2), 1 if all weigh the same."""
+def effective_share(maps: ArrayLike) -> Float[np.ndarray, " n"]:
+    """Share of the pixels that a map rests on: ``(sum |phi|)^2 / (pixels sum phi^2)``, 1 if all weigh the same."""
     flat = np.abs(_flat("maps", maps))
     squares = (flat**2).sum(1) * flat.shape[1]
     return np.divide(flat.sum(1) ** 2, squares, out=np.full(len(flat), np.nan), where=squares > 0)
 
 
-def net_share(maps):
-    """(n,) |sum phi| / sum |phi|: 1 if no two contributions of a map cancel, 0 if they all do."""
+def net_share(maps: ArrayLike) -> Float[np.ndarray, " n"]:
+    """``|sum phi| / sum |phi|``: 1 if no two contributions of a map cancel, 0 if they all do."""
     flat = _flat("maps", maps)
     total = np.abs(flat).sum(1)
     return np.divide(np.abs(flat.sum(1)), total, out=np.full(len(flat), np.nan), where=total > 0)
 
 
-def share_inside(maps, inside):
-    """(n,) share of |phi| on the pixels of `inside` (n, height, width), bool."""
-    flat, chosen = np.abs(_flat("maps", maps)), _flat("inside", inside)
+def share_inside(maps: ArrayLike, inside: ArrayLike) -> Float[np.ndarray, " n"]:
+    """Share of the absolute contributions on the pixels of the masks `inside`, one per image."""
+    flat = np.abs(_flat("maps", maps))
+    chosen = _flat("inside", inside)
     total = flat.sum(1)
     return np.divide((flat * chosen).sum(1), total, out=np.full(len(flat), np.nan), where=total > 0)
 
 
-def ranked(maps):
-    """(n, pixels) int64: positions of the pixels, the largest contribution first."""
+def ranked(maps: ArrayLike) -> Int[np.ndarray, "n pixels"]:
+    """Positions of the pixels, the largest contribution first."""
     return np.argsort(-_flat("maps", maps), axis=1, kind="stable")
 
 
-def top_pixels(order, count):
-    """(n, pixels) bool: the first `count` pixels of each row of `order`."""
+def top_pixels(order: Int[np.ndarray, "n pixels"], count: int) -> Bool[np.ndarray, "n pixels"]:
+    """Mask of the first `count` pixels of each row of `order`, which `ranked` makes."""
     count = checks.integer("count", count, 0, order.shape[1])
     chosen = np.zeros(order.shape, bool)
     np.put_along_axis(chosen, order[:, :count], True, axis=1)
     return chosen
 
 
-def blend(x, others, chosen):
-    """Images with the pixels `chosen` (n, pixels) from x and the rest from `others`, all channels of a pixel together.
+def blend(x: Float[torch.Tensor, "n channels height width"], others: Float[torch.Tensor, "..."],
+          chosen: Bool[np.ndarray, "n pixels"]) -> Float[torch.Tensor, "n channels height width"]:
+    """Images with the pixels `chosen` from x and the rest from `others`, all channels of a pixel together.
 
-    x : (n, channels, height, width). others : of a shape that broadcasts to it.
+    `others` may have any shape that broadcasts to that of x.
     """
     there = torch.as_tensor(np.ascontiguousarray(chosen), device=x.device).reshape(len(x), 1, *x.shape[2:])
     return torch.where(there, x, others)
 
 
-def randomised(model, seed, *, layers=None):
+def randomised(model: nn.Module, seed: int, *, layers: int | None = None) -> nn.Module:
     """A copy of `model` in which the weights of the last `layers` layers that have some (default: all) are permuted.
 
     Each weight tensor keeps its values and loses their order: the network has the sizes of the trained one and nothing
     that it learnt (after Adebayo et al. 2018, who redraw the weights).
     """
-    model, rng = copy.deepcopy(model), random_stream(seed, "permuted weights")
+    model = copy.deepcopy(model)
+    rng = random_stream(seed, "permuted weights")
     owners = [module for module in model.modules() if getattr(module, "weight", None) is not None]
     layers = len(owners) if layers is None else checks.integer("layers", layers, 0, len(owners))
     with torch.no_grad():
@@ -249,7 +290,7 @@ def randomised(model, seed, *, layers=None):
     return model
 
 
-def _flat(name, maps):
+def _flat(name: str, maps: ArrayLike) -> Float[np.ndarray, "n pixels"]:
     maps = np.asarray(maps, float)
     checks.require(maps.ndim >= 2 and len(maps) > 0, f"{name}.shape", maps.shape, "(n, ...), one map an image")
     return maps.reshape(len(maps), -1)

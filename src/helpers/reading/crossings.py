@@ -1,18 +1,35 @@
-"""Where a share that climbs from 0 to 1 along a parameter crosses one half, with an interval from resampled runs."""
+"""Where a quantity crosses a level along a parameter of the problem, estimated from several runs at each value.
+
+`half_crossing` is for shares of single runs, from which it makes an interval; `boundary` for the rows of a map. For a
+level that single runs pass in time see `first_passage`.
+"""
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 from sklearn.isotonic import IsotonicRegression
 
 from helpers import checks
 from helpers.streams import random_stream
 
 
-def half_crossing(parameter, shares, *, resamples=400, seed=0):
-    """Where the mean over runs of `shares` (values, runs) crosses 1/2, and a 95% interval: (estimate, low, high).
+def half_crossing(parameter: ArrayLike, shares: ArrayLike, *, resamples: int = 400,
+                  seed: int = 0) -> tuple[float, float, float]:
+    """Where a mean share that climbs from 0 to 1 along a parameter crosses 1/2, with a 95% interval.
 
-    parameter : (values,) increasing. Between its values the mean is interpolated; a mean that never reaches, or never
-    is below, one half gives the last or the first value. The interval resamples whole runs.
+    Between the values of the parameter the mean is interpolated, after each dip has been levelled; a mean that never
+    reaches, or never is below, one half gives the last or the first value. The interval resamples whole runs.
+
+    Parameters
+    ----------
+    parameter : increasing values.
+    shares : of shape (values, runs), the share of each run at each value.
+    resamples, seed : how many draws of the runs make the interval, and their seed.
+
+    Returns
+    -------
+    estimate, low, high : the crossing and the ends of its interval.
     """
     shares = np.asarray(shares, float)
     checks.require(shares.ndim == 2 and len(shares) == len(parameter), "shares.shape", shares.shape,
@@ -22,15 +39,26 @@ def half_crossing(parameter, shares, *, resamples=400, seed=0):
     return _crossing(parameter, shares.mean(1)), *np.quantile(found, [0.025, 0.975])
 
 
-def _crossing(parameter, means):
+def _crossing(parameter: ArrayLike, means: Float[np.ndarray, " values"]) -> float:
     return float(np.interp(0.5, np.maximum.accumulate(means), parameter))
 
 
-def boundary(table, quantity, *, level=0.5, along="n_snr2", by="flip_rate"):
+def boundary(table: pd.DataFrame, quantity: str, *, level: float = 0.5, along: str = "n_snr2",
+             by: str = "flip_rate") -> pd.Series:
     """Where a map crosses a level: for each value of `by`, the value of `along` at which `quantity` does.
 
     Each row of the map is made monotone (isotonic regression, rising or falling, whichever fits better) and read off
-    by linear interpolation. Returns a Series indexed by `by`; NaN where the row does not cross.
+    by linear interpolation.
+
+    Parameters
+    ----------
+    table : one row per cell of the map, with the columns named here.
+    quantity, along, by : names of columns: what is mapped, and the two parameters.
+    level : the level that is crossed.
+
+    Returns
+    -------
+    crossings : indexed by `by`; NaN where a row does not cross.
     """
     for name in (quantity, along, by):
         checks.require(name in table, "table's columns", list(table), f"such that {name!r} is one of them")
@@ -40,9 +68,10 @@ def boundary(table, quantity, *, level=0.5, along="n_snr2", by="flip_rate"):
     return pd.Series(crossings, name=along).rename_axis(by)
 
 
-def _level_crossing(x, values, level):
+def _level_crossing(x: Float[np.ndarray, " cells"], values: Float[np.ndarray, " cells"], level: float) -> float:
     known = ~np.isnan(values)
-    x, values = x[known], values[known]
+    x = x[known]
+    values = values[known]
     if len(x) < 2:
         return np.nan
     fits = [IsotonicRegression(increasing=rising).fit_transform(x, values) for rising in (True, False)]

@@ -4,60 +4,69 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 from scipy.stats import wasserstein_distance
 from sklearn.metrics import roc_auc_score
 
 from helpers import checks
 from helpers.reading.selection import quality, small_loss
+from helpers.record import Record
 
 
 class Distances(NamedTuple):
-    """Distances between the losses of clean and of noisy samples, each (...,); all but `auc` are 0 for equal samples.
+    """Distances between the losses of clean and of noisy samples (def-loss-distances).
 
+    Of one run at one time they are numbers, of a Record arrays. All but `auc` are 0 for equal samples.
+
+    Attributes
+    ----------
     ks : largest difference of the two distribution functions (Kolmogorov-Smirnov).
     auc : chance that a noisy sample has the larger loss, ties counting one half.
     w1, w1_log : mean distance that mass must travel to turn one into the other, of losses and of log losses.
     shape : ks of the log losses after the median of each group has been subtracted.
     """
 
-    ks: np.ndarray
-    auc: np.ndarray
-    w1: np.ndarray
-    w1_log: np.ndarray
-    shape: np.ndarray
+    ks: float | Float[np.ndarray, "runs T"]
+    auc: float | Float[np.ndarray, "runs T"]
+    w1: float | Float[np.ndarray, "runs T"]
+    w1_log: float | Float[np.ndarray, "runs T"]
+    shape: float | Float[np.ndarray, "runs T"]
 
 
-def loss_distances(losses, flipped):
-    """Distances of positive `losses` (n,), of which `flipped` (n,) says which belong to noisy samples.
+def loss_distances(losses: ArrayLike, flipped: ArrayLike) -> Distances:
+    """Distances of n positive losses, of which `flipped` says which belong to noisy samples.
 
     All NaN if either group is empty. Raises ValueError for losses that are not positive and finite.
     """
-    losses, flipped = checks.vectors("losses", losses, None).numpy(), np.asarray(flipped, bool)
+    losses = checks.vectors("losses", losses, None).numpy()
+    flipped = np.asarray(flipped, bool)
     checks.require(flipped.shape == losses.shape, "flipped.shape", flipped.shape, f"{losses.shape}, as losses")
     checks.require(bool((losses > 0).all()), "losses", losses.min(initial=1.0), "positive")
     if flipped.all() or not flipped.any():
         return Distances(*[np.nan] * 5)
-    clean, noisy = losses[~flipped], losses[flipped]
+    clean = losses[~flipped]
+    noisy = losses[flipped]
     logs = np.log(clean), np.log(noisy)
     return Distances(_ks(clean, noisy), roc_auc_score(flipped, losses), wasserstein_distance(clean, noisy),
                      wasserstein_distance(*logs), _ks(*(part - np.median(part) for part in logs)))
 
 
-def distances_over_time(record):
-    """Distances of arrays (runs, T): `loss_distances` of each run of a Record at each of its times."""
+def distances_over_time(record: Record) -> Distances:
+    """`loss_distances` of each run of a Record at each of its times."""
     runs = zip(record.losses, record.flipped)
     values = [[loss_distances(row, flipped) for row in losses] for losses, flipped in runs]
     return Distances(*np.moveaxis(np.array(values), -1, 0))
 
 
-def _ks(a, b):
+def _ks(a: Float[np.ndarray, " a"], b: Float[np.ndarray, " b"]) -> float:
     """scipy.stats.ks_2samp's statistic; the p-value, which is not wanted here, takes most of its time."""
     values = np.concatenate([a, b])
     below = [np.searchsorted(np.sort(part), values, side="right") / len(part) for part in (a, b)]
     return float(np.abs(below[0] - below[1]).max())
 
 
-def binned_tv(clean, noisy, edges):
+def binned_tv(clean: ArrayLike, noisy: ArrayLike, edges: ArrayLike) -> float:
     """Total variation of two samples after sorting them into the bins between `edges` (outermost bins open).
 
     Half the sum of the absolute differences of the shares. Without bins it would be 1 for any two samples that have no
@@ -68,11 +77,12 @@ def binned_tv(clean, noisy, edges):
     return float(np.abs(shares[0] - shares[1]).sum() / 2)
 
 
-def purity_gain(record):
-    """(runs, T) of the noise that is in the labels, the share that the small-loss rule removes: (purity - (1 - rate)) /
-    rate, where it keeps the share 1 - rate and `rate` is the run's share of noisy samples.
+def purity_gain(record: Record) -> Float[np.ndarray, "runs T"]:
+    """Of the noise that is in the labels, the share that the small-loss rule removes.
 
-    0 for a blind choice, 1 for a perfect one, at most the ks of the losses (prop-purity-ks). NaN without noisy samples.
+    It is (purity - (1 - rate)) / rate, where the rule keeps the share 1 - rate and `rate` is the run's share of noisy
+    samples: 0 for a blind choice, 1 for a perfect one, at most the ks of the losses (prop-purity-ks). NaN without noisy
+    samples.
     """
     gains = []
     for losses, flipped in zip(record.losses, record.flipped):

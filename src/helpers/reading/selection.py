@@ -5,36 +5,46 @@ holds to be noisy. Rules read no true label. `quality` does, to say how good the
 """
 
 import math
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn.mixture import GaussianMixture
 
 from helpers import checks
+from helpers.record import Record
 
 LOG2 = math.log(2)
 
 
-def log2_threshold(losses):
+def log2_threshold(losses: ArrayLike) -> Bool[np.ndarray, "..."]:
     """Keep the samples whose loss is at most log 2: those that are given their observed label (prop-log-two)."""
     return np.asarray(losses) <= LOG2
 
 
-def small_loss(losses, keep_share):
+def small_loss(losses: ArrayLike, keep_share: float) -> Bool[np.ndarray, "... n"]:
     """Keep the round(keep_share n) samples of smallest loss of each row; among equals, those that come first."""
-    losses, keep_share = np.asarray(losses), checks.real("keep_share", keep_share, 0.0, 1.0)
+    losses = np.asarray(losses)
+    keep_share = checks.real("keep_share", keep_share, 0.0, 1.0)
     rank = losses.argsort(-1, kind="stable").argsort(-1, kind="stable")
     return rank < round(keep_share * losses.shape[-1])
 
 
-def loss_mixture(losses, *, seed=0, log=False):
+def loss_mixture(losses: ArrayLike, *, seed: int = 0, log: bool = False) -> Bool[np.ndarray, "... n"]:
     """Keep what the lower component of a two-component Gaussian mixture claims, row by row.
 
-    Each row of losses (log: of their logarithms) is standardised and fitted by EM from a k-means start that `seed`
-    draws. A sample is kept if the component of smaller mean has a posterior of 1/2 or more. Where all losses of a row
-    are equal, all are kept. DivideMix (Li, Socher and Hoi 2020) fits the losses themselves.
+    Each row is standardised and fitted by EM. A sample is kept if the component of smaller mean has a posterior of 1/2
+    or more. Where all losses of a row are equal, all are kept.
+
+    Parameters
+    ----------
+    losses : of shape (..., n) with n of 2 or more.
+    seed : of the k-means start of EM.
+    log : fit the logarithms of the losses; DivideMix (Li, Socher and Hoi 2020) fits the losses themselves.
     """
     seed = checks.integer("seed", seed, 0)
     losses = np.asarray(losses, float)
@@ -45,7 +55,7 @@ def loss_mixture(losses, *, seed=0, log=False):
     return np.array(rows).reshape(values.shape)
 
 
-def _low_component(values, seed):
+def _low_component(values: Float[np.ndarray, " n"], seed: int) -> Bool[np.ndarray, " n"]:
     spread = values.std()
     if spread <= 1e-12 * np.abs(values).max():  # rounding alone
         return np.ones(values.shape, bool)
@@ -55,36 +65,68 @@ def _low_component(values, seed):
 
 
 class Quality(NamedTuple):
-    """How good a selection is, each of shape (...).
+    """How good a selection is: shares in [0, 1], one for each row of samples.
 
+    Attributes
+    ----------
     precision : share of noisy samples among the dropped ones; 1 by convention where nothing is dropped.
     recall : share of the noisy samples that are dropped; 1 where there is none.
     purity : share of clean samples among the kept ones; 1 where nothing is kept.
     lost : share of the clean samples that are dropped; 0 where there is none.
     """
 
-    precision: np.ndarray
-    recall: np.ndarray
-    purity: np.ndarray
-    lost: np.ndarray
+    precision: Float[np.ndarray, "..."]
+    recall: Float[np.ndarray, "..."]
+    purity: Float[np.ndarray, "..."]
+    lost: Float[np.ndarray, "..."]
 
 
-def quality(kept, flipped):
-    """Quality of masks `kept` (..., n) for samples of which `flipped` (broadcast to the same shape) are noisy."""
+def quality(kept: ArrayLike, flipped: ArrayLike) -> Quality:
+    """How good a choice of samples is, given which of them are noisy.
+
+    Parameters
+    ----------
+    kept : mask of shape (..., n), what a rule returned.
+    flipped : mask of the noisy samples, broadcast to the same shape.
+
+    Returns
+    -------
+    quality : of each row of n samples.
+
+    Examples
+    --------
+    >>> from helpers.reading import log2_threshold, quality
+    >>> kept = log2_threshold([0.1, 0.2, 0.9, 1.5])  # the last two are dropped, and one of them is noisy
+    >>> found = quality(kept, [False, False, False, True])
+    >>> float(found.precision), float(found.recall), float(found.lost.round(2))
+    (0.5, 1.0, 0.33)
+    """
     kept, flipped = np.broadcast_arrays(np.asarray(kept, bool), np.asarray(flipped, bool))
-    share = lambda part, whole, empty: np.divide((part & whole).sum(-1), whole.sum(-1),  # noqa: E731
-                                                 out=np.full(whole.shape[:-1], empty), where=whole.any(-1))
-    return Quality(share(flipped, ~kept, 1.0), share(~kept, flipped, 1.0), share(~flipped, kept, 1.0),
-                   share(~kept, ~flipped, 0.0))
+    return Quality(precision=_share(flipped, ~kept, 1.0), recall=_share(~kept, flipped, 1.0),
+                   purity=_share(~flipped, kept, 1.0), lost=_share(~kept, ~flipped, 0.0))
 
 
-def assess(record, rules):
-    """Tidy DataFrame with a row for each rule, run and recorded time: `rules` is {name: function of losses}.
+def _share(part: Bool[np.ndarray, "... n"], whole: Bool[np.ndarray, "... n"],
+           empty: float) -> Float[np.ndarray, "..."]:
+    """Share of `whole` that is in `part`; `empty` where nothing is in `whole`."""
+    return np.divide((part & whole).sum(-1), whole.sum(-1), out=np.full(whole.shape[:-1], empty), where=whole.any(-1))
 
-    Columns: rule, run, time, kept (the share of samples kept) and those of Quality.
+
+def assess(record: Record, rules: Mapping[str, Callable[[np.ndarray], np.ndarray]]) -> pd.DataFrame:
+    """Tidy table of what rules do over a run, with a row for each rule, run and recorded time.
+
+    Parameters
+    ----------
+    record : whose losses the rules read.
+    rules : by name, functions of losses (..., n) that return a mask of the samples to keep.
+
+    Returns
+    -------
+    table : with the columns rule, run, time, kept (the share of samples kept) and those of `Quality`.
     """
     runs, steps, _ = record.margins.shape
-    losses, parts = record.losses, []
+    losses = record.losses
+    parts = []
     for name, rule in rules.items():
         kept = rule(losses)
         columns = {"kept": kept.mean(-1), **quality(kept, record.flipped[:, None])._asdict()}
@@ -94,7 +136,7 @@ def assess(record, rules):
     return pd.concat(parts, ignore_index=True)
 
 
-def best_quality(flip_share, drop_share):
+def best_quality(flip_share: ArrayLike, drop_share: ArrayLike) -> Quality:
     """Quality of dropping a share of the samples when each noisy one has a larger loss than each clean one.
 
     No rule that drops as many does better in any of the four (prop-small-loss). Arguments broadcast; in [0, 1].
@@ -102,14 +144,19 @@ def best_quality(flip_share, drop_share):
     flips, drops = np.broadcast_arrays(np.asarray(flip_share, float), np.asarray(drop_share, float))
     for name, value in (("flip_share", flips), ("drop_share", drops)):
         checks.require(((value >= 0) & (value <= 1)).all(), name, value, "in [0, 1]")
-    ratio = lambda a, b, empty=1.0: np.divide(a, b, out=np.full(a.shape, empty), where=b > 0)  # noqa: E731
     caught = np.minimum(flips, drops)
-    return Quality(ratio(caught, drops), ratio(caught, flips), ratio(1 - drops - flips + caught, 1 - drops),
-                   ratio(drops - caught, 1 - flips, 0.0))
+    return Quality(precision=_ratio(caught, drops, 1.0), recall=_ratio(caught, flips, 1.0),
+                   purity=_ratio(1 - drops - flips + caught, 1 - drops, 1.0),
+                   lost=_ratio(drops - caught, 1 - flips, 0.0))
 
 
-def ranking_auc(record):
-    """(runs, T) the chance that a noisy sample of a run has a larger loss than a clean one (area under the ROC curve).
+def _ratio(a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."], empty: float) -> Float[np.ndarray, "..."]:
+    """a / b; `empty` where b is 0."""
+    return np.divide(a, b, out=np.full(a.shape, empty), where=b > 0)
+
+
+def ranking_auc(record: Record) -> Float[np.ndarray, "runs T"]:
+    """The chance that a noisy sample of a run has a larger loss than a clean one (area under the ROC curve).
 
     NaN for a run without noisy or without clean samples.
     """

@@ -1,49 +1,54 @@
 """When to stop: rules that choose a recorded time of each run, and what their choice costs (chapter 8).
 
-A rule reads a Record and returns (runs,) indices into its times. Rules that need labels beyond the training set:
-`clean_validation`, `noisy_validation`. Rules that need the flip rate: `plateau`. Rules that need neither: those of
+A rule reads a Record and returns, for each run, an index into its times. Rules that need labels beyond the training
+set: `clean_validation`, `noisy_validation`. Rules that need the flip rate: `plateau`. Rules that need neither: those of
 TRAINING_ONLY, which read the training run and its labels. `lowest` of a test error is the oracle, in hindsight.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int, Shaped
+from numpy.typing import ArrayLike
 
 from helpers import checks
+from helpers.record import Record
 
 TIES = ("first", "middle", "last")
 
 
-def lowest(values, *, tie="first"):
-    """(runs,) where each row of `values` (runs, T) is lowest; of several such times the first, the last, or the middle
-    one (the lower of two)."""
+def lowest(values: ArrayLike, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
+    """Where each row of `values`, of shape (runs, T), is lowest.
+
+    Of several such times `tie` takes the "first", the "last", or the "middle" one (the lower of two).
+    """
     checks.one_of("tie", tie, TIES)
     values = np.asarray(values, float)
     checks.require(values.ndim == 2 and values.shape[1] > 0, "values.shape", values.shape, "(runs, T) with T >= 1")
     checks.require(not np.isnan(values).any(), "values", "<NaN>", "numbers")
     least = values == values.min(1, keepdims=True)
-    first, last = least.argmax(1), values.shape[1] - 1 - least[:, ::-1].argmax(1)
     if tie == "middle":
         order = least.cumsum(1)
         return (order == (order[:, -1:] + 1) // 2).argmax(1)
-    return first if tie == "first" else last
+    return least.argmax(1) if tie == "first" else values.shape[1] - 1 - least[:, ::-1].argmax(1)
 
 
-def clean_validation(record, *, tie="first"):
+def clean_validation(record: Record, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
     """Lowest error on the validation set against true labels."""
     return lowest(_present(record, "validation_error"), tie=tie)
 
 
-def noisy_validation(record, *, tie="first"):
+def noisy_validation(record: Record, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
     """Lowest error on the validation set against its observed labels (prop-noisy-validation)."""
     return lowest(_present(record, "validation_observed_error"), tie=tie)
 
 
-def plateau(record, flip_rate):
+def plateau(record: Record, flip_rate: ArrayLike) -> Int[np.ndarray, " runs"]:
     """First time at which the training accuracy on observed labels reaches 1 - flip_rate; the last time if never.
 
-    flip_rate : a number in [0, 1/2], or (runs,) of them.
+    `flip_rate` is a number in [0, 1/2], or one for each run.
     """
     rate = np.broadcast_to(np.asarray(flip_rate, float), len(record.y))
     checks.require(bool(np.all((rate >= 0) & (rate <= 0.5))), "flip_rate", flip_rate, "numbers in [0, 1/2]")
@@ -51,7 +56,7 @@ def plateau(record, flip_rate):
     return np.where(reached.any(1), reached.argmax(1), len(record.times) - 1)
 
 
-def deepest_misfit(record):
+def deepest_misfit(record: Record) -> Int[np.ndarray, " runs"]:
     """Where the misfit max(-margin, 0), averaged over the training samples, is largest.
 
     In the limit law only noisy samples have negative margins, and only in Stage I: the misfit is tau (A - r_n)_+, whose
@@ -60,7 +65,7 @@ def deepest_misfit(record):
     return _highest(record, np.maximum(-record.margins, 0).mean(-1))
 
 
-def widest_losses(record):
+def widest_losses(record: Record) -> Int[np.ndarray, " runs"]:
     """Where the standard deviation of the loss over the training samples is largest.
 
     In the limit law it is sqrt(tau (1 - tau)) times the gap between the noisy and the clean loss.
@@ -68,7 +73,7 @@ def widest_losses(record):
     return _highest(record, record.losses.std(-1))
 
 
-def clearest_split(record):
+def clearest_split(record: Record) -> Int[np.ndarray, " runs"]:
     """Where the losses fall most clearly into two groups: a threshold explains the largest share of their variance.
 
     The criterion of Otsu (1979). In the limit law it is 1 at all times; at finite sizes the scatter within the groups
@@ -77,12 +82,12 @@ def clearest_split(record):
     return _highest(record, split_share(record.losses))
 
 
-def first_lull(record, *, window=3):
-    """Where the changes of the training predictions first cease to fall: they change fast while the signal is learnt,
-    hardly in Stage I, and again when noisy samples are memorised.
+def first_lull(record: Record, *, window: int = 3) -> Int[np.ndarray, " runs"]:
+    """Where the changes of the training predictions first cease to fall.
 
-    After the Label Wave of Yuan, Feng and Liu (ICLR 2024). Counted are the predictions that differ from the last
-    recorded time, per unit of time, averaged over the last `window` intervals. It reads no label at all.
+    They change fast while the signal is learnt, hardly in Stage I, and again when noisy samples are memorised. After
+    the Label Wave of Yuan, Feng and Liu (ICLR 2024). Counted are the predictions that differ from the last recorded
+    time, per unit of time, averaged over the last `window` intervals. It reads no label at all.
     """
     window = checks.integer("window", window)
     intervals = len(record.times) - 1
@@ -98,16 +103,29 @@ TRAINING_ONLY = {"deepest misfit": deepest_misfit, "widest losses": widest_losse
               "first lull": first_lull}
 
 
-def all_stops(record, flip_rate):
-    """{name: (runs,) indices} of every rule on a Record with a validation set; flip_rate is what `plateau` believes."""
+def all_stops(record: Record, flip_rate: ArrayLike) -> dict[str, Int[np.ndarray, " runs"]]:
+    """Where every rule stops the runs of a Record with a validation set, by the rule's name.
+
+    `flip_rate` is what `plateau` believes; the other rules need none.
+
+    Examples
+    --------
+    >>> from helpers import SignalNoise, descend
+    >>> from helpers.reading import all_stops
+    >>> law = SignalNoise(40, 4000, n_snr2=2.0, flip_plus=0.2, flip_minus=0.2)
+    >>> record = descend(law, m=10, init_std=1e-4, lr=2e-3, steps=2000, seeds=range(3), n_val=200)
+    >>> stops = all_stops(record, flip_rate=0.2)
+    >>> {rule: record.times[stops[rule]].tolist() for rule in ("noisy validation", "deepest misfit", "never")}
+    {'noisy validation': [1, 2, 1], 'deepest misfit': [66, 19, 16], 'never': [2000, 2000, 2000]}
+    """
     return {"clean validation": clean_validation(record), "noisy validation": noisy_validation(record),
             "noisy validation, last": noisy_validation(record, tie="last"), "plateau": plateau(record, flip_rate)} | {
             name: rule(record) for name, rule in TRAINING_ONLY.items()} | {
             "never": np.full(len(record.y), len(record.times) - 1)}
 
 
-def split_share(values):
-    """(...,) largest share, over thresholds, of the variance of `values` (..., n) that lies between the two sides.
+def split_share(values: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "..."]:
+    """Largest share, over thresholds, of the variance of n values that lies between the two sides.
 
     0 where all values are equal.
     """
@@ -121,21 +139,30 @@ def split_share(values):
     return np.divide(best, total, out=np.zeros_like(total), where=total > 0)
 
 
-def at(values, chosen):
-    """(runs, ...) the entries of `values` (runs, T, ...) at the chosen times."""
+def at(values: ArrayLike, chosen: Int[np.ndarray, " runs"]) -> Shaped[np.ndarray, "runs ..."]:
+    """The entries of `values`, of shape (runs, T, ...), at the chosen time of each run."""
     return np.asarray(values)[np.arange(len(chosen)), chosen]
 
 
-def regret(error, chosen):
-    """(runs,) the error at the chosen times minus the lowest of the run: what the oracle of this error would save."""
+def regret(error: Float[np.ndarray, "runs T"], chosen: Int[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:
+    """The error at the chosen times minus the lowest of the run: what the oracle of this error would save."""
     return at(error, chosen) - np.min(error, axis=1)
 
 
-def regret_table(record, stops, *, times=None, errors=("fresh", "reused")):
-    """DataFrame with a row for each rule of `stops` ({name: (runs,) indices}): the median time, and for each error the
-    mean regret over the runs and its 10-90% range, in percentage points.
+def regret_table(record: Record, stops: Mapping[str, Int[np.ndarray, " runs"]], *, times: ArrayLike | None = None,
+                 errors: Sequence[str] = ("fresh", "reused")) -> pd.DataFrame:
+    """What rules cost: the mean `regret` over the runs and its 10-90% range, in percentage points.
 
-    times : (T,) what to call the recorded times; record.times by default.
+    Parameters
+    ----------
+    record : with the test errors.
+    stops : what `all_stops` returns, or some of it.
+    times : what to call the recorded times; record.times by default.
+    errors : which test errors.
+
+    Returns
+    -------
+    table : one row per rule, with the median time at which it stops and two columns for each error.
     """
     times = record.times if times is None else np.asarray(times)
     rows = {name: {"stops at": np.median(times[chosen])} for name, chosen in stops.items()}
@@ -147,26 +174,27 @@ def regret_table(record, stops, *, times=None, errors=("fresh", "reused")):
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def validation_size(flip_rate, gap, candidates, *, delta=0.1):
+def validation_size(flip_rate: float, gap: float, candidates: int, *, delta: float = 0.1) -> int:
     """Validation samples with observed labels that suffice to choose among `candidates` times with a regret <= `gap`.
 
     With probability at least 1 - delta, by Hoeffding's inequality and a union bound (prop-noisy-validation):
     2 log(2 K / delta) / ((1 - 2 tau) gap)^2.
     """
     tau = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
-    gap, candidates = checks.real("gap", gap, 0.0, 1.0, open_low=True), checks.integer("candidates", candidates)
+    gap = checks.real("gap", gap, 0.0, 1.0, open_low=True)
+    candidates = checks.integer("candidates", candidates)
     delta = checks.real("delta", delta, 0.0, 1.0, open_low=True, open_high=True)
     return math.ceil(2 * math.log(2 * candidates / delta) / ((1 - 2 * tau) * gap) ** 2)
 
 
-def _highest(record, score):
-    """(runs,) the first time after the start of training at which `score` (runs, T) is highest."""
+def _highest(record: Record, score: Float[np.ndarray, "runs T"]) -> Int[np.ndarray, " runs"]:
+    """The first time after the start of training at which `score` is highest."""
     started = record.times > 0
     checks.require(bool(started.any()), "record.times", record.times, "some after the start of training")
     return lowest(np.where(started, -score, np.inf))
 
 
-def _present(record, name):
+def _present(record: Record, name: str) -> np.ndarray:
     values = getattr(record, name)
     checks.require(values is not None, f"record.{name}", values, "measured: pass n_val > 0 to descend or fit")
     return values

@@ -13,7 +13,7 @@ from scipy.special import expit, ndtr
 
 from helpers import checks
 from helpers.data.signal_noise import STRENGTHS, Sample, SignalNoise
-from helpers.engine.gram import inner_products
+from helpers.engine.gram import inner_products, moved_weight_gram
 from helpers.engine.network import SIGNS
 
 
@@ -63,7 +63,7 @@ def final_weight_gram(record, products):
         change = np.concatenate([signal[..., None], record.rho_final[run]], -1) / squares
         change, start = (np.reshape(x, (-1, len(squares))) for x in (change, one.responses.numpy()))
         now = start + change @ one.gram.numpy()
-        gram = one.weight_gram.numpy() + change @ start.T + now @ change.T
+        gram = moved_weight_gram(one.weight_gram.numpy(), start, change, now)
         found.append((gram + gram.T) / 2)
     return np.stack(found)
 
