@@ -28,7 +28,8 @@ from helpers.reading.attribution import (
 )
 from helpers.streams import random_stream
 from helpers.theory.limit import euler_law
-from helpers.theory.limit_distance import descend_products, ideal_products
+from helpers.theory.limit_distance import descend_products
+from helpers.theory.orthogonal_draws import ideal_products
 from helpers.training.models import PreActResNet, SmallCNN
 
 C, TAU = 8.0, 0.2

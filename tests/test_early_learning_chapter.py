@@ -16,19 +16,21 @@ from helpers import SignalNoise
 from helpers.engine.linear_mixture import descend_mixture, draw_mixture, mixture, separable
 from helpers.plots import fitted_slope
 from helpers.theory.limit import euler_law, limit_law
+from helpers.theory.linear_limits import (
+    cover_probability,
+    first_alignment,
+    law_of_run,
+    population_gradient,
+    separability_threshold,
+)
 from helpers.theory.linear_theory import (
     EarlyLearning,
     MixtureConstants,
-    cover_probability,
     early_learning,
-    first_alignment,
-    law_of_run,
     least_change,
     likely_constants,
     limit_constants,
     measured_constants,
-    population_gradient,
-    separability_threshold,
 )
 
 NUMBERS = ("spread", "spread_clean", "spread_noisy", "label_noise", "signal_rms", "start", "far_start", "far_along")

@@ -12,7 +12,8 @@ from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
 from helpers.plots import fitted_slope
 from helpers.theory.limit import class_laws, euler_law, limit_law, sample_margins
-from helpers.theory.limit_distance import descend_products, euler_error, ideal_products, limit_errors, orthogonalised
+from helpers.theory.limit_distance import descend_products, euler_error, limit_errors
+from helpers.theory.orthogonal_draws import ideal_products, orthogonalised
 
 UNIT = SignalNoise(200, 10**6, n_snr2=1.0, noise_std=1e-3)  # sigma^2 d = 1, the unit of ideal_products
 strengths = st.floats(0.05, 50.0)
