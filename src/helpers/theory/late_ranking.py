@@ -17,7 +17,7 @@ def late_losses(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
 
     Parameters
     ----------
-    n_snr2 : c.
+    n_snr2 : c = n SNR^2.
     y, y_obs : true and observed labels of the n samples, each -1 or +1.
     shares : p_i > 0, the share of filters with j = y_obs_i active on xi_i times ``|xi_i|^2 / (sigma^2 d)``.
     """

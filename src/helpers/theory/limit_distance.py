@@ -74,7 +74,7 @@ class LimitErrors:
     Attributes
     ----------
     s1 : the time until which they hold.
-    n_snr2 : c.
+    n_snr2 : c = n SNR^2.
     initial, cross_talk, norm_error : beta, eps_x, eps_1 of thm-stage-one, as in `StageOne`.
     share_error : eps_a, how far the share of the filters with j = y_obs_i that are active on xi_i can be from 1/2.
     count_error : eps_n, the larger over the classes of ``|clean / n - (1 - tau) / 2| + |noisy / n - tau / 2|``.

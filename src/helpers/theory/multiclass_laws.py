@@ -22,7 +22,7 @@ class ClassesLaw(NamedTuple):
     ----------
     signal : logit of the true class on its signal.
     r_clean, r_noisy : logit of the observed class on a clean and on a noisy sample's noise patch.
-    classes : K.
+    classes : K, their number.
     """
 
     signal: Float[np.ndarray, " T"]
@@ -74,7 +74,7 @@ class NextClassLaw(NamedTuple):
     ----------
     signal, leak : logits of the true class and of the next one on a signal.
     r_clean, r_noisy : logit of the observed class on a clean and on a noisy sample's noise patch.
-    classes : K.
+    classes : K, their number.
     """
 
     signal: Float[np.ndarray, " T"]
