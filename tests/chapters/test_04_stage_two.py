@@ -10,18 +10,18 @@ from helpers import SignalNoise, TwoLayerCNN, descend
 from helpers.engine.gram import inner_products
 from helpers.engine.reduced import reduced_engine
 from helpers.reading.times import rescaled_times
+from helpers.theory.loss_decay import convergence
+from helpers.theory.orthogonal_draws import orthogonal_sample
+from helpers.theory.signal_lead import signal_barrier
 from helpers.theory.stage_one import stage_one_bounds
 from helpers.theory.stage_two import (
-    convergence,
     final_weight_gram,
     fresh_error_bound,
     noise_responses,
-    orthogonal_sample,
     output_moments,
     products_of,
     reused_error_bound,
     reused_parts,
-    signal_barrier,
     signal_responses,
 )
 

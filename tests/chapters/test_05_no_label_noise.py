@@ -8,8 +8,10 @@ from scipy.stats import norm
 from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
 from helpers.reading.times import rescaled_times
+from helpers.theory.loss_decay import convergence
 from helpers.theory.no_noise import NoNoise, no_noise_bounds
-from helpers.theory.stage_two import convergence, fresh_error_bound, orthogonal_sample, products_of
+from helpers.theory.orthogonal_draws import orthogonal_sample
+from helpers.theory.stage_two import fresh_error_bound, products_of
 
 
 def orthogonal_run(n, d, m, c, h, steps, init, seed, record_at=None, **options):

@@ -13,7 +13,8 @@ from helpers import SignalNoise
 from helpers.engine.gram import inner_products
 from helpers.plots import fitted_slope
 from helpers.theory.limit import euler_law, limit_law, sample_margins
-from helpers.theory.limit_distance import descend_products, euler_error, ideal_products, limit_errors
+from helpers.theory.limit_distance import descend_products, euler_error, limit_errors
+from helpers.theory.orthogonal_draws import ideal_products
 
 
 def check_limit_law(products, tau, h, steps, strict=True):

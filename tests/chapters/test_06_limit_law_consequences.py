@@ -8,7 +8,8 @@ from hypothesis import assume, given, settings, strategies as st
 from limit_draws import drawn
 
 from helpers.theory.limit import class_laws, euler_law, limit_law, sample_margins
-from helpers.theory.limit_distance import descend_products, ideal_products
+from helpers.theory.limit_distance import descend_products
+from helpers.theory.orthogonal_draws import ideal_products
 
 
 @pytest.mark.statement("lem-first-integral")

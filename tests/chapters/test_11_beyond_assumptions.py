@@ -14,7 +14,7 @@ from helpers.engine import scenes
 from helpers.engine.variants import Method, SceneEngine, descend_scenes
 from helpers.reading.times import first_passage
 from helpers.streams import random_stream
-from helpers.theory import variant_laws as laws
+from helpers.theory import classes_law, variant_laws as laws
 
 
 @pytest.mark.statement("prop-position")
@@ -307,7 +307,7 @@ def test_prop_classes_law_is_exact(classes, n):
     signal, clean, noisy = state = euler(slopes, 3, h, steps)
     np.testing.assert_allclose(margins[~flipped], signal + clean - np.log(classes - 1), **CLOSE)
     np.testing.assert_allclose(margins[flipped], noisy - np.log(np.exp(signal) + classes - 2), **CLOSE)
-    law = laws.classes_law(c, tau, classes, [0, h * steps])
+    law = classes_law(c, tau, classes, [0, h * steps])
     np.testing.assert_allclose([law.signal[-1], law.r_clean[-1], law.r_noisy[-1]], state, atol=(1 + c) * h)
     np.testing.assert_allclose(law.noisy_margin[-1], margins[flipped], atol=(1 + c) * h)
 
@@ -318,7 +318,7 @@ def test_prop_classes_law_is_exact(classes, n):
 def test_prop_classes_threshold(classes, c, tau):
     """prop-classes: a noisy sample's observed logit falls behind its true one iff eq-classes-threshold holds."""
     if tau < 1 - 1 / classes:
-        law = laws.classes_law(c, tau, classes, [0.0, 1e-5])
+        law = classes_law(c, tau, classes, [0.0, 1e-5])
         lead = c / classes * (1 - classes * tau / (classes - 1)) - 1
         if abs(lead) > 1e-2 * (1 + c):
             assert (law.signal[1] > law.r_noisy[1]) == (lead > 0)

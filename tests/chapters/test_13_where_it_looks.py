@@ -17,7 +17,8 @@ from helpers.intervals import mean_and_interval
 from helpers.reading.attribution import attribution_maps, coalition_worths, import_captum, shapley_values, turned
 from helpers.sweeps.tables import load_table
 from helpers.theory.limit import euler_law
-from helpers.theory.limit_distance import descend_products, ideal_products
+from helpers.theory.limit_distance import descend_products
+from helpers.theory.orthogonal_draws import ideal_products
 
 C, TAU = 8.0, 0.2
 

@@ -20,7 +20,7 @@ from helpers.record import Record
 from helpers.streams import random_stream
 from helpers.sweeps.tables import load_table
 from helpers.theory.limit import limit_law
-from helpers.theory.variant_laws import loss_levels, next_class_law, next_class_lead
+from helpers.theory.multiclass_laws import loss_levels, next_class_law, next_class_lead
 
 RATES, CLASSES = st.floats(0.01, 0.98), st.integers(2, 30)
 

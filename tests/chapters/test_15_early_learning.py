@@ -13,14 +13,13 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from helpers.engine.linear_mixture import descend_mixture, draw_mixture, mixture, separable
+from helpers.theory.linear_limits import first_alignment, population_gradient
 from helpers.theory.linear_theory import (
     early_learning,
-    first_alignment,
     least_change,
     likely_constants,
     limit_constants,
     measured_constants,
-    population_gradient,
 )
 
 NUMBERS = ("spread", "spread_clean", "spread_noisy", "label_noise", "signal_rms", "start", "far_start", "far_along")

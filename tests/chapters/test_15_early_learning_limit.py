@@ -14,7 +14,7 @@ from helpers import SignalNoise
 from helpers.engine.linear_mixture import descend_mixture, draw_mixture, mixture, separable
 from helpers.plots import fitted_slope
 from helpers.theory.limit import euler_law, limit_law
-from helpers.theory.linear_theory import cover_probability, law_of_run, separability_threshold
+from helpers.theory.linear_limits import cover_probability, law_of_run, separability_threshold
 
 
 @pytest.mark.statement("prop-memorised-linear")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from helpers import Record, SignalNoise, TwoLayerCNN, descend
+from helpers import SignalNoise, TwoLayerCNN, descend
 from helpers.engine.gram import inner_products, square_root
 from helpers.engine.network import SIGNS
 from helpers.engine.observables import _noise_covariance, draw_tests

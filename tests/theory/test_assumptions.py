@@ -7,10 +7,11 @@ import pytest
 
 from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
-from helpers.theory.assumptions import _curvature_bound, _stage_one_bounds, conditions
+from helpers.theory.assumptions import conditions
 from helpers.theory.concentration import deviations, good_event
-from helpers.theory.stage_one import StageOne, stage_one_bounds
-from helpers.theory.stage_two import convergence, products_of
+from helpers.theory.loss_decay import convergence, likely_curvature
+from helpers.theory.stage_one import StageOne, likely_stage_one, stage_one_bounds
+from helpers.theory.stage_two import products_of
 
 USUAL = SignalNoise(200, 2_000, n_snr2=8, flip_plus=0.1, flip_minus=0.1)
 
@@ -51,7 +52,7 @@ def test_the_stage_one_constants_of_a_draw_are_within_those_of_its_good_event(or
     event, products = good_event(problem, m, init_std, delta), inner_products(problem, m, init_std, seed)
     assert deviations(problem, products).within(event)  # with probability 0.95 a seed; these seeds are fixed
     drawn = stage_one_bounds(problem, products, 0.05)
-    bound = _stage_one_bounds(problem, m, init_std, delta, 0.05, event)
+    bound = likely_stage_one(problem, m, init_std, event, delta=delta, s1=0.05)
     for field in dataclasses.fields(StageOne):
         ours, theirs = getattr(drawn, field.name), getattr(bound, field.name)
         slack = 1e-9 * abs(theirs)
@@ -66,7 +67,7 @@ def test_the_curvature_of_a_draw_is_within_its_bound(n, d, orthogonal):
     problem = SignalNoise(n, d, n_snr2=8, flip_plus=0.1, flip_minus=0.2, orthogonal=orthogonal)
     record = descend(problem, 5, 1e-3, 0.01 * n * 5 / d, 1, range(10), n_test=1)
     drawn = [convergence(record, products_of(record), run=run).curvature for run in range(10)]
-    bound = _curvature_bound(problem, 0.05, good_event(problem, 5, 1e-3, 0.05))
+    bound = likely_curvature(problem, good_event(problem, 5, 1e-3, 0.05), delta=0.05)
     assert 0.6 * bound < max(drawn) <= bound
 
 
@@ -76,7 +77,8 @@ def test_conditions_are_those_of_the_theorem_when_the_bounds_are_its_constants()
     problem = SignalNoise(200, 10**9, n_snr2=8, flip_plus=0.1, flip_minus=0.1)
     found = table(problem, init_std=1e-3 / 10**4.5).loc["Stage I theorem"]
     event = good_event(problem, 20, 1e-3 / 10**4.5, 0.05)
-    expected = _stage_one_bounds(problem, 20, 1e-3 / 10**4.5, 0.05, 0.05, event).to_frame().set_index("conclusion")
+    bounds = likely_stage_one(problem, 20, 1e-3 / 10**4.5, event, delta=0.05, s1=0.05)
+    expected = bounds.to_frame().set_index("conclusion")
     np.testing.assert_allclose(found[["left", "right"]], expected[["left", "right"]])
     assert found.holds.tolist() == expected.holds.tolist()
 

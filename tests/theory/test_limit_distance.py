@@ -12,7 +12,8 @@ from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
 from helpers.plots import fitted_slope
 from helpers.theory.limit import class_laws, euler_law, sample_margins
-from helpers.theory.limit_distance import descend_products, ideal_products, limit_errors, orthogonalised
+from helpers.theory.limit_distance import descend_products, limit_errors
+from helpers.theory.orthogonal_draws import ideal_products, orthogonalised
 
 
 @pytest.mark.statement("thm-limit-law")

@@ -3,16 +3,14 @@
 import pytest
 
 from helpers.engine.linear_mixture import draw_mixture, mixture
+from helpers.theory.linear_limits import cover_probability, law_of_run, separability_threshold
 from helpers.theory.linear_theory import (
     EarlyLearning,
     MixtureConstants,
-    cover_probability,
     early_learning,
-    law_of_run,
     likely_constants,
     limit_constants,
     measured_constants,
-    separability_threshold,
 )
 
 

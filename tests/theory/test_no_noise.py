@@ -5,7 +5,7 @@ import pytest
 from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
 from helpers.theory.no_noise import no_noise_bounds
-from helpers.theory.stage_two import orthogonal_sample
+from helpers.theory.orthogonal_draws import orthogonal_sample
 
 
 def test_no_noise_rejects_flips():

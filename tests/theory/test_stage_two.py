@@ -7,14 +7,10 @@ from scipy.stats import norm
 
 from helpers import TwoLayerCNN, descend
 from helpers.engine.gram import inner_products
-from helpers.theory.stage_two import (
-    convergence,
-    fresh_error_bound,
-    gaussian_fresh_error,
-    orthogonal_sample,
-    products_of,
-    signal_barrier,
-)
+from helpers.theory.loss_decay import convergence
+from helpers.theory.orthogonal_draws import orthogonal_sample
+from helpers.theory.signal_lead import signal_barrier
+from helpers.theory.stage_two import fresh_error_bound, gaussian_fresh_error, products_of
 
 
 @pytest.mark.statement("prop-fresh-error", "thm-convergence")

@@ -8,7 +8,7 @@ from helpers.data.noise_kinds import AsymmetricCIFAR10, Symmetric, Transition
 from helpers.engine import scenes
 from helpers.engine.variants import descend_scenes
 from helpers.theory import variant_laws as laws
-from helpers.theory.variant_laws import classes_law, loss_levels, next_class_law
+from helpers.theory.multiclass_laws import classes_law, loss_levels, next_class_law
 
 
 def test_thresholds_of_stage_one_on_random_draws():

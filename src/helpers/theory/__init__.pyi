@@ -44,50 +44,54 @@ from .limit_distance import (
     LimitErrors as LimitErrors,
     descend_products as descend_products,
     euler_error as euler_error,
-    ideal_products as ideal_products,
     limit_errors as limit_errors,
-    orthogonalised as orthogonalised,
+)
+from .linear_limits import (
+    cover_probability as cover_probability,
+    first_alignment as first_alignment,
+    law_of_run as law_of_run,
+    separability_threshold as separability_threshold,
 )
 from .linear_theory import (
     EarlyLearning as EarlyLearning,
     MixtureConstants as MixtureConstants,
-    cover_probability as cover_probability,
     early_learning as early_learning,
-    first_alignment as first_alignment,
-    law_of_run as law_of_run,
     likely_constants as likely_constants,
     limit_constants as limit_constants,
     measured_constants as measured_constants,
-    separability_threshold as separability_threshold,
+)
+from .loss_decay import Convergence as Convergence, convergence as convergence
+from .multiclass_laws import (
+    ClassesLaw as ClassesLaw,
+    NextClassLaw as NextClassLaw,
+    classes_law as classes_law,
+    loss_levels as loss_levels,
+    next_class_law as next_class_law,
+    next_class_lead as next_class_lead,
 )
 from .no_noise import NoNoise as NoNoise, no_noise_bounds as no_noise_bounds
+from .orthogonal_draws import (
+    ideal_products as ideal_products,
+    orthogonal_sample as orthogonal_sample,
+    orthogonalised as orthogonalised,
+)
+from .signal_lead import Barrier as Barrier, signal_barrier as signal_barrier
 from .stage_one import StageOne as StageOne, stage_one_bounds as stage_one_bounds
 from .stage_two import (
-    Barrier as Barrier,
-    Convergence as Convergence,
-    convergence as convergence,
     final_weight_gram as final_weight_gram,
     fresh_error_bound as fresh_error_bound,
     gaussian_fresh_error as gaussian_fresh_error,
     noise_responses as noise_responses,
-    orthogonal_sample as orthogonal_sample,
     products_of as products_of,
     reused_error_bound as reused_error_bound,
     reused_parts as reused_parts,
-    signal_barrier as signal_barrier,
     signal_responses as signal_responses,
 )
 from .variant_laws import (
-    ClassesLaw as ClassesLaw,
-    NextClassLaw as NextClassLaw,
     PairLaw as PairLaw,
-    classes_law as classes_law,
     label_noise_drift as label_noise_drift,
     leaky_law as leaky_law,
     leaky_threshold as leaky_threshold,
-    loss_levels as loss_levels,
-    next_class_law as next_class_law,
-    next_class_lead as next_class_lead,
     pair_law as pair_law,
     squared_passage as squared_passage,
     squared_threshold as squared_threshold,

@@ -2,18 +2,23 @@
 
 Every bound holds with probability at least 1 - delta over the data and the initial weights, with the constants written
 out; the statement that a function evaluates is named in its docstring and proved in the chapter. Arguments: n samples,
-dimension d, m filters of either sign, noise_std (sigma), mu_norm (|mu|), init_std (sigma_0). With noise projected off
-the signal, pass d - 1 for d and read 0 for `signal_noise_bound`.
+dimension d, m filters of either sign, noise_std (sigma), mu_norm (``|mu|``), init_std (sigma_0). With noise projected
+off the signal, pass d - 1 for d and read 0 for `signal_noise_bound`.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
+import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from helpers import checks
-from helpers.engine.gram import inner_products
+from helpers.data.signal_noise import SignalNoise
+from helpers.engine.gram import InnerProducts, inner_products
 
 # Each lemma, and the deviations that it bounds.
 LEMMAS = {"lem-norms": ("norms",), "lem-inner-products": ("inner_products",), "lem-signal-noise": ("signal_noise",),
@@ -21,65 +26,65 @@ LEMMAS = {"lem-norms": ("norms",), "lem-inner-products": ("inner_products",), "l
           "lem-counts": ("counts",)}
 
 
-def norm_bound(n, d, delta):
-    """epsilon with | |xi_i|^2 / (sigma^2 d) - 1 | <= epsilon for all i (lem-norms, from lem-chi-square)."""
+def norm_bound(n: int, d: int, delta: float) -> float:
+    """epsilon with ``| |xi_i|^2 / (sigma^2 d) - 1 | <= epsilon`` for all i (lem-norms, from lem-chi-square)."""
     x = math.log(2 * checks.integer("n", n) / _probability(delta)) / checks.integer("d", d)
     return 2 * math.sqrt(x) + 2 * x
 
 
-def inner_product_bound(n, d, noise_std, delta):
-    """Bound on |<xi_i, xi_k>| for all i != k (lem-inner-products)."""
+def inner_product_bound(n: int, d: int, noise_std: float, delta: float) -> float:
+    """Bound on ``|<xi_i, xi_k>|`` for all i != k (lem-inner-products)."""
     longest = _longest_noise(n, d, noise_std, delta)
     return checks.positive("noise_std", noise_std) * longest * _gaussian_quantile(n * n, delta)
 
 
-def signal_noise_bound(n, noise_std, mu_norm, delta):
-    """Bound on |<mu, xi_i>| for all i (lem-signal-noise)."""
+def signal_noise_bound(n: int, noise_std: float, mu_norm: float, delta: float) -> float:
+    """Bound on ``|<mu, xi_i>|`` for all i (lem-signal-noise)."""
     scale = checks.positive("mu_norm", mu_norm) * checks.positive("noise_std", noise_std)
     return scale * _gaussian_quantile(checks.integer("n", n), delta)
 
 
-def signal_response_bound(n, m, mu_norm, init_std, delta):
-    """Bound on |<w_{j,r}(0), mu>| for both j and all r (lem-initial-responses)."""
+def signal_response_bound(n: int, m: int, mu_norm: float, init_std: float, delta: float) -> float:
+    """Bound on ``|<w_{j,r}(0), mu>|`` for both j and all r (lem-initial-responses)."""
     return checks.positive("mu_norm", mu_norm) * _response_per_length(n, m, init_std, delta)
 
 
-def noise_response_bound(n, d, m, noise_std, init_std, delta):
-    """Bound on |<w_{j,r}(0), xi_i>| for both j, all r and all i (lem-initial-responses)."""
+def noise_response_bound(n: int, d: int, m: int, noise_std: float, init_std: float, delta: float) -> float:
+    """Bound on ``|<w_{j,r}(0), xi_i>|`` for both j, all r and all i (lem-initial-responses)."""
     return _longest_noise(n, d, noise_std, delta) * _response_per_length(n, m, init_std, delta)
 
 
-def active_filter_bound(n, m, delta):
-    """Bound on |#{r : <w_{j,r}(0), v> > 0} - m/2| for both j and v = mu, xi_1, ..., xi_n (lem-active-filters)."""
+def active_filter_bound(n: int, m: int, delta: float) -> float:
+    """Bound on ``|#{r : <w_{j,r}(0), v> > 0} - m/2|`` for both j, v = mu, xi_1, ..., xi_n (lem-active-filters)."""
     return _hoeffding(checks.integer("m", m), 2 * (checks.integer("n", n) + 1), delta)
 
 
-def count_bound(n, delta):
-    """Bound on |count - its mean| for the six counts of lem-counts, see `label_counts`."""
+def count_bound(n: int, delta: float) -> float:
+    """Bound on ``|count - its mean|`` for the six counts of lem-counts, see `label_counts`."""
     return _hoeffding(checks.integer("n", n), 6, delta)
 
 
-def _probability(delta):
+def _probability(delta: float) -> float:
     return checks.real("delta", delta, 0.0, 1.0, open_low=True, open_high=True)
 
 
-def _gaussian_quantile(events, delta):
+def _gaussian_quantile(events: int, delta: float) -> float:
     """t with `events` standard normals all within [-t, t] but for probability delta (lem-gaussian-tail)."""
     return math.sqrt(2 * math.log(2 * events / _probability(delta)))
 
 
-def _hoeffding(size, counts, delta):
+def _hoeffding(size: int, counts: int, delta: float) -> float:
     """t with `counts` sums of `size` indicators within t of their means but for probability delta (lem-hoeffding)."""
     return math.sqrt(size * math.log(2 * counts / _probability(delta)) / 2)
 
 
-def _longest_noise(n, d, noise_std, delta):
-    """Upper bound on all |xi_i| but for probability delta / 2: only the upper half of lem-norms is used."""
+def _longest_noise(n: int, d: int, noise_std: float, delta: float) -> float:
+    """Upper bound on all ``|xi_i|`` but for probability delta / 2: only the upper half of lem-norms is used."""
     return checks.positive("noise_std", noise_std) * math.sqrt(d * (1 + norm_bound(n, d, delta)))
 
 
-def _response_per_length(n, m, init_std, delta):
-    """Bound on |<w, v>| / |v| over 2m filters and n + 1 vectors but for probability delta / 2."""
+def _response_per_length(n: int, m: int, init_std: float, delta: float) -> float:
+    """Bound on ``|<w, v>| / |v|`` over 2m filters and n + 1 vectors but for probability delta / 2."""
     responses = 2 * checks.integer("m", m) * (checks.integer("n", n) + 1)
     return checks.positive("init_std", init_std) * _gaussian_quantile(2 * responses, delta)
 
@@ -88,12 +93,14 @@ def _response_per_length(n, m, init_std, delta):
 class Deviations:
     """The largest deviations of one draw, or bounds on them.
 
-    norms : max over i of | |xi_i|^2 / (sigma^2 d) - 1 |.
-    inner_products : max over i != k of |<xi_i, xi_k>|.
-    signal_noise : max over i of |<mu, xi_i>|.
-    signal_responses, noise_responses : max over j, r (and i) of |<w_{j,r}(0), mu>| and |<w_{j,r}(0), xi_i>|.
-    active_filters : max over j and v = mu, xi_1, ..., xi_n of |#{r : <w_{j,r}(0), v> > 0} - m/2|.
-    counts : max over the six counts of lem-counts of |count - its mean|.
+    Attributes
+    ----------
+    norms : max over i of ``| |xi_i|^2 / (sigma^2 d) - 1 |``.
+    inner_products : max over i != k of ``|<xi_i, xi_k>|``.
+    signal_noise : max over i of ``|<mu, xi_i>|``.
+    signal_responses, noise_responses : max over j, r (and i) of ``|<w_{j,r}(0), mu>|`` and ``|<w_{j,r}(0), xi_i>|``.
+    active_filters : max over j and v = mu, xi_1, ..., xi_n of ``|#{r : <w_{j,r}(0), v> > 0} - m/2|``.
+    counts : max over the six counts of lem-counts of ``|count - its mean|``.
     """
 
     norms: float
@@ -104,13 +111,13 @@ class Deviations:
     active_filters: float
     counts: float
 
-    def within(self, bounds):
+    def within(self, bounds: "Deviations") -> bool:
         """Whether no deviation exceeds its bound."""
         return all(getattr(self, field.name) <= getattr(bounds, field.name) for field in fields(self))
 
 
-def lemma_bounds(problem, m, init_std, delta):
-    """The bound of each lemma, every one with failure probability delta of its own. Returns Deviations."""
+def lemma_bounds(problem: SignalNoise, m: int, init_std: float, delta: float) -> Deviations:
+    """The bound of each lemma, every one with failure probability delta of its own."""
     n, d, sigma, mu_norm = problem.n, degrees(problem), problem.noise_std, problem.mu_norm
     return Deviations(
         norms=norm_bound(n, d, delta),
@@ -122,12 +129,12 @@ def lemma_bounds(problem, m, init_std, delta):
         counts=count_bound(n, delta))
 
 
-def good_event(problem, m, init_std, delta):
-    """The bounds that hold all together with probability at least 1 - delta (prop-good-event). Returns Deviations."""
+def good_event(problem: SignalNoise, m: int, init_std: float, delta: float) -> Deviations:
+    """The bounds that hold all together with probability at least 1 - delta (prop-good-event)."""
     return lemma_bounds(problem, m, init_std, _probability(delta) / len(LEMMAS))
 
 
-def good_event_log(n, m, delta):
+def good_event_log(n: int, m: int, delta: float) -> float:
     """L = log(48 m (n + 1)^2 / delta), which exceeds every logarithm in prop-good-event."""
     return math.log(48 * checks.integer("m", m) * (checks.integer("n", n) + 1) ** 2 / _probability(delta))
 
@@ -136,9 +143,11 @@ def good_event_log(n, m, delta):
 class CrossTalk:
     """How much of a learned direction leaks where it does not belong, in units of the coefficients gamma and rho.
 
-    noise_on_noise : max over k of sum_{i != k} |<xi_i, xi_k>| / |xi_i|^2.
-    noise_on_signal : sum_i |<xi_i, mu>| / |xi_i|^2.
-    signal_on_noise : max over i of |<mu, xi_i>| / |mu|^2.
+    Attributes
+    ----------
+    noise_on_noise : max over k of ``sum_{i != k} |<xi_i, xi_k>| / |xi_i|^2``.
+    noise_on_signal : ``sum_i |<xi_i, mu>| / |xi_i|^2``.
+    signal_on_noise : max over i of ``|<mu, xi_i>| / |mu|^2``.
     """
 
     noise_on_noise: float
@@ -146,11 +155,13 @@ class CrossTalk:
     signal_on_noise: float
 
 
-def cross_talk_bounds(problem, m, delta):
-    """The bounds of lem-cross-talk, which hold on the good event of probability 1 - delta. Returns CrossTalk.
+def cross_talk_bounds(problem: SignalNoise, m: int, delta: float) -> CrossTalk:
+    """The bounds of lem-cross-talk, which hold on the good event of probability 1 - delta.
 
-    Raises ValueError where the noise fills fewer than 24 Lambda dimensions (`good_event_log`), where the lemma is
-    silent.
+    Raises
+    ------
+    ValueError
+        Where the noise fills fewer than 24 Lambda dimensions (`good_event_log`), where the lemma is silent.
     """
     n, d, log = problem.n, degrees(problem), good_event_log(problem.n, m, delta)
     checks.require(d >= 24 * log, "dimension of the noise", d, f">= 24 Lambda = {24 * log:.1f}")
@@ -161,8 +172,8 @@ def cross_talk_bounds(problem, m, delta):
     return CrossTalk(noise, 2 * n * ratio * math.sqrt(2 * log) / d, math.sqrt(2 * log) / ratio)
 
 
-def cross_talk(products):
-    """The cross-talk in one draw of `gram.InnerProducts`. Returns CrossTalk."""
+def cross_talk(products: InnerProducts) -> CrossTalk:
+    """The cross-talk in one draw."""
     squares = products.gram.diagonal()
     leaks = products.gram.abs() / squares[:, None]  # row: the direction learned; column: the patch that hears it
     leaks = leaks - leaks.diagonal().diag()
@@ -170,13 +181,13 @@ def cross_talk(products):
     return CrossTalk(*map(float, parts))
 
 
-def degrees(problem):
+def degrees(problem: SignalNoise) -> int:
     """Dimension of the space that the noise fills: d, or d - 1 where it is projected off the signal."""
     return problem.d - int(problem.orthogonal)
 
 
-def deviations(problem, products):
-    """The largest deviations in one draw of `gram.InnerProducts` from the SignalNoise `problem`. Returns Deviations."""
+def deviations(problem: SignalNoise, products: InnerProducts) -> Deviations:
+    """The largest deviations in one draw from `problem`."""
     squares = products.gram[1:, 1:].diagonal()
     cross = products.gram[1:, 1:] - squares.diag()
     responses = products.responses.abs().amax((0, 1))
@@ -190,29 +201,30 @@ def deviations(problem, products):
     return Deviations(*map(float, largest))
 
 
-def label_counts(y, y_obs):
-    """The six counts of lem-counts from true and observed labels (n,): name -> number of samples."""
+def label_counts(y: Float[np.ndarray | torch.Tensor, " n"],
+                 y_obs: Float[np.ndarray | torch.Tensor, " n"]) -> dict[str, int]:
+    """The six counts of lem-counts from true and observed labels: number of samples by name."""
     plus, noisy = y > 0, y != y_obs
     groups = {"clean_plus": plus & ~noisy, "clean_minus": ~plus & ~noisy, "noisy_plus": plus & noisy,
               "noisy_minus": ~plus & noisy, "plus": plus, "noisy": noisy}
     return {name: int(group.sum()) for name, group in groups.items()}
 
 
-def expected_counts(problem):
-    """Means of the six counts of `label_counts` under the SignalNoise `problem`."""
+def expected_counts(problem: SignalNoise) -> dict[str, float]:
+    """Means of the six counts of `label_counts`."""
     half, plus, minus = problem.n / 2, problem.flip_plus, problem.flip_minus
     return {"clean_plus": half * (1 - plus), "clean_minus": half * (1 - minus), "noisy_plus": half * plus,
             "noisy_minus": half * minus, "plus": half, "noisy": half * (plus + minus)}
 
 
-def simulate(problem, m, init_std, seeds):
-    """One row of `Deviations` for each seed, as a DataFrame indexed by seed. Any d >= n + 1 costs the same."""
+def simulate(problem: SignalNoise, m: int, init_std: float, seeds: Sequence[int]) -> pd.DataFrame:
+    """The deviations of a draw for each seed, one per row, indexed by seed. Any d >= n + 1 costs the same."""
     with threadpool_limits(1):  # products this small lose more to waiting threads than they gain
         rows = [asdict(deviations(problem, inner_products(problem, m, init_std, seed))) for seed in seeds]
     return pd.DataFrame(rows, index=pd.Index(list(seeds), name="seed"), columns=[f.name for f in fields(Deviations)])
 
 
-def violation_frequency(simulated, bounds):
-    """{lemma: share of the rows of `simulate` in which a deviation exceeds its bound}."""
+def violation_frequency(simulated: pd.DataFrame, bounds: Deviations) -> dict[str, float]:
+    """For each lemma the share of the rows of `simulate` in which a deviation exceeds its bound."""
     exceeds = {lemma: [simulated[name] > getattr(bounds, name) for name in names] for lemma, names in LEMMAS.items()}
     return {lemma: float(pd.concat(columns, axis=1).any(axis=1).mean()) for lemma, columns in exceeds.items()}

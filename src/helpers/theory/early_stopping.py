@@ -6,17 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from helpers import checks
+from helpers.data.signal_noise import SignalNoise
+from helpers.engine.gram import InnerProducts
 from helpers.engine.network import SIGNS
+from helpers.record import Record
 from helpers.theory.stage_one import StageOne, stage_one_bounds
 
 
-def one_sided_exponents(record, weight_gram):
-    """(runs, 2) the error of fresh samples of class +1 and -1 at the last recorded time is at most exp(-this).
+def one_sided_exponents(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
+                        ) -> Float[np.ndarray, "runs 2"]:
+    """The error of fresh samples of class +1 and -1 at the last recorded time is at most exp(-this) (lem-one-sided).
 
-    lem-one-sided; 0 where it says nothing. weight_gram : (runs, 2m, 2m) inner products of the filters at that time,
-    e.g. memorisation.final_weight_gram. Noise that is projected off the signal makes the true exponents larger.
+    It is 0 where the lemma says nothing. Noise that is projected off the signal makes the true exponents larger.
+
+    Parameters
+    ----------
+    record : the runs.
+    weight_gram : inner products of all 2m filters at the last recorded time, e.g. from `final_weight_gram`.
     """
     gram = np.asarray(weight_gram, float)
     m = gram.shape[-1] // 2
@@ -31,8 +40,9 @@ def one_sided_exponents(record, weight_gram):
     return np.stack(exponents, -1)
 
 
-def one_sided_bound(record, weight_gram):
-    """(runs,) bound of lem-one-sided on the fresh error at the last recorded time, the mean over the two classes."""
+def one_sided_bound(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
+                    ) -> Float[np.ndarray, " runs"]:
+    """Bound of lem-one-sided on the fresh error, the mean over the two classes; arguments of `one_sided_exponents`."""
     return np.exp(-one_sided_exponents(record, weight_gram)).mean(-1)
 
 
@@ -40,9 +50,14 @@ def one_sided_bound(record, weight_gram):
 class EarlyBound:
     """The constants of thm-early-stopping, in units of s_1 / 2.
 
-    stage : the StageOne constants of the run. steps : T_1. n_over_d : n / d.
+    Attributes
+    ----------
+    stage : the StageOne constants of the run.
+    steps : T_1.
+    n_over_d : n / d.
     label_share : the larger share of the samples with one observed label.
-    initial_scale : sigma max_j ||W_j(0)|| / sqrt(m); initial_length : sigma max_j of the mean of |w_{j,r}(0)| over r.
+    initial_scale : ``sigma max_j ||W_j(0)|| / sqrt(m)``.
+    initial_length : sigma max_j of the mean of ``|w_{j,r}(0)|`` over r.
     """
 
     stage: StageOne
@@ -53,24 +68,26 @@ class EarlyBound:
     initial_length: float
 
     @property
-    def signal(self):
+    def signal(self) -> float:
         """G - 2E/3, below every signal response A_y."""
         return self.stage.signal_rate() - 2 * self.stage.error_rate() / 3
 
     @property
-    def signal_sum(self):
+    def signal_sum(self) -> float:
         """S, above every signal coefficient gamma."""
         one = self.stage
         return one.n_snr2 * one.clean_share * (1 + one.margin_bound / 2)
 
     @property
-    def cross_rho(self):
-        """e, above every |rho_{j,r,i}| with j = -y_obs_i."""
+    def cross_rho(self) -> float:
+        """e, above every ``|rho_{j,r,i}|`` with j = -y_obs_i."""
         return self.stage.error_rate() / 3 + self.stage.noise_rate() / self.steps
 
-    def learned_scale(self, own):
-        """sqrt((n/d) Q(own)): sigma times the length of what was learned, with coefficients up to S on mu, `own` on the
-        samples of the filters' own sign and e on the others."""
+    def learned_scale(self, own: float) -> float:
+        """sqrt((n/d) Q(own)): sigma times the length of what was learned, for coefficients up to `own`.
+
+        Those are the coefficients on the samples of the filters' own sign; they are up to S on mu and e on the others.
+        """
         one, signal, cross = self.stage, self.signal_sum, self.cross_rho
         small = 1 - one.norm_error
         if small <= 0:
@@ -80,40 +97,60 @@ class EarlyBound:
         return math.sqrt(self.n_over_d * (square + noise * (1 + one.norm_error + one.cross_talk) / small**2))
 
     @property
-    def scale(self):
+    def scale(self) -> float:
         """lambda, above sigma times the Lipschitz constant of each F_j in its noise patch."""
         one = self.stage
         return self.learned_scale(one.active_share * one.noise_rate()) + 2 * self.initial_scale / one.s1
 
     @property
-    def mean(self):
+    def mean(self) -> float:
         """B, above the mean of each F_j over fresh noise patches."""
         learned = self.learned_scale(self.stage.noise_rate())
         return (learned + 2 * self.initial_length / self.stage.s1) / math.sqrt(2 * math.pi)
 
     @property
-    def fresh_exponent(self):
+    def fresh_exponent(self) -> float:
         """The fresh error at T_1 is at most exp(-this); 0 where the theorem says nothing."""
         return self._exponent(self.signal - self.mean, self.scale)
 
     @property
-    def reused_lead(self):
+    def reused_lead(self) -> float:
         """G - p R - E: where it is positive, the error on reused patches with zeta = 0 is 0 at T_1."""
         one = self.stage
         return one.signal_rate() - one.active_share * one.noise_rate() - one.error_rate()
 
-    def reused_exponent(self, ratio):
+    def reused_exponent(self, ratio: float) -> float:
         """The error on reused patches plus zeta, of standard deviation `ratio` sigma, is at most exp(-this)."""
         ratio = checks.positive("ratio", ratio)
         return self._exponent(self.reused_lead - ratio * self.mean, ratio * self.scale)
 
-    def _exponent(self, lead, scale):
+    def _exponent(self, lead: float, scale: float) -> float:
         applies = self.stage.lead > 0 and self.stage.signal_rate() > 0 and lead > 0
         return (lead / scale) ** 2 / 2 if applies else 0.0
 
 
-def early_bound(problem, products, s1, steps):
-    """EarlyBound of the run with these gram.InnerProducts that reaches s_1 = eta sigma^2 d T_1 / (n m) in T_1 steps."""
+def early_bound(problem: SignalNoise, products: InnerProducts, s1: float, steps: int) -> EarlyBound:
+    """The constants of thm-early-stopping for one draw, before any training.
+
+    Parameters
+    ----------
+    problem : the distribution behind the draw.
+    products : the inner products of the draw.
+    s1 : the time s_1 = eta sigma^2 d T_1 / (n m) at which training stops.
+    steps : T_1, the gradient steps until then.
+
+    Examples
+    --------
+    At s = 0.02 the network misreads no test sample with a noise patch of the training set, and hardly any fresh one:
+
+    >>> from helpers import SignalNoise
+    >>> from helpers.engine import inner_products
+    >>> from helpers.theory import early_bound
+    >>> problem = SignalNoise(200, 10**9, n_snr2=8.0, flip_plus=0.1, flip_minus=0.1)
+    >>> bound = early_bound(problem, inner_products(problem, 20, 1e-9, 0), 0.02, 40)
+    >>> bound.reused_lead > 0, bound.fresh_exponent > 10**6
+    (True, True)
+    """
     steps = checks.integer("steps", steps)
     gram, sigma = products.weight_gram, problem.noise_std
     m = len(gram) // 2
@@ -124,8 +161,11 @@ def early_bound(problem, products, s1, steps):
                       sigma * norm / math.sqrt(m), sigma * float(lengths.mean(1).max()))
 
 
-def limit_exponent(n_snr2, flip_rate, *, active_share=0.5):
-    """What the exponent of thm-early-stopping tends to, in units of d/n: c^2 (1-2 tau)^2 / (2 c (1-tau)^2 + 4 p^2)."""
+def limit_exponent(n_snr2: float, flip_rate: float, *, active_share: float = 0.5) -> float:
+    """What the exponent of thm-early-stopping tends to, in units of d/n: c^2 (1-2 tau)^2 / (2 c (1-tau)^2 + 4 p^2).
+
+    `n_snr2` is c, `flip_rate` tau, and `active_share` p.
+    """
     c, tau = checks.positive("n_snr2", n_snr2), checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
     p = checks.real("active_share", active_share, 0.0, 1.0)
     return (c * (1 - 2 * tau)) ** 2 / (2 * c * (1 - tau) ** 2 + 4 * p**2)

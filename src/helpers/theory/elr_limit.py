@@ -1,13 +1,13 @@
 """Early-learning regularisation in the signal-noise world: pulls, limit law, thresholds, contrary samples (chapter 16,
 after Liu et al. 2020).
 
-Let z be a sample's margin, P = sigmoid(z) the probability of its observed label, `own` and `other` its targets for the
-observed and for the other class. With the target margin Delta = log((1 - other) / (1 - own)), minus the derivative of
-cross-entropy + lambda log(1 - <p, t>) in the margin is (prop-elr-pull)
+Let z be a sample's margin, P = sigmoid(z) the probability of its observed label, ``own`` and ``other`` its targets for
+the observed and for the other class. With the target margin Delta = log((1 - other) / (1 - own)), minus the derivative
+of cross-entropy + lambda log(1 - <p, t>) in the margin is (prop-elr-pull)::
 
     G = (1 - lambda) g(z) + lambda g(z - Delta),      g(z) = 1 / (1 + e^z).                                  (1)
 
-The limit law is chapter 6's with G in the place of g, in the time s = eta sigma^2 d t / (n m) (def-elr-law):
+The limit law is chapter 6's with G in the place of g, in the time s = eta sigma^2 d t / (n m) (def-elr-law)::
 
     dA/ds = (c/2) [(1 - tau) G_c - tau G_n],   dr_c/ds = G_c / 2,   dr_n/ds = G_n / 2 until r_n is back at 0.     (2)
 
@@ -17,10 +17,13 @@ pushed back to 0 stays there: relu passes no gradient any more.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.special import expit, log_expit
 
@@ -29,35 +32,36 @@ from helpers.engine.elr_term import TERMS
 from helpers.theory.limit import Margins
 
 SOLVER = {"method": "LSODA", "rtol": 1e-9, "atol": 1e-12}
+Values = float | Float[np.ndarray, "..."]  # a number, or arrays that broadcast
 
 
-def pull(margin, target_margin, strength):
-    """G of (1): minus the derivative of a sample's loss in its margin; arrays that broadcast."""
+def pull(margin: Values, target_margin: Values, strength: Values) -> Values:
+    """G of (1): minus the derivative of a sample's loss in its margin, with lambda = `strength`."""
     return (1 - strength) * expit(-margin) + strength * expit(target_margin - margin)
 
 
-def settled_pull(margin, strength):
+def settled_pull(margin: ArrayLike, strength: Values) -> Values:
     """(1) with Delta = z: [1 + (lambda - 1) tanh(z / 2)] / 2 (prop-elr-settled)."""
     return (1 + (strength - 1) * np.tanh(np.asarray(margin) / 2)) / 2
 
 
-def kl_pull(margin, own, other, strength):
-    """The pull with strength times KL(t || p) in the term's place, whose derivative in the logits is |t| p - t."""
+def kl_pull(margin: Values, own: Values, other: Values, strength: Values) -> Values:
+    """The pull with strength times KL(t || p) in the term's place, whose derivative in the logits is ``|t| p - t``."""
     return expit(-margin) + strength * (own - (own + other) * expit(margin))
 
 
-def dividing_margin(strength):
+def dividing_margin(strength: float) -> float:
     """z* = -log(lambda / (lambda - 2)), below which the settled pull goes to the other label; -inf for lambda <= 2."""
     return -math.log(strength / (strength - 2)) if strength > 2 else -math.inf
 
 
-def strength_needed(n_snr2, flip_rate):
+def strength_needed(n_snr2: float, flip_rate: float) -> float:
     """lambda_c = (1 + c tau) / (c (1 - tau)), from which on noisy margins stay below 0 (thm-elr-settled)."""
     c, tau = _strengths(n_snr2, flip_rate)
     return (1 + c * tau) / (c * (1 - tau))
 
 
-def last_noisy_margin(n_snr2, flip_rate, strength):
+def last_noisy_margin(n_snr2: float, flip_rate: float, strength: float) -> float:
     """The limit of the noisy margin in the settled law where c (1 - 2 tau) > 1 and lambda > 0 (thm-elr-settled)."""
     strength, ratio = checks.positive("strength", strength), 1 / strength_needed(n_snr2, flip_rate)
     checks.require(n_snr2 * (1 - 2 * flip_rate) > 1, "n_snr2", n_snr2, "above 1 / (1 - 2 flip_rate): Stage I exists")
@@ -66,7 +70,7 @@ def last_noisy_margin(n_snr2, flip_rate, strength):
     return 2 * math.atanh((1 - ratio * strength) / (1 - strength))
 
 
-def late_strength_needed(n_snr2, flip_rate, memory):
+def late_strength_needed(n_snr2: float, flip_rate: float, memory: float) -> float:
     """lambda_c (1 - theta U / 2) / (1 - theta U) with U = (1 + c) / (4 c (1 - tau)); inf for theta U >= 1.
 
     Where it is below 1, the late balance of the law (eq-elr-late) puts the noisy margin above 0 for smaller strengths.
@@ -77,37 +81,49 @@ def late_strength_needed(n_snr2, flip_rate, memory):
 
 @dataclass(frozen=True, eq=False)
 class ElrLaw(Margins):
-    """The law, or its Euler scheme, at `times`; all arrays (T,).
+    """The law, or its Euler scheme, at `times` s = eta sigma^2 d t / (n m).
 
-    signal, r_clean, r_noisy : A, r_c and r_n. miss_clean, miss_noisy : (2, T) 1 - own and 1 - other, what the targets
-    of clean and of noisy samples lack of 1.
+    Attributes
+    ----------
+    times, signal, r_clean, r_noisy : s, A, r_c and r_n.
+    miss_clean, miss_noisy : 1 - own and 1 - other, what the targets of clean and of noisy samples lack of 1.
     """
 
-    times: np.ndarray
-    signal: np.ndarray
-    r_clean: np.ndarray
-    r_noisy: np.ndarray
-    miss_clean: np.ndarray
-    miss_noisy: np.ndarray
+    times: Float[np.ndarray, " T"]
+    signal: Float[np.ndarray, " T"]
+    r_clean: Float[np.ndarray, " T"]
+    r_noisy: Float[np.ndarray, " T"]
+    miss_clean: Float[np.ndarray, "2 T"]
+    miss_noisy: Float[np.ndarray, "2 T"]
 
     @property
-    def noisy_target_margin(self):
-        """(T,) Delta of noisy samples: positive where their target believes the wrong label."""
+    def noisy_target_margin(self) -> Float[np.ndarray, " T"]:
+        """Delta of noisy samples: positive where their target believes the wrong label."""
         return np.log(self.miss_noisy[1]) - np.log(self.miss_noisy[0])
 
-    def reused_noise_error(self, flip_rate):
-        """(T,) tau/2 1[r_n > A] + (1 - tau)/2 1[r_c > A], eq-reused-error."""
-        return flip_rate / 2 * (self.noisy_margin > 0) + (1 - flip_rate) / 2 * (self.r_clean > self.signal)
+    def reused_noise_error(self, flip_rate: float) -> Float[np.ndarray, " T"]:
+        """Error on true labels of test samples with a noise patch of the training set, as in `LimitLaw`."""
+        return self._reused_error(flip_rate)
 
 
-def elr_law(n_snr2, flip_rate, strength, memory, times):
-    """The law (2) at `times`, as an ElrLaw.
+def elr_law(n_snr2: float, flip_rate: float, strength: float, memory: float, times: ArrayLike) -> ElrLaw:
+    """The limit law of early-learning regularisation, (2), from s = 0 (def-elr-law).
 
     Parameters
     ----------
-    n_snr2, flip_rate : c > 0 and tau in [0, 1/2). strength : lambda >= 0.
+    n_snr2, flip_rate : c > 0 and tau in [0, 1/2).
+    strength : lambda >= 0, the weight of the regulariser.
     memory : theta >= 0 in units of s; 0 is the settled law, in which t = p at all times.
-    times : (T,) increasing from 0 on, such that margins stay below about 700.
+    times : increasing from 0 on, such that margins stay below about 700.
+
+    Examples
+    --------
+    A term that is strong enough keeps noisy samples from being memorised:
+
+    >>> from helpers.theory import elr_law
+    >>> laws = [elr_law(8.0, 0.1, strength, 1.0, [0.0, 30.0]) for strength in (0.0, 3.0)]
+    >>> [round(float(law.noisy_margin[-1]), 1) for law in laws]
+    [1.9, -20.8]
     """
     c, tau = _strengths(n_snr2, flip_rate)
     strength, memory = checks.real("strength", strength, 0.0), checks.real("memory", memory, 0.0)
@@ -129,8 +145,9 @@ def elr_law(n_snr2, flip_rate, strength, memory, times):
     return ElrLaw(times, *path[:3], miss[:, 0], miss[:, 1])
 
 
-def _integrate_until_silent(slopes, state, times):
-    """(size, T): with alive = True until r_n falls to 0, then with alive = False."""
+def _integrate_until_silent(slopes: Callable, state: Float[np.ndarray, " size"],
+                            times: Float[np.ndarray, " T"]) -> Float[np.ndarray, "size T"]:
+    """The path from `state`: with alive = True until r_n falls to 0, then with alive = False."""
     def silent(s, now, alive):
         return now[2] if s > 0 else 1.0  # the start, where r_n = 0 rises, is no event
 
@@ -144,11 +161,19 @@ def _integrate_until_silent(slopes, state, times):
     return np.concatenate(parts, 1)
 
 
-def elr_euler(n_snr2, flip_rate, strength, momentum, h, steps, *, term="elr", clamp=0.0):
+def elr_euler(n_snr2: float, flip_rate: float, strength: float, momentum: float, h: float, steps: int, *,
+              term: str = "elr", clamp: float = 0.0) -> ElrLaw:
     """The Euler scheme of (2) with step h, as an ElrLaw at the times 0, h, ..., steps h.
 
     It is what gradient descent does on an idealised draw (prop-elr-exact): each step first moves the targets by
-    momentum = beta, then evaluates the pulls. `term` and `clamp` as in helpers.variants.Method.
+    `momentum`, then evaluates the pulls.
+
+    Parameters
+    ----------
+    n_snr2, flip_rate, strength : c, tau and lambda, as in `elr_law`.
+    momentum : beta in [0, 1); the memory is theta = h / (1 - beta).
+    h, steps : the step in s, and the number of steps.
+    term, clamp : as in `helpers.engine.variants.Method`.
     """
     c, tau = _strengths(n_snr2, flip_rate)
     beta = checks.real("momentum", momentum, 0.0, 1.0, open_high=True)
@@ -169,7 +194,7 @@ def elr_euler(n_snr2, flip_rate, strength, momentum, h, steps, *, term="elr", cl
     return ElrLaw(h * np.arange(steps + 1), signal, r_clean, np.maximum(r_noisy, 0), miss_clean, miss_noisy)
 
 
-def _term_pull(margins, miss, strength, term, clamp):
+def _term_pull(margins: Values, miss: Values, strength: float, term: str, clamp: float) -> Values:
     if checks.one_of("term", term, TERMS) == "kl":
         return kl_pull(margins, 1 - miss[0], 1 - miss[1], strength)
     inside = np.abs(margins) <= np.log1p(-clamp) - np.log(clamp) if clamp else True
@@ -179,8 +204,12 @@ def _term_pull(margins, miss, strength, term, clamp):
 class Certificate(NamedTuple):
     """The constants of thm-elr-memory at one time s1 of a law.
 
-    ratio : r-bar. least_pull : G_0. needed : max((1 + b) / (2 a), b / (a - 1)). holds : whether every hypothesis
-    does, so that the noisy margin stays below 0 from s1 on.
+    Attributes
+    ----------
+    ratio : r-bar.
+    least_pull : G_0.
+    needed : max((1 + b) / (2 a), b / (a - 1)).
+    holds : whether every hypothesis does, so that the noisy margin stays below 0 from s1 on.
     """
 
     ratio: float
@@ -189,8 +218,8 @@ class Certificate(NamedTuple):
     holds: bool
 
 
-def certificate(law, k, n_snr2, flip_rate, strength, memory):
-    """Certificate at law.times[k] of a law with memory > 0."""
+def certificate(law: ElrLaw, k: int, n_snr2: float, flip_rate: float, strength: float, memory: float) -> Certificate:
+    """Certificate at ``law.times[k]`` of a law with memory > 0; the other arguments are those that made it."""
     a, b, over = n_snr2 * (1 - flip_rate), n_snr2 * flip_rate, max(strength - 1, 0.0)
     own, other = law.miss_clean[:, k]
     q, room = float(expit(-law.clean_margin[k])), 1 - memory * b * over / 2
@@ -203,7 +232,7 @@ def certificate(law, k, n_snr2, flip_rate, strength, memory):
     return Certificate(ratio, least, needed, bool(here and least > needed))
 
 
-def least_clean_pull(strength, largest_miss, w, ratio):
+def least_clean_pull(strength: float, largest_miss: float, w: float, ratio: float) -> float:
     """G_0: the least of (1 - lambda) Q + lambda w / (w + r (1 - Q)) over 0 <= Q <= min(largest_miss, w / r).
 
     The function is convex in Q; for lambda <= 1 it rises.
@@ -214,5 +243,6 @@ def least_clean_pull(strength, largest_miss, w, ratio):
     return float((1 - strength) * best + strength * w / (w + ratio * (1 - best)))
 
 
-def _strengths(n_snr2, flip_rate):
+def _strengths(n_snr2: float, flip_rate: float) -> tuple[float, float]:
+    """c and tau, checked."""
     return checks.positive("n_snr2", n_snr2), checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)

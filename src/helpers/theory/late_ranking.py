@@ -1,21 +1,25 @@
 """What the loss still tells of a label after every sample is memorised (chapter 9)."""
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 from scipy.stats import binom
 
 from helpers import checks
 
 
-def late_losses(n_snr2, y, y_obs, shares):
-    """(n,) the limits of s times the loss in the law with unequal shares, and {+1: kappa, -1: kappa} of the classes.
+def late_losses(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
+                shares: ArrayLike) -> tuple[Float[np.ndarray, " n"], dict[int, float]]:
+    """The limits of s times the loss of each sample, and kappa of each class, +1 and -1 (thm-unequal-shares).
 
-    kappa = (1 + (2c/n) sum over clean of 1/p) / (1 + (2c/n) sum over noisy of 1/p) over a class; the limits are
-    2 / ((1 + kappa) p_i) for a clean and 2 kappa / ((1 + kappa) p_i) for a noisy sample (thm-unequal-shares).
+    Over a class, kappa = (1 + (2c/n) sum over clean of 1/p) / (1 + (2c/n) sum over noisy of 1/p); the limits are
+    2 / ((1 + kappa) p_i) for a clean and 2 kappa / ((1 + kappa) p_i) for a noisy sample.
 
     Parameters
     ----------
-    n_snr2 : c. y, y_obs : (n,) labels. shares : (n,) p_i > 0, the share of filters with j = y_obs_i active on xi_i
-        times |xi_i|^2 / (sigma^2 d).
+    n_snr2 : c = n SNR^2.
+    y, y_obs : true and observed labels of the n samples, each -1 or +1.
+    shares : p_i > 0, the share of filters with j = y_obs_i active on xi_i times ``|xi_i|^2 / (sigma^2 d)``.
     """
     y, y_obs, shares = np.asarray(y), np.asarray(y_obs), np.asarray(shares, float)
     checks.require((shares > 0).all(), "shares", shares, "positive: no sample without an active filter")
@@ -27,7 +31,7 @@ def late_losses(n_snr2, y, y_obs, shares):
     return limits, kappas
 
 
-def late_auc(kappa, m):
+def late_auc(kappa: float, m: int) -> float:
     """The chance that a noisy sample ends with the larger loss if shares are those of m fair coins, not all tails.
 
     P(p < kappa q) + P(p = kappa q) / 2 for independent p, q ~ Binomial(m, 1/2) / m given that they are positive.

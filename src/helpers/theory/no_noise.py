@@ -4,18 +4,29 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from helpers import checks
+from helpers.engine.gram import InnerProducts
 from helpers.engine.network import SIGNS
+from helpers.record import Record
 
 
 @dataclass(frozen=True)
 class NoNoise:
     """The constants of thm-no-noise for one run on orthogonal vectors without flips.
 
-    n_snr2, ratio : c and n / d. turned : s_0 = h t_0, when every filter sees its own class. initial : beta. overshoot :
-    h c omega. shares : smaller and larger class share. rates : smallest and largest a_i = p_i |xi_i|^2 / (sigma^2 d).
-    rest : what does not grow with time in the bound on sigma Lip. offset : the same in the bound on the mean.
+    Attributes
+    ----------
+    n_snr2, ratio : c and n / d.
+    turned : s_0 = h t_0, when every filter sees its own class.
+    initial : beta.
+    overshoot : h c omega.
+    shares : smaller and larger class share.
+    rates : smallest and largest ``a_i = p_i |xi_i|^2 / (sigma^2 d)``.
+    rest : what does not grow with time in the bound on sigma Lip.
+    offset : the same in the bound on the mean.
     """
 
     n_snr2: float
@@ -23,21 +34,24 @@ class NoNoise:
     turned: float
     initial: float
     overshoot: float
-    shares: tuple
-    rates: tuple
+    shares: tuple[float, float]
+    rates: tuple[float, float]
     rest: float
     offset: float
 
     @property
-    def spread(self):
+    def spread(self) -> float:
         """S: no accumulated derivative Gamma_i ever exceeds another's by more than this factor."""
         c, (few, many), (slow, fast) = self.n_snr2, self.shares, self.rates
         within = math.exp(2 * self.initial) * fast / slow
         start = c * many * self.turned + 3 * self.initial + max(self.initial, self.overshoot)
         return math.exp(start) * (c * many * within + fast) / (c * few / within + slow)
 
-    def exponent_root(self, largest):
-        """Theta, for the largest Gamma_i at a time: the fresh error is at most exp(-Theta^2 / 2). At infinity: late."""
+    def exponent_root(self, largest: ArrayLike) -> Float[np.ndarray, "..."]:
+        """Theta, for the largest Gamma_i at a time: the fresh error is at most exp(-Theta^2 / 2).
+
+        At infinity it is the limit of late training; at 0, where nothing is claimed, 0.
+        """
         c, (few, many), fast = self.n_snr2, self.shares, self.rates[1]
         root = math.sqrt(self.ratio)
         largest = np.asarray(largest, float)
@@ -50,8 +64,14 @@ class NoNoise:
         return np.where(largest > 0, np.maximum(found, 0), 0.0)
 
 
-def no_noise_bounds(record, products, *, run=0):
-    """NoNoise of one run; its early steps must be recorded, so that t_0 is found among the recorded times."""
+def no_noise_bounds(record: Record, products: InnerProducts, *, run: int = 0) -> NoNoise:
+    """The constants of thm-no-noise for one run without flips.
+
+    Parameters
+    ----------
+    record, run : the runs, and which of them. Its early steps must be recorded, so that t_0 is found among them.
+    products : the inner products behind that run.
+    """
     law = record.runs[run]
     checks.require(not record.flipped[run].any(), "record", "<a run with flips>", "without label noise")
     n, m, unit = len(products.y), record.config["m"], law["noise_std"] ** 2 * law["d"]
