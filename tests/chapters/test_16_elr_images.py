@@ -18,9 +18,9 @@ def pair(ten_digits):
 def test_obs_elr_images(pair, ten_digits):
     """obs-elr-images at rate 0.4, 2 seeds: 0.85 and 0.10 memorised, last accuracy 0.72 and 0.95 when written."""
     plain, elr = pair["cross-entropy"], pair["ELR"]
-    memorised = {name: runs.readings(record, "noisy")["observed"] for name, record in pair.items()}
+    memorised = {name: runs.label_shares(record, "noisy")["observed"] for name, record in pair.items()}
     assert memorised["cross-entropy"][:, -1].min() > 0.7 and memorised["ELR"][:, -1].max() < 0.25
-    early = runs.readings(plain, "noisy")["true"].max(1)
+    early = runs.label_shares(plain, "noisy")["true"].max(1)
     assert early.min() > 0.8  # read truly before they are memorised
     assert (plain.fresh_error - elr.fresh_error)[:, -1].min() > 0.15
     assert (elr.fresh_error[:, -1] - elr.fresh_error.min(1)).max() < 0.05
@@ -31,7 +31,7 @@ def test_obs_elr_images(pair, ten_digits):
 def test_obs_elr_images_fails_without_memory_but_not_by_memorising(ten_digits, pair):
     """The remark after obs-elr-images: many images end in a third class. 1 seed."""
     record = runs.elr_run(ten_digits, 0.4, ELR(strength=3.0, momentum=0.0), 1)
-    noisy = runs.readings(record, "noisy")
+    noisy = runs.label_shares(record, "noisy")
     assert record.fresh_error[0, -1] > pair["ELR"].fresh_error[1, -1] + 0.15
     assert noisy["other"][0, -1] > noisy["observed"][0, -1]
 
@@ -44,16 +44,16 @@ def test_the_two_losses_see_the_same_labels_weights_and_batches(pair):
     assert abs(plain.flipped.mean() - 0.36) < 0.045
 
 
-def test_readings_are_shares_of_their_samples(pair):
+def test_label_shares_are_shares_of_their_samples(pair):
     record = pair["cross-entropy"]
-    noisy, clean = (runs.readings(record, which) for which in ("noisy", "clean"))
+    noisy, clean = (runs.label_shares(record, which) for which in ("noisy", "clean"))
     np.testing.assert_allclose(sum(noisy.values()), 1)
     np.testing.assert_allclose(sum(clean.values()), 1)
     chosen, k = record.flipped[0], 5
     assert noisy["observed"][0, k] == pytest.approx((record.predictions[0, k] == record.y_obs[0])[chosen].mean())
     assert noisy["true"][0, k] == pytest.approx((record.predictions[0, k] == record.y[0])[chosen].mean())
     with pytest.raises(ValueError, match="which='wrong'"):
-        runs.readings(record, "wrong")
+        runs.label_shares(record, "wrong")
 
 
 @pytest.mark.statement("obs-elr-cifar")

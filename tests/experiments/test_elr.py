@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.experiments.settings import setting
 
-from helpers.data.images import load_digits
+from helpers.data.images import LabelledImages, load_digits
 from helpers.experiments import elr as runs
 from helpers.training.losses import ELR
 from helpers.training.models import SmallCNN
@@ -13,21 +14,24 @@ def test_changes_of_the_recipe_and_runs_that_repeat(ten_digits):
     small = ten_digits.subset(100)
     one, two = (runs.elr_run(small, 0.4, ELR(), 3, epochs=2) for _ in range(2))
     assert one.times.tolist() == [0, 1, 2] and np.array_equal(one.margins, two.margins)
-    assert one.config["recipe"]["lr"] == runs.SMALL["ten digits"][1].lr and "ELR" in one.config["recipe"]["loss"]
+    assert one.config["recipe"]["lr"] == setting("elr", ten_digits).recipe.lr and "ELR" in one.config["recipe"]["loss"]
 
 
 def test_settings(ten_digits, monkeypatch):
-    make, recipe = runs.setting(ten_digits)
-    model = make(0)
-    assert isinstance(model, SmallCNN) and model.layers[-1].out_features == 10 and recipe.epochs == 40
-    assert (runs.PAPER.lr_at(39), runs.PAPER.lr_at(40), runs.PAPER.lr_at(80)) == pytest.approx((2e-2, 2e-4, 2e-6))
+    chosen = setting("elr", ten_digits)
+    model = chosen.network(ten_digits, 0)
+    assert isinstance(model, SmallCNN) and model.layers[-1].out_features == 10 and chosen.recipe.epochs == 40
     with pytest.raises(ValueError, match="data\\.name"):
-        runs.setting(load_digits())
-    stand_in = type("Data", (), {"name": "CIFAR-10", "image_shape": (3, 32, 32), "n_classes": 10})()
-    for chosen, is_small in (("quick", True), ("full", False)):
-        monkeypatch.setattr(runs, "profile", lambda chosen=chosen: chosen)
-        make, recipe = runs.setting(stand_in)
-        assert (recipe == runs.PAPER) != is_small and isinstance(make(0), SmallCNN) == is_small
+        setting("elr", load_digits())
+    x, y = np.zeros((10, 3, 32, 32)), np.arange(10)
+    stand_in = LabelledImages("CIFAR-10", tuple("abcdefghij"), x, y, x, y)
+    for profile, is_small in (("quick", True), ("full", False)):
+        monkeypatch.setenv("SIGNAL_FIRST_PROFILE", profile)
+        chosen = setting("elr", stand_in)
+        assert (chosen.recipe.epochs == 40) == is_small
+        assert isinstance(chosen.network(stand_in, 0), SmallCNN) == is_small
+    steps = [chosen.recipe.lr_at(epoch) for epoch in (39, 40, 80)]  # the paper's
+    assert steps == pytest.approx((2e-2, 2e-4, 2e-6)) and chosen.recipe.epochs == 120
 
 
 def test_published_table_is_consistent():

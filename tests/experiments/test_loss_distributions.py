@@ -8,7 +8,7 @@ import pytest
 from helpers.data.datasets import load_digit_classes
 from helpers.data.images import load_digits
 from helpers.data.noise_kinds import Symmetric
-from helpers.experiments import loss_distributions
+from helpers.experiments import settings
 from helpers.experiments.loss_distributions import loss_cell, loss_run, loss_runs
 from helpers.sweeps.grid import sweep
 
@@ -28,8 +28,8 @@ def test_runs_on_training_and_on_test_images():
 
 def test_loss_cell_gives_rows_for_a_recorded_table(tmp_path, monkeypatch):
     grid = {"dataset": ["ten digits", "even or odd"], "kind": ["pair"], "rate": [0.3], "seed": [0]}
-    narrow = {name: (4, recipe) for name, (_, recipe) in loss_distributions.SETTINGS.items()}
-    monkeypatch.setattr(loss_distributions, "SETTINGS", narrow)
+    narrow = {key: replace(found, width=4) for key, found in settings.SETTINGS.items()}
+    monkeypatch.setattr(settings, "SETTINGS", narrow)
     table = sweep(_small_cell, grid, store=tmp_path)
     assert set(table.dataset) == {"ten digits", "even or odd"} and (table.groupby("dataset").epoch.max() == 2).all()
     assert ((table.purity_gain <= table.ks + 1e-9) & table.test_ks.between(0, 1)).all()
