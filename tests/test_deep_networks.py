@@ -17,17 +17,15 @@ from helpers.data.noise_kinds import ClassConditional
 from helpers.experiments import deep_networks as runs
 from helpers.experiments.deep_networks import (
     NETWORKS,
-    build,
     deep_cell,
     deep_run,
     deep_runs,
     epoch_table,
     mean_of_class,
     measured_in_three_ways,
-    record_epochs,
-    setting,
     ten_way,
 )
+from helpers.experiments.settings import SETTINGS, Setting, record_epochs, setting
 from helpers.reading.selection import log2_threshold, quality
 from helpers.reading.stopping import at
 from helpers.reading.times import turning
@@ -281,8 +279,8 @@ def test_obs_deep_stages_without_flips(digits, network):
 
 def test_three_ways_agree_where_nothing_differs(digits, monkeypatch):
     """With no dropout and a step too small to move, all three measurements are one: the order of images is right."""
-    still = runs.Setting("still", runs.SmallVGG, Recipe(epochs=3, lr=1e-12, batch_size=50), 100)
-    monkeypatch.setitem(runs.SETTINGS, ("handwritten digits", "quick"), {"VGG": still})
+    still = Setting("still", SmallVGG, Recipe(epochs=3, lr=1e-12, batch_size=50), n_val=100)
+    monkeypatch.setitem(SETTINGS, ("deep_networks", "VGG", "handwritten digits", "quick"), still)
     monkeypatch.setenv("SIGNAL_FIRST_PROFILE", "quick")
     _, ways = measured_in_three_ways(digits, "VGG", 0.3, [0, 1], dropout=0.0)
     assert np.isnan(ways["during the epoch"][:, 0]).all() and list(ways) == list(runs.WAYS)
@@ -296,7 +294,7 @@ def test_three_ways_leave_the_run_as_it_is(digits):
     record, ways = measured_in_three_ways(digits, "VGG", 0.2, [3])
     assert np.array_equal(record.margins, deep_run(noisy, "VGG", 3).margins)
     assert not np.array_equal(ways["dropout off"], ways["dropout on"])
-    model = build(noisy, "VGG", 3).eval()
+    model = setting("deep_networks", noisy, network="VGG").network(noisy, 3).eval()
     runs._Watcher(noisy, 3).at_epoch(0, model)
     assert not any(layer.training for layer in model.modules())
     assert all(layer.generator is None for layer in model.modules() if isinstance(layer, Dropout))
@@ -352,7 +350,7 @@ def test_every_setting_builds_its_network(name, size, network):
     rng = np.random.default_rng(0)
     x = rng.random((4, *shape), np.float32)
     data = LabelledImages(name, ("a", "b"), x, np.array([-1, 1, -1, 1.0]), x, np.array([-1, 1, -1, 1.0]))
-    model = build(data, network, 0, size=size).eval()
+    model = setting("deep_networks", data, network=network, size=size).network(data, 0).eval()
     standard = torch.from_numpy(x - x.mean()) / x.std()
     with torch.no_grad():
         f = model(standard)
@@ -374,11 +372,15 @@ def test_small_vgg_depends_on_its_seed_alone():
 
 def test_refusals_name_the_argument(digits):
     with pytest.raises(ValueError, match="network='LeNet'"):
-        setting(digits, "LeNet")
+        setting("deep_networks", digits, network="LeNet")
+    with pytest.raises(ValueError, match="network=None"):
+        setting("deep_networks", digits)
+    with pytest.raises(ValueError, match="experiment='deep'"):
+        setting("deep", digits, network="VGG")
     with pytest.raises(ValueError, match="size='huge'"):
-        setting(digits, "VGG", size="huge")
+        setting("deep_networks", digits, network="VGG", size="huge")
     with pytest.raises(ValueError, match="factor=0"):
-        scale_weights(build(digits, "VGG", 0), 0)
+        scale_weights(SmallVGG(SHAPE, 2), 0)
     with pytest.raises(ValueError, match="image_shape=3"):
         SmallVGG((1, 3, 3), 2)
     assert record_epochs(5) == [0, 1, 2, 3, 4, 5] and record_epochs(30)[-1] == 30

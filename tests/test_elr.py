@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from helpers.data.datasets import load_digit_classes
-from helpers.data.images import load_digits
+from helpers.data.images import LabelledImages, load_digits
 from helpers.experiments import elr as runs
+from helpers.experiments.settings import setting
 from helpers.sweeps.tables import load_table
 from helpers.training.losses import ELR
 from helpers.training.models import SmallCNN
@@ -25,9 +26,9 @@ def pair(data):
 def test_obs_elr_images(pair, data):
     """obs-elr-images at rate 0.4, 2 seeds: 0.85 and 0.10 memorised, last accuracy 0.72 and 0.95 when written."""
     plain, elr = pair["cross-entropy"], pair["ELR"]
-    memorised = {name: runs.readings(record, "noisy")["observed"] for name, record in pair.items()}
+    memorised = {name: runs.label_shares(record, "noisy")["observed"] for name, record in pair.items()}
     assert memorised["cross-entropy"][:, -1].min() > 0.7 and memorised["ELR"][:, -1].max() < 0.25
-    early = runs.readings(plain, "noisy")["true"].max(1)
+    early = runs.label_shares(plain, "noisy")["true"].max(1)
     assert early.min() > 0.8  # read truly before they are memorised
     assert (plain.fresh_error - elr.fresh_error)[:, -1].min() > 0.15
     assert (elr.fresh_error[:, -1] - elr.fresh_error.min(1)).max() < 0.05
@@ -37,7 +38,7 @@ def test_obs_elr_images(pair, data):
 def test_obs_elr_images_fails_without_memory_but_not_by_memorising(data, pair):
     """The remark after obs-elr-images: many images end in a third class. 1 seed."""
     record = runs.elr_run(data, 0.4, ELR(strength=3.0, momentum=0.0), 1)
-    noisy = runs.readings(record, "noisy")
+    noisy = runs.label_shares(record, "noisy")
     assert record.fresh_error[0, -1] > pair["ELR"].fresh_error[1, -1] + 0.15
     assert noisy["other"][0, -1] > noisy["observed"][0, -1]
 
@@ -50,37 +51,40 @@ def test_the_two_losses_see_the_same_labels_weights_and_batches(pair):
     assert abs(plain.flipped.mean() - 0.36) < 0.045
 
 
-def test_readings_are_shares_of_their_samples(pair):
+def test_label_shares_are_shares_of_their_samples(pair):
     record = pair["cross-entropy"]
-    noisy, clean = (runs.readings(record, which) for which in ("noisy", "clean"))
+    noisy, clean = (runs.label_shares(record, which) for which in ("noisy", "clean"))
     np.testing.assert_allclose(sum(noisy.values()), 1)
     np.testing.assert_allclose(sum(clean.values()), 1)
     chosen, k = record.flipped[0], 5
     assert noisy["observed"][0, k] == pytest.approx((record.predictions[0, k] == record.y_obs[0])[chosen].mean())
     assert noisy["true"][0, k] == pytest.approx((record.predictions[0, k] == record.y[0])[chosen].mean())
     with pytest.raises(ValueError, match="which='wrong'"):
-        runs.readings(record, "wrong")
+        runs.label_shares(record, "wrong")
 
 
 def test_changes_of_the_recipe_and_runs_that_repeat(data):
     small = data.subset(100)
     one, two = (runs.elr_run(small, 0.4, ELR(), 3, epochs=2) for _ in range(2))
     assert one.times.tolist() == [0, 1, 2] and np.array_equal(one.margins, two.margins)
-    assert one.config["recipe"]["lr"] == runs.SMALL["ten digits"][1].lr and "ELR" in one.config["recipe"]["loss"]
+    assert one.config["recipe"]["lr"] == setting("elr", data).recipe.lr and "ELR" in one.config["recipe"]["loss"]
 
 
 def test_settings(data, monkeypatch):
-    make, recipe = runs.setting(data)
-    model = make(0)
-    assert isinstance(model, SmallCNN) and model.layers[-1].out_features == 10 and recipe.epochs == 40
-    assert (runs.PAPER.lr_at(39), runs.PAPER.lr_at(40), runs.PAPER.lr_at(80)) == pytest.approx((2e-2, 2e-4, 2e-6))
+    chosen = setting("elr", data)
+    model = chosen.network(data, 0)
+    assert isinstance(model, SmallCNN) and model.layers[-1].out_features == 10 and chosen.recipe.epochs == 40
     with pytest.raises(ValueError, match="data\\.name"):
-        runs.setting(load_digits())
-    stand_in = type("Data", (), {"name": "CIFAR-10", "image_shape": (3, 32, 32), "n_classes": 10})()
-    for chosen, is_small in (("quick", True), ("full", False)):
-        monkeypatch.setattr(runs, "profile", lambda chosen=chosen: chosen)
-        make, recipe = runs.setting(stand_in)
-        assert (recipe == runs.PAPER) != is_small and isinstance(make(0), SmallCNN) == is_small
+        setting("elr", load_digits())
+    x, y = np.zeros((10, 3, 32, 32)), np.arange(10)
+    stand_in = LabelledImages("CIFAR-10", tuple("abcdefghij"), x, y, x, y)
+    for profile, is_small in (("quick", True), ("full", False)):
+        monkeypatch.setenv("SIGNAL_FIRST_PROFILE", profile)
+        chosen = setting("elr", stand_in)
+        assert (chosen.recipe.epochs == 40) == is_small
+        assert isinstance(chosen.network(stand_in, 0), SmallCNN) == is_small
+    steps = [chosen.recipe.lr_at(epoch) for epoch in (39, 40, 80)]  # the paper's
+    assert steps == pytest.approx((2e-2, 2e-4, 2e-6)) and chosen.recipe.epochs == 120
 
 
 def test_published_table_is_consistent():

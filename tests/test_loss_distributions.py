@@ -18,7 +18,7 @@ from helpers.data.images import load_digits
 from helpers.data.noise_kinds import AsymmetricCIFAR10, PairFlip, Symmetric, Transition
 from helpers.engine import scenes
 from helpers.engine.scenes import noisy_scene
-from helpers.experiments import loss_distributions
+from helpers.experiments import settings
 from helpers.experiments.loss_distributions import KINDS, loss_cell, loss_run, loss_runs
 from helpers.reading.distances import binned_tv, distances_over_time, loss_distances, purity_gain
 from helpers.reading.selection import ranking_auc
@@ -415,8 +415,8 @@ def test_runs_on_training_and_on_test_images():
 
 def test_loss_cell_gives_rows_for_a_recorded_table(tmp_path, monkeypatch):
     grid = {"dataset": ["ten digits", "even or odd"], "kind": ["pair"], "rate": [0.3], "seed": [0]}
-    narrow = {name: (4, recipe) for name, (_, recipe) in loss_distributions.SETTINGS.items()}
-    monkeypatch.setattr(loss_distributions, "SETTINGS", narrow)
+    narrow = {key: replace(found, width=4) for key, found in settings.SETTINGS.items()}
+    monkeypatch.setattr(settings, "SETTINGS", narrow)
     table = sweep(_small_cell, grid, store=tmp_path)
     assert set(table.dataset) == {"ten digits", "even or odd"} and (table.groupby("dataset").epoch.max() == 2).all()
     assert ((table.purity_gain <= table.ks + 1e-9) & table.test_ks.between(0, 1)).all()

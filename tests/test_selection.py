@@ -14,7 +14,8 @@ from helpers.data.images import load_digits
 from helpers.data.label_noise import add_label_noise
 from helpers.data.subsets import keep_samples
 from helpers.engine.gram import inner_products
-from helpers.experiments.real_images import SETTINGS, image_runs
+from helpers.experiments.real_images import image_runs
+from helpers.experiments.settings import setting
 from helpers.reading.selection import (
     LOG2,
     assess,
@@ -30,7 +31,6 @@ from helpers.theory.late_ranking import late_auc, late_losses
 from helpers.theory.limit import limit_law
 from helpers.theory.stage_one import stage_one_bounds
 from helpers.training.loop import fit
-from helpers.training.models import SmallCNN
 
 N, M, D = 200, 20, 10**9
 
@@ -358,11 +358,11 @@ def test_obs_selection_images():
     gap = record.mean_over(x, "noisy") - record.mean_over(x, "clean")
     assert auc[rows, stop].mean() > 0.9 and auc[:, -1].mean() < auc[rows, stop].mean() - 0.1
     assert gap[:, -1].mean() > gap[rows, stop].mean()
-    width, recipe = SETTINGS[data.name]
+    standard = setting("real_images", data)
 
     def accuracy(masks):
         chosen = [keep_samples(add_label_noise(data, 0.2, seed=seed), kept) for kept, seed in zip(masks, seeds)]
-        runs = [fit(SmallCNN(data.image_shape, width=width, seed=seed), part, recipe, seed, record_at=[24])
+        runs = [fit(standard.network(data, seed), part, standard.recipe, seed, record_at=[24])
                 for part, seed in zip(chosen, seeds)]
         return np.mean([1 - run.fresh_error[0, -1] for run in runs])
 

@@ -164,11 +164,12 @@ def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, re
         if checkpoint is not None:
             kept = checkpoints.Checkpoint(checkpoint, checkpoints.identity(settings, seed, times, data, model))
             kept.restore(run)
-        for epoch in tqdm(range(run.epoch + 1, times[-1] + 1), desc="epochs", disable=not progress, leave=False,
-                          initial=run.epoch + 1, total=times[-1] + 1):
+        last = int(times[-1])
+        for epoch in tqdm(range(run.epoch + 1, last + 1), desc="epochs", disable=not progress, leave=False,
+                          initial=run.epoch + 1, total=last + 1):
             run.advance(epoch in times)
             if kept:
-                kept.save(run, finished=epoch == times[-1])
+                kept.save(run, finished=epoch == last)
             if watch and epoch in times:
                 watch(epoch, model)
     return _record(run, data, times, n_test, settings, seed)
