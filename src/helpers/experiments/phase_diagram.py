@@ -23,7 +23,7 @@ PLANES = {
                          "n_snr2": _C}}
 
 
-def phase_cell(n_snr2: float, flip_rate: float, d_over_n: float, *, n: int = 200, m: int = 20, runs: int = 10,
+def phase_cell(n_snr2: float, flip_rate: float, d_over_n: int | float, *, n: int = 200, m: int = 20, runs: int = 10,
                s_end: float = S_END) -> dict[str, float | None]:
     """What training does at one point (c, tau, d/n) of the map, over seeds 0, ..., runs - 1.
 
@@ -124,8 +124,9 @@ def clean_patches_at(n_snr2: float, s_end: float) -> float:
 def signal_to_noise_patch(law: LimitLaw) -> Float[np.ndarray, " T"]:
     """Q^2, the squared ratio of the signal response to the spread of a filter's response to a fresh patch, times n/d.
 
-    In the limit law's setting that spread is sigma |w| = sqrt(n/d) (A^2 / c + (1 - tau) r_c^2 + tau r_n^2)^(1/2), with
-    which the output of a fresh patch scales. A heuristic, eq-signal-to-noise-patch; NaN at s = 0, where all is zero.
+    In the limit law's setting that spread is sigma ``|w|``, equal to
+    sqrt(n/d) (A^2 / c + (1 - tau) r_c^2 + tau r_n^2)^(1/2), with which the output of a fresh patch scales. A heuristic,
+    eq-signal-to-noise-patch; NaN at s = 0, where all is zero.
     """
     noise = (1 - law.flip_rate) * law.r_clean**2 + law.flip_rate * law.r_noisy**2
     spread = law.signal**2 / law.n_snr2 + noise
