@@ -1,14 +1,11 @@
 from .deep_networks import (
     NETWORKS as NETWORKS,
-    SETTINGS as SETTINGS,
-    Setting as Setting,
     deep_cell as deep_cell,
     deep_images as deep_images,
     deep_run as deep_run,
     deep_runs as deep_runs,
     mean_of_class as mean_of_class,
     measured_in_three_ways as measured_in_three_ways,
-    setting as setting,
     ten_way as ten_way,
 )
 from .elr import (
@@ -16,13 +13,11 @@ from .elr import (
     PUBLISHED as PUBLISHED,
     elr_cell as elr_cell,
     elr_runs as elr_runs,
-    readings as readings,
-    setting as setting,
+    label_shares as label_shares,
 )
 from .human_noise import cifar10n_cell as cifar10n_cell, noise_run as noise_run, summary as summary
 from .loss_distributions import (
     MNIST_VARIABLE as MNIST_VARIABLE,
-    SETTINGS as SETTINGS,
     loss_cell as loss_cell,
     loss_runs as loss_runs,
 )
@@ -33,10 +28,10 @@ from .phase_diagram import (
     phase_cell as phase_cell,
     signal_to_noise_patch as signal_to_noise_patch,
 )
-from .real_images import SETTINGS as SETTINGS, image_run as image_run, image_runs as image_runs
+from .real_images import image_run as image_run, image_runs as image_runs
+from .settings import SETTINGS as SETTINGS, Setting as Setting, setting as setting
 from .where_it_looks import (
     GROUPS as GROUPS,
-    NETWORKS as NETWORKS,
     Explained as Explained,
     attribution_cell as attribution_cell,
     explained_run as explained_run,

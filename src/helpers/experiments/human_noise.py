@@ -1,36 +1,38 @@
 """Label noise as people make it (chapter 17): raters who look at the image, and controls that do not.
 
-A rater's label of image i follows a law p_i over the K classes; q_i = 1 - p_i(y_i) is the chance of a mistake. Laws are
-(n, K), `true` is (n,) positions 0 to K - 1, and `ratings` is (raters, n) of such positions, one row a rater.
+A rater's label of image i follows a law p_i over the K classes (`helpers.data.raters`); here networks are trained on
+such labels.
 """
 
 import os
 
 import numpy as np
+from jaxtyping import Shaped
 
 from helpers import checks
 from helpers.data.cifar10n import human_labels
 from helpers.data.datasets import load_cifar10
-from helpers.data.images import CIFAR10_VARIABLE, shrunk
+from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, shrunk
 from helpers.data.raters import loosened
 from helpers.data.subsets import hold_out
+from helpers.experiments.settings import SETTINGS, small_cnn
 from helpers.reading.selection import quality, ranking_auc, small_loss
 from helpers.reading.stopping import at
 from helpers.reading.times import crest
-from helpers.record import log_times
+from helpers.record import Record, log_times
 from helpers.runtime import best_device
 from helpers.training.loop import Recipe, fit
-from helpers.training.models import SmallCNN
 
-WIDTH, RECIPE = 16, Recipe(epochs=25, lr=0.1)  # of the network on the digits
+DIGITS = SETTINGS["human_noise", "small CNN", "ten digits", "quick"]  # the same in the other profile
 
 
-def summary(record):
-    """{name: (runs,)} what the two stages left of a run on noisy labels, with its two test accuracies.
+def summary(record: Record) -> dict[str, Shaped[np.ndarray, " runs"]]:
+    """What the two stages left of each run on noisy labels, with its two test accuracies.
 
-    At the crest: "read truly" and "copied" (shares of the noisy samples), "AUC" of the losses, "caught" (share of the
-    noisy samples among as many of largest loss), "loss gap" (mean noisy minus mean clean loss). "memorised" is the
-    share of noisy samples that fit their observed label at the end, "best" and "last" are test accuracies.
+    "crest" is the recorded epoch of the crest (`helpers.reading.times.crest`). At the crest: "read truly" and "copied"
+    (shares of the noisy samples), "AUC" of the losses, "caught" (share of the noisy samples among as many of largest
+    loss), "loss gap" (mean noisy minus mean clean loss). "memorised" is the share of noisy samples that fit their
+    observed label at the end, "best" and "last" are test accuracies.
     """
     top, noisy = crest(record), lambda values: record.mean_over(values, "noisy")
     gap = noisy(record.losses) - record.mean_over(record.losses, "clean")
@@ -42,26 +44,47 @@ def summary(record):
             "best": 1 - record.fresh_error.min(1), "last": 1 - record.fresh_error[:, -1]}
 
 
-def noise_run(data, seed, *, width=WIDTH, recipe=RECIPE, n_val=100):
-    """Record of one SmallCNN trained on `data`, whose last n_val training images are held out (`hold_out`).
+def noise_run(data: LabelledImages, seed: int, *, width: int = DIGITS.width, recipe: Recipe = DIGITS.recipe,
+              n_val: int = 100) -> Record:
+    """Record of one `SmallCNN` trained on `data`, whose last training images are held out for validation.
 
     Recorded are about twenty epochs on a logarithmic axis. The defaults are those of the digits.
+
+    Parameters
+    ----------
+    data : images with the labels that they have.
+    seed : of the weights and the batches.
+    width : of the network.
+    recipe : how to train it.
+    n_val : how many images are held out (`hold_out`).
     """
     held = hold_out(data, n_val)
-    model = SmallCNN(held.image_shape, width=width, seed=seed, n_outputs=held.n_classes)
-    return fit(model, held, recipe, seed, record_at=log_times(recipe.epochs, count=20), n_val=n_val,
-               device=best_device())
+    return fit(small_cnn(width, recipe).network(held, seed), held, recipe, seed,
+               record_at=log_times(recipe.epochs, count=20), n_val=n_val, device=best_device())
 
 
-def cifar10n_cell(kind, keep, seed, *, n_train=10_000, side=16, width=16, epochs=25, lr=0.05, n_val=1000):
-    """One row of `summary` for CIFAR-10N: labels `kind` (human_labels), of whose tie to the image `keep` stays.
+def cifar10n_cell(kind: str, keep: str, seed: int, *, n_train: int = 10_000, side: int = 16, width: int = 16,
+                  epochs: int = 25, lr: float = 0.05, n_val: int = 1000) -> dict[str, float]:
+    """One row of `summary` for CIFAR-10N, from the files that SIGNAL_FIRST_CIFAR10 and SIGNAL_FIRST_CIFAR10N name.
 
-    n_train + n_val images are drawn by `seed`, the same ones for all kinds; side 16 averages squares of 2 by 2 pixels.
-    Reads the files that SIGNAL_FIRST_CIFAR10 and SIGNAL_FIRST_CIFAR10N name. Adds the realised "flip rate", the
-    "crest" in epochs, and the test accuracy at the lowest error on the n_val observed labels ("noisy validation").
+    Parameters
+    ----------
+    kind : which labels (`human_labels`).
+    keep : what stays of their tie to the image (`loosened`).
+    seed : of the run, and of the draw of n_train + n_val images, which is the same for all kinds.
+    n_train, n_val : images to train on, and held out.
+    side : 16, with squares of 2 by 2 pixels averaged, or 32.
+    width : of the network.
+    epochs, lr : fields of the `Recipe`.
+
+    Returns
+    -------
+    dict
+        `summary` with the realised "flip rate" and the test accuracy at the lowest error on the held-out observed
+        labels ("noisy validation").
     """
     path = os.environ.get(CIFAR10_VARIABLE)
-    checks.require(bool(path), CIFAR10_VARIABLE, path, "set to the files of CIFAR-10 (helpers.datasets.load_cifar10)")
+    checks.require(bool(path), CIFAR10_VARIABLE, path, "set to the files of CIFAR-10 (helpers.data.load_cifar10)")
     data = human_labels(load_cifar10(path), kind).subset(n_train + n_val, seed=seed)
     data = loosened(shrunk(data, checks.one_of("side", side, (16, 32))), keep, seed)
     record = noise_run(data, seed, width=width, recipe=Recipe(epochs=epochs, lr=lr), n_val=n_val)

@@ -1,50 +1,56 @@
 """How far apart the losses of clean and of noisy samples lie over a run, and what a selection by loss can gain from it
-(chapter 14, after the abstract of Lim, Han and Lee 2020): distances, the losses of soft labels, the law of pair flips,
-and the chapter's runs.
+(chapter 14, after the abstract of Lim, Han and Lee 2020): the chapter's runs.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
 from helpers import checks
 from helpers.data.datasets import load_digit_classes, load_image_classes, load_mnist
-from helpers.data.images import CIFAR10_VARIABLE, class_index, load_digits
+from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, class_index, load_digits
 from helpers.data.label_noise import add_label_noise
-from helpers.data.noise_kinds import PairFlip, Symmetric
+from helpers.data.noise_kinds import MatrixNoise, PairFlip, Symmetric
+from helpers.experiments.settings import setting
 from helpers.reading.distances import distances_over_time, purity_gain
 from helpers.record import Record, concatenate
 from helpers.runtime import best_device
-from helpers.training.loop import Recipe, fit, side_by_side
+from helpers.training.loop import fit, side_by_side
 from helpers.training.losses import margins
-from helpers.training.models import SmallCNN
 from helpers.training.predictions import outputs, standardise
 
 KINDS = {"symmetric": Symmetric, "pair": PairFlip}
 MNIST_VARIABLE = "SIGNAL_FIRST_MNIST"
-# data.name -> channels of the first convolution, and the recipe
-SETTINGS = {"ten digits": (16, Recipe(epochs=40, lr=0.05)), "handwritten digits": (16, Recipe(epochs=40, lr=0.05)),
-            "MNIST": (16, Recipe(epochs=40, lr=0.05)), "CIFAR-10": (32, Recipe(epochs=60, lr=0.03))}
+DATASETS = ("ten digits", "even or odd", "MNIST", "CIFAR-10")
 
 
-def loss_run(data, noise, seed, *, n_val=0, width=None, **changes):
-    """(train, test): Records of one SmallCNN on `data` with wrong labels, on its training and on its test images.
+def loss_run(data: LabelledImages, noise: float | MatrixNoise, seed: int, *, n_val: int = 0, width: int | None = None,
+             **changes) -> tuple[Record, Record]:
+    """Records of one `SmallCNN` on `data` with wrong labels, on its training and on its test images.
 
     The test images' wrong labels are drawn afresh from the same noise, and no network has seen them: what the losses
-    on them show is not memorised. The seed is of the labels, the weights and the batches.
+    on them show is not memorised.
 
-    width, changes : of SETTINGS by default; changes are fields of the Recipe.
+    Parameters
+    ----------
+    data : images that `setting` knows: "ten digits", "handwritten digits", "MNIST" or "CIFAR-10".
+    noise : as of `add_label_noise`.
+    seed : of the labels, the weights and the batches.
+    n_val : as of `fit`.
+    width : of the network; by default that of the setting.
+    changes : fields of the `Recipe`.
     """
-    standard, recipe = SETTINGS[data.name]
-    recipe, noisy = replace(recipe, **changes), add_label_noise(data, noise, seed=seed)
-    model = SmallCNN(data.image_shape, width=width or standard, seed=seed,
-                     n_outputs=1 if data.n_classes == 2 else data.n_classes)
+    chosen = setting("loss_distributions", data)
+    recipe, noisy = replace(chosen.recipe, **changes), add_label_noise(data, noise, seed=seed)
+    model = replace(chosen, width=width or chosen.width).network(data, seed)
     x = torch.from_numpy(standardise(data.x, data.x_test)[1])
     labels, seen = torch.from_numpy(class_index(noisy.y_test_obs, data.n_classes)), []
 
-    def watch(epoch, model):
+    def watch(epoch: int, model: nn.Module) -> None:
         f = outputs(model, x.to(best_device()), epoch=epoch, n_classes=data.n_classes).cpu()
         seen.append((margins(f, labels).numpy(), f.argmax(1).numpy() if f.ndim == 2 else None))
 
@@ -55,8 +61,9 @@ def loss_run(data, noise, seed, *, n_val=0, width=None, **changes):
                           predictions=predictions, runs=record.runs)
 
 
-def loss_runs(data, noise, seeds, *, n_val=0, **changes):
-    """(train, test) Records of `loss_run`, one run a seed."""
+def loss_runs(data: LabelledImages, noise: float | MatrixNoise, seeds: Sequence[int], *, n_val: int = 0, **changes
+              ) -> tuple[Record, Record]:
+    """Records of `loss_run` on training and on test images, of one run for each seed."""
     tests = {}
 
     def run(seed):
@@ -66,13 +73,20 @@ def loss_runs(data, noise, seeds, *, n_val=0, **changes):
     return side_by_side(run, seeds), concatenate([tests[seed] for seed in seeds])
 
 
-def loss_cell(dataset, kind, rate, seed, *, n_train=0, epochs=0):
-    """Rows of one run for a recorded table, one for each measured epoch: distances on training and on test images,
-    purity gain, accuracies, loss levels.
+def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int = 0, epochs: int = 0) -> list[dict]:
+    """Rows of one run for a recorded table, one for each measured epoch.
 
+    They hold distances on training and on test images, purity gain, accuracies and loss levels. The last third of the
+    test images is the validation set.
+
+    Parameters
+    ----------
     dataset : "ten digits", "even or odd", "MNIST" or "CIFAR-10"; the last two from the files that SIGNAL_FIRST_MNIST
-    and SIGNAL_FIRST_CIFAR10 name. kind : "symmetric" or "pair". n_train, epochs : 0 for all images, the usual epochs.
-    The last third of the test images is the validation set. Raises ValueError.
+        and SIGNAL_FIRST_CIFAR10 name.
+    kind : of noise, "symmetric" or "pair".
+    rate : of wrong labels.
+    seed : as of `loss_run`.
+    n_train, epochs : 0 for all images, and for the usual epochs.
     """
     data = _load(checks.one_of("dataset", dataset, DATASETS))
     data = data.subset(n_train) if n_train else data
@@ -91,15 +105,12 @@ def loss_cell(dataset, kind, rate, seed, *, n_train=0, epochs=0):
             for row in zip(*columns.values())]
 
 
-DATASETS = ("ten digits", "even or odd", "MNIST", "CIFAR-10")
-
-
-def _load(dataset):
+def _load(dataset: str) -> LabelledImages:
     if dataset == "ten digits":
         return load_digit_classes()
     if dataset == "even or odd":
         return load_digits()
     variable = {"MNIST": MNIST_VARIABLE, "CIFAR-10": CIFAR10_VARIABLE}[dataset]
     path = os.environ.get(variable)
-    checks.require(bool(path), variable, path, f"the path of {dataset}'s files, as helpers.datasets reads them")
+    checks.require(bool(path), variable, path, f"the path of {dataset}'s files, as helpers.data reads them")
     return load_mnist(path) if dataset == "MNIST" else load_image_classes()

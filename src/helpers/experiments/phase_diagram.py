@@ -1,16 +1,18 @@
 """The phase diagram (chapter 10): one cell of it, the grids it is drawn over, and boundaries read off a map.
 
-`phase_cell` is what `helpers.sweep.sweep` calls, here, in a process pool or on a cluster; `PLANES` are the grids of the
-recorded maps, which tools/record.py makes. Times s are in units of n m / (eta sigma^2 d) gradient steps.
+`phase_cell` is what `helpers.sweeps.sweep` calls, here, in a process pool or on a cluster; `PLANES` are the grids of
+the recorded maps, which tools/record.py makes. Times s are in units of n m / (eta sigma^2 d) gradient steps.
 """
 
 import numpy as np
+from jaxtyping import Bool, Float
 from scipy.optimize import brentq
 
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.descent import descend
-from helpers.theory.limit import limit_law
+from helpers.record import Record
+from helpers.theory.limit import LimitLaw, limit_law
 from helpers.theory.stage_two import noise_responses, signal_responses
 
 S_END, INITIAL_RESPONSE, RECORDED_TIMES, TEST_DRAWS = 30.0, 0.03, 20, 500
@@ -21,17 +23,29 @@ PLANES = {
                          "n_snr2": _C}}
 
 
-def phase_cell(n_snr2, flip_rate, d_over_n, *, n=200, m=20, runs=10, s_end=S_END):
-    """What training does at one point (c, tau, d/n) of the map: a dict of scalars, over seeds 0, ..., runs - 1.
+def phase_cell(n_snr2: float, flip_rate: float, d_over_n: int | float, *, n: int = 200, m: int = 20, runs: int = 10,
+               s_end: float = S_END) -> dict[str, float | None]:
+    """What training does at one point (c, tau, d/n) of the map, over seeds 0, ..., runs - 1.
+
+    The initial weights have sigma_0 sigma sqrt(d) = 0.03. "At some time" and "at its best" are over about 20 recorded
+    times in (0, s_end], log-spaced; "best" is at the time that is best for the mean of the runs.
 
     Parameters
     ----------
-    n_snr2, flip_rate, d_over_n : c = n SNR^2; tau, for both classes; d/n, with d = round(n d/n) >= n + 1.
+    n_snr2 : c = n SNR^2.
+    flip_rate : tau, of both classes.
+    d_over_n : d/n, with d = round(n d/n) at least n + 1.
     n, m, runs : samples, filters of each sign, runs. Runs of different cells share their seeds.
     s_end : the time at which training ends. The step h = s_end / steps is at most 0.1 and at most 1 / (1 + c).
 
-    The initial weights have sigma_0 sigma sqrt(d) = 0.03. "Ever" and "best" are over about 20 recorded times in
-    (0, s_end], log-spaced; "best" is at the time that is best for the mean of the runs. Returns
+    Returns
+    -------
+    dict
+        Numbers by name; None stands for a mean over runs none of which has a noisy sample.
+
+    Notes
+    -----
+    The names are
 
     - flipped : share of wrong labels, as drawn;
     - stage_one : share of the runs (that have a noisy sample) in which at some time more than half of the noisy samples
@@ -45,7 +59,12 @@ def phase_cell(n_snr2, flip_rate, d_over_n, *, n=200, m=20, runs=10, s_end=S_END
     - noisy_mislead, clean_mislead : share of the patches of noisy (clean) samples that at s_end outvote the signal of a
       test sample whose true label is not their observed one.
 
-    None stands for a mean over runs none of which has a noisy sample.
+    Examples
+    --------
+    >>> from helpers.experiments import phase_cell
+    >>> cell = phase_cell(4.0, 0.2, 10, n=20, m=3, runs=2, s_end=1.0)
+    >>> [round(cell[name], 2) for name in ("flipped", "clean_fitted", "noisy_fitted")]
+    [0.15, 1.0, 0.33]
     """
     c, n, m = checks.positive("n_snr2", n_snr2), checks.integer("n", n), checks.integer("m", m)
     d, runs = round(n * checks.positive("d_over_n", d_over_n)), checks.integer("runs", runs)
@@ -74,8 +93,8 @@ def phase_cell(n_snr2, flip_rate, d_over_n, *, n=200, m=20, runs=10, s_end=S_END
             "clean_mislead": _mean(record.mean_over(mislead, "clean")[:, -1])}
 
 
-def misleading_patches(record):
-    """(runs, T, n) bool: patches that give a test sample whose true label is -y_obs_i the wrong label.
+def misleading_patches(record: Record) -> Bool[np.ndarray, "runs T n"]:
+    """Which patches give a test sample whose true label is -y_obs_i the wrong label.
 
     Such a sample shows the signal of the class -y_obs_i: the noise response N_i outvotes that class's signal response.
     """
@@ -83,29 +102,31 @@ def misleading_patches(record):
     return noise_responses(record) >= against
 
 
-def _mean(values):
+def _mean(values: Float[np.ndarray, " runs"]) -> float | None:
+    """The mean of the values that are known; None where there is none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else None
 
 
-def clean_patches_at(n_snr2, s_end):
+def clean_patches_at(n_snr2: float, s_end: float) -> float:
     """The flip rate above which, by the limit law, clean patches mislead already at s_end: r_c = A there.
 
     It falls from (1 - 1/c) / 2 at s_end = 0 to (1 - 1/c) / 4, the line of prop-clean-patches, as s_end grows. To eight
     digits; 0.0 where they mislead at every flip rate, i.e. c <= 1.
     """
-    def lag(flip_rate):
+    def lag(flip_rate: float) -> float:
         law = limit_law(n_snr2, flip_rate, [0.0, s_end])
         return law.r_clean[-1] - law.signal[-1]
 
     return 0.0 if lag(0.0) >= 0 else float(brentq(lag, 0.0, 0.5 - 1e-9, xtol=1e-9))
 
 
-def signal_to_noise_patch(law):
-    """(T,) Q^2: squared ratio of the signal response to the spread of a filter's response to a fresh patch, times n/d.
+def signal_to_noise_patch(law: LimitLaw) -> Float[np.ndarray, " T"]:
+    """Q^2, the squared ratio of the signal response to the spread of a filter's response to a fresh patch, times n/d.
 
-    In the limit law's setting that spread is sigma |w| = sqrt(n/d) (A^2 / c + (1 - tau) r_c^2 + tau r_n^2)^(1/2), with
-    which the output of a fresh patch scales. A heuristic, eq-signal-to-noise-patch; NaN at s = 0, where all is zero.
+    In the limit law's setting that spread is sigma ``|w|``, equal to
+    sqrt(n/d) (A^2 / c + (1 - tau) r_c^2 + tau r_n^2)^(1/2), with which the output of a fresh patch scales. A heuristic,
+    eq-signal-to-noise-patch; NaN at s = 0, where all is zero.
     """
     noise = (1 - law.flip_rate) * law.r_clean**2 + law.flip_rate * law.r_noisy**2
     spread = law.signal**2 / law.n_snr2 + noise

@@ -4,16 +4,21 @@ Each run has a control with true labels, from the same initial weights and with 
 """
 
 import copy
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from numpy.typing import ArrayLike
+from torch import nn
 
 from helpers import checks
 from helpers.data.datasets import load_image_classes
-from helpers.data.images import class_index, load_images
+from helpers.data.images import LabelledImages, class_index, load_images
 from helpers.data.label_noise import add_label_noise
-from helpers.experiments.real_images import SETTINGS
+from helpers.experiments.settings import Setting, setting, small_cnn, vgg_11
 from helpers.reading.attribution import (
     attribution_maps,
     blend,
@@ -26,14 +31,13 @@ from helpers.reading.attribution import (
 from helpers.record import Record
 from helpers.runtime import best_device
 from helpers.streams import random_stream
-from helpers.training.loop import fit
+from helpers.training.loop import Recipe, fit
 from helpers.training.losses import margins
-from helpers.training.models import SmallCNN, vgg
 from helpers.training.predictions import outputs, predicted, standardise
 
 GROUPS = ("noisy", "clean", "test")
 MOMENTS = ("turn", "matched", "last", "control turn", "control last")
-NETWORKS = ("small", "vgg11")
+KINDS = {"small": partial(small_cnn, one_output=True), "vgg11": vgg_11}  # of network: its Setting by width and recipe
 LOADERS = {"two classes": load_images, "all classes": load_image_classes}
 
 
@@ -43,84 +47,92 @@ class Explained:
 
     Attributes
     ----------
-    x : (n, channels, height, width) the images, standardised as in training. pixels : the same in [0, 1].
-    background : (b, ...) clean training images that are not among them, standardised.
-    group : (n,) "noisy", "clean" (training images) or "test".
-    y : (n,) positions of the true classes. wrong : (n,) the observed class of noisy images; for the others the class
-        that symmetric label noise could have given them.
+    x, pixels : the images, standardised as in training, and in [0, 1].
+    background : clean training images that are not among them, standardised.
+    group : "noisy", "clean" (training images) or "test".
+    y : positions of the true classes.
+    wrong : the observed class of noisy images; for the others the class that symmetric label noise could have given
+        them.
     models : by moment: "turn", the recorded epoch at which the mean margin of all noisy training images is lowest;
         "last"; "control turn" and "control last", the control at the same two epochs; and "matched", the recorded epoch
         after "turn" at which the weights have moved as far from it as the control's between its two, or most nearly so.
-    maps : by moment, (n, height, width), attributions toward the *true* class.
-    epochs : by moment. record : Record of the run with wrong labels. seed : of both runs.
+    maps : by moment, attributions toward the *true* class.
+    epochs : by moment.
+    record : of the run with wrong labels.
+    seed : of both runs.
     """
 
-    x: torch.Tensor
-    pixels: np.ndarray
-    background: torch.Tensor
-    group: np.ndarray
-    y: np.ndarray
-    wrong: np.ndarray
-    models: dict
-    maps: dict
-    epochs: dict
+    x: Float[torch.Tensor, "n channels height width"]
+    pixels: Float[np.ndarray, "n channels height width"]
+    background: Float[torch.Tensor, "b channels height width"]
+    group: Shaped[np.ndarray, " n"]
+    y: Int[np.ndarray, " n"]
+    wrong: Int[np.ndarray, " n"]
+    models: dict[str, nn.Module]
+    maps: dict[str, Float[np.ndarray, "n height width"]]
+    epochs: dict[str, int]
     record: Record
     seed: int
 
     @property
-    def n_classes(self):
+    def n_classes(self) -> int:
         """K, the number of classes."""
         return self.record.config["classes"]
 
-    def predicted(self, moment, x=None):
-        """(n,) positions of the classes predicted for the images x, by default those explained."""
+    def predicted(self, moment: str, x: Float[torch.Tensor, "some channels height width"] | None = None
+                  ) -> Int[np.ndarray, " some"]:
+        """Positions of the classes predicted for the images x, by default those explained."""
         return predicted(outputs(self.models[moment], self.x if x is None else x, n_classes=self.n_classes))
 
-    def margins(self, moment):
-        """(n,) margins of the true classes; with one output, y f."""
+    def margins(self, moment: str) -> Float[np.ndarray, " n"]:
+        """Margins of the true classes; with one output, y f."""
         f = outputs(self.models[moment], self.x, n_classes=self.n_classes).cpu()
         return margins(f, torch.as_tensor(self.y)).numpy()
 
-    def moved(self, before, after):
+    def moved(self, before: str, after: str) -> float:
         """Euclidean distance of all weights at two moments."""
         return weight_distance(self.models[before], self.models[after])
 
-    def maps_toward(self, moment, classes):
-        """(n, height, width) maps toward `classes` (n,). With two classes they are the maps toward the true ones, or
-        their opposite."""
+    def maps_toward(self, moment: str, classes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n height width"]:
+        """Attributions toward `classes`; with two classes, those toward the true ones or their opposite."""
         if self.n_classes == 2:
             return self.maps[moment] * np.where(classes == self.y, 1, -1)[:, None, None]
         return attribution_maps(self.models[moment], self.x, self.background, classes)
 
-    def memorised(self):
-        """(n,) bool: noisy images that the network reads truly at the turning point and as observed at the end."""
+    def memorised(self) -> Bool[np.ndarray, " n"]:
+        """Which are noisy images that the network reads truly at the turning point and as observed at the end."""
         return (self.group == "noisy") & (self.predicted("turn") == self.y) & (self.predicted("last") == self.wrong)
 
-    def right(self):
-        """(n,) bool: images read truly at both epochs."""
+    def right(self) -> Bool[np.ndarray, " n"]:
+        """Which images are read truly at both epochs."""
         return (self.predicted("turn") == self.y) & (self.predicted("last") == self.y)
 
 
-def explained_run(data, flip_rate, seed, *, per_group=40, n_background=20, recipe=None, width=None, record_at=None,
-                  method="deep_shap", network="small"):
-    """An Explained: a run on `data` with symmetric wrong labels at `flip_rate`, and its control.
+def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_group: int = 40, n_background: int = 20,
+                  recipe: Recipe | None = None, width: int | None = None, record_at: ArrayLike | None = None,
+                  method: str = "deep_shap", network: str = "small") -> Explained:
+    """A run on `data` with symmetric wrong labels at `flip_rate`, and its control, both explained.
 
-    per_group : images explained of each group, all where there are fewer. n_background : background images.
-    recipe, width : by default those of image_runs.SETTINGS, which must know the data then. record_at : epochs among
-    which the turning point is sought, the last of them the end; see fit.fit. method : see attribution_maps. network :
-    "small", a SmallCNN, or "vgg11", torchvision's without batch normalisation, as in the code of Han et al. (2025).
+    Parameters
+    ----------
+    data : images of two classes or more.
+    flip_rate : share of wrong labels.
+    seed : of labels, weights, batches and of the choice of images.
+    per_group : images explained of each group, all where there are fewer.
+    n_background : background images.
+    recipe, width : by default those of the standard runs (`image_run`), which must know the data then.
+    record_at : epochs among which the turning point is sought, the last of them the end (`fit`).
+    method : as of `attribution_maps`.
+    network : "small", a `SmallCNN`, or "vgg11", torchvision's without batch normalisation, as in the code of Han et al.
+        (2025).
     """
-    checks.one_of("network", network, NETWORKS)
-    if width is None or recipe is None:
-        checks.one_of("data.name", data.name, SETTINGS)
-    standard_width, standard = SETTINGS.get(data.name, (None, None))
-    width, recipe, device = width or standard_width, recipe or standard, best_device()
+    chosen, device = _setting(data, network, width, recipe), best_device()
     noisy = add_label_noise(data, flip_rate, seed=seed)
     watch, control = _SinceTurn(noisy, device), _Keep()
-    record = fit(_network(network, data, width, seed), noisy, recipe, seed, record_at=record_at, device=device,
+    record = fit(chosen.network(data, seed), noisy, chosen.recipe, seed, record_at=record_at, device=device,
                  watch=watch)
     turn, last = watch.epoch, int(record.times[-1])
-    fit(_network(network, data, width, seed), data, recipe, seed, record_at=sorted({turn, last}), device=device,
+    fit(chosen.network(data, seed), data, chosen.recipe, seed, record_at=sorted({turn, last}), device=device,
         watch=control)
     far = weight_distance(control.models[turn], control.models[last])
     gaps = {epoch: abs(weight_distance(watch.models[turn], model) - far) for epoch, model in watch.models.items()}
@@ -130,16 +142,19 @@ def explained_run(data, flip_rate, seed, *, per_group=40, n_background=20, recip
     return _explain(noisy, models, epochs, record, seed, per_group, n_background, method, device)
 
 
-def weight_distance(a, b):
+def weight_distance(a: nn.Module, b: nn.Module) -> float:
     """Euclidean distance between all weights of two networks of one kind."""
     pairs = zip(a.parameters(), b.parameters())
     return sum(float((p - q).detach().double().square().sum()) for p, q in pairs) ** 0.5
 
 
-def _network(network, data, width, seed):
-    if network == "vgg11":
-        return vgg(data.image_shape, data.n_classes, depth=11, width=width, seed=seed)
-    return SmallCNN(data.image_shape, width=width, seed=seed, n_outputs=1 if data.n_classes == 2 else data.n_classes)
+def _setting(data: LabelledImages, network: str, width: int | None, recipe: Recipe | None) -> Setting:
+    """The Setting of a kind of network; its width and recipe are those of the standard runs where none is given."""
+    kind = KINDS[checks.one_of("network", network, KINDS)]
+    if width is None or recipe is None:
+        standard = setting("real_images", data)
+        width, recipe = width or standard.width, recipe or standard.recipe
+    return kind(width, recipe)
 
 
 class _Keep:
@@ -148,28 +163,30 @@ class _Keep:
     def __init__(self):
         self.models = {}
 
-    def __call__(self, epoch, model):
+    def __call__(self, epoch: int, model: nn.Module) -> None:
         self.models[int(epoch)] = copy.deepcopy(model)
 
 
 class _SinceTurn(_Keep):
     """Watches a run and keeps the networks since the epoch of the lowest mean margin of the noisy images."""
 
-    def __init__(self, data, device):
+    def __init__(self, data: LabelledImages, device: torch.device | str):
         super().__init__()
         checks.require(data.flipped.any(), "flip_rate", data.noise, "such that some label is wrong")
         x = torch.from_numpy(standardise(data.x, data.x_test)[0][data.flipped]).to(device)
         labels = torch.from_numpy(class_index(data.y_obs, data.n_classes)[data.flipped]).to(device)
         self.x, self.labels, self.k, self.margin, self.epoch = x, labels, data.n_classes, np.inf, None
 
-    def __call__(self, epoch, model):
+    def __call__(self, epoch: int, model: nn.Module) -> None:
         margin = float(margins(outputs(model, self.x, epoch=epoch, n_classes=self.k).cpu(), self.labels.cpu()).mean())
         if margin < self.margin:
             self.margin, self.epoch, self.models = margin, int(epoch), {}
         super().__call__(epoch, model)
 
 
-def _explain(data, models, epochs, record, seed, per_group, n_background, method, device):
+def _explain(data: LabelledImages, models: dict[str, nn.Module], epochs: dict[str, int], record: Record, seed: int,
+             per_group: int, n_background: int, method: str, device: torch.device | str) -> Explained:
+    """Draw the images of each group and the background, and explain them at each moment."""
     rng, k = random_stream(seed, "images explained"), data.n_classes
     clean, noisy = (rng.permutation(np.flatnonzero(data.flipped == wrong)) for wrong in (False, True))
     test = rng.permutation(len(data.y_test))[:checks.integer("per_group", per_group)]
@@ -186,11 +203,18 @@ def _explain(data, models, epochs, record, seed, per_group, n_background, method
                      wrong, models, maps, epochs, record, int(seed))
 
 
-def survival(run, moment, counts, *, order="largest", keep=False):
-    """(len(counts), n) bool: is an image still predicted as before when so many of its pixels are deleted?
+def survival(run: Explained, moment: str, counts: Iterable[int], *, order: str = "largest", keep: bool = False
+             ) -> Bool[np.ndarray, "counts n"]:
+    """Is an image still predicted as before when so many of its pixels are deleted?
 
-    A deleted pixel gets the value it has in the mean background image. order : "largest", the pixels with the largest
-    contributions to the predicted class first, or "random". keep : instead, keep only the first `count` pixels.
+    A deleted pixel gets the value that it has in the mean background image.
+
+    Parameters
+    ----------
+    run, moment : which network says so.
+    counts : numbers of pixels, one row of the answer for each.
+    order : "largest", the pixels with the largest contributions to the predicted class first, or "random".
+    keep : instead, keep only so many pixels.
     """
     checks.one_of("order", order, ("largest", "random"))
     before, mean, alive = run.predicted(moment), run.background.mean(0, keepdim=True), []
@@ -201,12 +225,19 @@ def survival(run, moment, counts, *, order="largest", keep=False):
     return np.array(alive)
 
 
-def transplants(run, moment, count, *, order="largest", donors=None):
-    """(n,) share of test images misread as `run.wrong` of a donor once they get `count` of its pixels.
+def transplants(run: Explained, moment: str, count: int, *, order: str = "largest", donors: ArrayLike | None = None
+                ) -> Float[np.ndarray, " n"]:
+    """For each donor, the share of test images misread as its class `run.wrong` once they get `count` of its pixels.
 
-    The pixels are those with the largest contributions to that class in the donor's map, or "random" ones; the
-    recipients are the other explained test images of the donor's true class, those of them that are read truly.
-    donors : (n,) bool, by default the training images. What is no donor, or has no recipient, gets NaN.
+    The recipients are the other explained test images of the donor's true class, those of them that are read truly.
+    What is no donor, or has no recipient, gets NaN.
+
+    Parameters
+    ----------
+    run, moment : which network reads.
+    count : pixels that a recipient gets.
+    order : "largest", the pixels with the largest contributions to that class in the donor's map, or "random".
+    donors : a mask of the n images; by default the training images.
     """
     checks.one_of("order", order, ("largest", "random"))
     truly, donors = run.predicted(moment) == run.y, run.group != "test" if donors is None else np.asarray(donors)
@@ -220,35 +251,44 @@ def transplants(run, moment, count, *, order="largest", donors=None):
     return shares
 
 
-def _random_maps(run, what):
+def _random_maps(run: Explained, what: str) -> Float[np.ndarray, "n height width"]:
     return random_stream(run.seed, f"pixels {what}").random(run.maps["turn"].shape)
 
 
-def group_means(runs, values):
-    """{group: (runs,)} mean over each group's images of values(run), (n,); NaNs left out."""
+def group_means(runs: Sequence[Explained], values: Callable[[Explained], ArrayLike]
+                ) -> dict[str, Float[np.ndarray, " runs"]]:
+    """By group, the mean over its images of values(run), which gives one value for each image; NaNs are left out."""
     found = [(run, np.asarray(values(run), float)) for run in runs]
     return {group: np.array([np.nanmean(v[run.group == group]) for run, v in found]) for group in GROUPS}
 
 
-def matched(values, among):
-    """For each of `values` (n,) the position in `among` (m,) of the nearest value; repeats are allowed."""
+def matched(values: ArrayLike, among: ArrayLike) -> Int[np.ndarray, " values"]:
+    """For each of `values` the position in `among` of the nearest value; repeats are allowed."""
     values, among = np.asarray(values, float), np.asarray(among, float)
     checks.require(len(among) > 0, "among", among, "not empty")
     return np.abs(values[:, None] - among).argmin(1)
 
 
-def attribution_cell(flip_rate, seed, *, data="two classes", n_train=None, per_group=100, n_background=20, deleted=0.03,
-                     network="small", width=None, recipe=None, method="deep_shap"):
-    """One run as rows of numbers for helpers.sweep: a dict for each group of images.
+def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", n_train: int | None = None,
+                     per_group: int = 100, n_background: int = 20, deleted: float = 0.03, network: str = "small",
+                     width: int | None = None, recipe: Recipe | None = None, method: str = "deep_shap") -> list[dict]:
+    """One `explained_run` as rows of numbers for a sweep, one for each group of images.
 
-    data : "two classes" (images.load_images) or "all classes" (datasets.load_image_classes); n_train of their training
-    images, by default all. deleted : share of the pixels deleted and transplanted. The rest as in explained_run.
+    Parameters
+    ----------
+    flip_rate, seed, per_group, n_background, network, width, recipe, method : as of `explained_run`.
+    data : "two classes" (`load_images`) or "all classes" (`load_image_classes`).
+    n_train : training images, by default all.
+    deleted : share of the pixels deleted and transplanted.
 
-    Columns: group, images, steady (noisy images that are memorised, others that are right at both epochs), pixels,
-    epochs, distances the weights moved; signed and place (`turned` since the turning point, of the maps and of their
-    absolute values) to three moments; at "turn" and "last" the shares read truly, effective_share, net_share and the
-    share of steady images that survive; transplanted last, the mean share of test images misread. None where a group
-    has no such image.
+    Returns
+    -------
+    list
+        Rows with group, images, steady (noisy images that are memorised, others that are right at both epochs), pixels,
+        epochs, distances the weights moved; signed and place (`turned` since the turning point, of the maps and of
+        their absolute values) to three moments; at "turn" and "last" the shares read truly, `effective_share`,
+        `net_share` and the share of steady images that survive; transplanted last, the mean share of test images
+        misread. None where a group has no such image.
     """
     images = LOADERS[checks.one_of("data", data, LOADERS)]()
     images = images if n_train is None else images.subset(n_train)

@@ -1,20 +1,28 @@
 """Images on the device where a network trains: standardised once, augmented in batches by one gather."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch.nn.functional import pad
 
 PADDING = 4  # pixels around an image in which a crop of its own size may lie, as usual for CIFAR-10
 
 
 class DeviceImages:
-    """Standardised images (n, channels, height, width) on `device`; `batch` returns some of them, channels last.
+    """Standardised images on a device; `batch` returns some of them, channels last in memory.
 
-    With `augment`, a batch is a random crop of each image padded with zeros by PADDING pixels (zero is the mean pixel),
-    and its mirror image in half of the cases: the usual augmentation of CIFAR-10.
+    Parameters
+    ----------
+    x : the images, as `standardise` makes them.
+    device : where they are kept.
+    augment : a batch is then a random crop of each image padded with zeros by `PADDING` pixels (zero is the mean
+        pixel), and its mirror image in half of the cases: the usual augmentation of CIFAR-10.
     """
 
-    def __init__(self, x, device, *, augment=False):
+    def __init__(self, x: Float[np.ndarray, "n channels height width"], device: torch.device | str, *,
+                 augment: bool = False):
         images = torch.from_numpy(x)
         if augment:
             images = pad(images, (PADDING,) * 4)
@@ -22,25 +30,27 @@ class DeviceImages:
         # (n, height, width, channels): a pixel's channels lie together, and channels-last is a view
         self.images = images.permute(0, 2, 3, 1).contiguous().to(device)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, index, rng=None):
-        """The images `index` (batch,); crops and mirrors are drawn from the numpy Generator `rng`."""
+    def batch(self, index: Int[torch.Tensor, " batch"], rng: np.random.Generator | None = None
+              ) -> Float[torch.Tensor, "batch channels height width"]:
+        """The images at the positions `index`; crops and mirror images are drawn from `rng`."""
         if not self.augment:
             return self.images[index].permute(0, 3, 1, 2)
         rows, columns = (torch.from_numpy(place).to(self.device) for place in self._places(len(index), rng))
         return self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
-    def _places(self, count, rng):
-        """Rows (count, height) and columns (count, width) in the padded images; of a mirrored one backward."""
+    def _places(self, count: int, rng: np.random.Generator
+                ) -> tuple[Int[np.ndarray, "count height"], Int[np.ndarray, "count width"]]:
+        """Rows and columns in the padded images; the columns of a mirrored image run backward."""
         _, _, height, width = self.shape
         top, left = rng.integers(0, 2 * PADDING + 1, (2, count, 1))
         rows, columns = top + np.arange(height), left + np.arange(width)
         mirrored = rng.random((count, 1)) < 0.5
         return rows, np.where(mirrored, columns[:, ::-1], columns)
 
-    def split(self, size):
+    def split(self, size: int) -> Iterator[Float[torch.Tensor, "part channels height width"]]:
         """The whole set in order, never augmented, `size` images at a time."""
         edge = PADDING if self.augment else 0
         height, width = self.shape[2:]

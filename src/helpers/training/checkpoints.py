@@ -5,12 +5,16 @@ import hashlib
 import io
 import json
 import os
+import time
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import nn
 
+from helpers.data.images import LabelledImages
 from helpers.files import write_atomically
 from helpers.runtime import CHECKPOINTS_VARIABLE
 
@@ -23,13 +27,13 @@ class CheckpointError(ValueError):
     """A file that is not the whole checkpoint of this run."""
 
 
-def folder():
+def folder() -> Path | None:
     """The folder that SIGNAL_FIRST_CHECKPOINTS names, where runs that are given no file keep theirs; None if unset."""
     named = os.environ.get(CHECKPOINTS_VARIABLE)
     return Path(named).expanduser() if named else None
 
 
-def identity(settings, seed, times, data, model):
+def identity(settings: dict, seed: int, times: Int[np.ndarray, " T"], data: LabelledImages, model: nn.Module) -> str:
     """What decides a run's numbers, as text: a checkpoint made by another identity is refused."""
     pixels = [zlib.crc32(np.ascontiguousarray(getattr(data, field.name))) for field in dataclasses.fields(data)
               if isinstance(getattr(data, field.name), np.ndarray)]
@@ -40,44 +44,59 @@ def identity(settings, seed, times, data, model):
     return json.dumps({"format": FORMAT} | parts, sort_keys=True)
 
 
-def file_in(place, made_by):
-    """The checkpoint's file: `place` itself or, in a folder, a file named after the run's identity."""
-    place = Path(place)
-    inside = place.is_dir() or place == folder()
-    return place / f"{hashlib.sha256(made_by.encode()).hexdigest()[:24]}.pt" if inside else place
+class Checkpoint:
+    """The file that keeps one `TrainingRun`.
+
+    Parameters
+    ----------
+    place : the file or, where it is a folder, the folder of a file that is named after the run's identity.
+    made_by : the run's `identity`.
+    """
+
+    def __init__(self, place: str | os.PathLike, made_by: str):
+        place, self.made_by, self.saved = Path(place), made_by, time.monotonic()
+        inside = place.is_dir() or place == folder()
+        self.path = place / f"{hashlib.sha256(made_by.encode()).hexdigest()[:24]}.pt" if inside else place
+
+    def save(self, run, *, finished: bool) -> None:
+        """Write the state of `run`, whole or not at all, if it has finished or the last writing is `SECONDS` ago."""
+        if not finished and time.monotonic() - self.saved < SECONDS:
+            return
+        buffer = io.BytesIO()
+        torch.save({"made_by": self.made_by, "epoch": run.epoch, "seconds": run.seconds,
+                    "model": run.model.state_dict(), "optimizer": run.optimizer.state_dict(),
+                    "loss": run.loss.state_dict(),
+                    "series": {name: torch.from_numpy(np.array(getattr(run, name))) for name in SERIES}}, buffer)
+        write_atomically(self.path, buffer.getvalue())
+        self.saved = time.monotonic()
+
+    def restore(self, run) -> None:
+        """Put the state in the file, if there is one, into `run`. Raises CheckpointError."""
+        if not self.path.exists():
+            return
+        state = self._read(run.device)
+        for name in ("model", "optimizer", "loss"):
+            getattr(run, name).load_state_dict(state[name])
+        for name, values in state["series"].items():
+            setattr(run, name, list(values.cpu().numpy()))
+        run.seconds = state["seconds"]
+        run.resume(state["epoch"])
+
+    def _read(self, device: torch.device) -> dict:
+        """The state in the file, once it is known to be whole and of this run."""
+        try:
+            state = torch.load(self.path, map_location=device, weights_only=True)
+            known = state["made_by"]
+        except Exception as error:  # a damaged file raises a dozen kinds
+            raise CheckpointError(f"checkpoint={str(self.path)!r}: must be a whole checkpoint; "
+                                  f"{type(error).__name__}: {error}. Delete it to begin anew") from error
+        if known != self.made_by:
+            raise CheckpointError(f"checkpoint={str(self.path)!r}: must be of this run, but it differs in "
+                                  f"{_difference(known, self.made_by)}. Delete it, or name another file")
+        return state
 
 
-def save(path, made_by, run):
-    """Write the state of `run` to `path`, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save({"made_by": made_by, "epoch": run.epoch, "seconds": run.seconds, "model": run.model.state_dict(),
-                "optimizer": run.optimizer.state_dict(), "loss": run.loss.state_dict(),
-                "series": {name: torch.from_numpy(np.array(getattr(run, name))) for name in SERIES}}, buffer)
-    write_atomically(path, buffer.getvalue())
-
-
-def restore(path, made_by, run):
-    """Put the state at `path`, if there is one, into `run`. Raises CheckpointError."""
-    path = Path(path)
-    if not path.exists():
-        return
-    try:
-        state = torch.load(path, map_location=run.device, weights_only=True)
-        known = state["made_by"]
-    except Exception as error:  # a damaged file raises a dozen kinds
-        raise CheckpointError(f"checkpoint={str(path)!r}: must be a whole checkpoint; {type(error).__name__}: {error}. "
-                              "Delete it to begin anew") from error
-    if known != made_by:
-        raise CheckpointError(f"checkpoint={str(path)!r}: must be of this run, but it differs in "
-                              f"{_difference(known, made_by)}. Delete it, or name another file")
-    for name in ("model", "optimizer", "loss"):
-        getattr(run, name).load_state_dict(state[name])
-    for name, values in state["series"].items():
-        setattr(run, name, list(values.cpu().numpy()))
-    run.seconds = state["seconds"]
-    run.resume(state["epoch"])
-
-
-def _difference(known, made_by):
+def _difference(known: str, made_by: str) -> str:
+    """The names of the parts in which two identities differ."""
     known, made_by = json.loads(known), json.loads(made_by)
     return ", ".join(name for name in made_by if known.get(name) != made_by[name])

@@ -8,7 +8,9 @@ of both networks on each batch, where the authors' code trains one network for a
 import math
 from dataclasses import KW_ONLY, dataclass
 
+import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import nn
 from torch.nn.functional import one_hot
 from torch.optim.swa_utils import AveragedModel
@@ -19,11 +21,14 @@ from helpers.training.losses import ELR, Loss, as_logits, probabilities, regular
 
 @dataclass(frozen=True)
 class ELRPlus(ELR):
-    """ELR+ on a models.Pair of networks.
+    """ELR+ on a `Pair` of networks. The defaults are the paper's for CIFAR-10.
 
-    strength, momentum : of ELR. average : weight of the past in a step of the running mean of the weights. ramp : steps
-    over which it rises to that, as average * exp(-5 (1 - step / ramp)^2). mixup : alpha of the Beta(alpha, alpha) from
-    which the share of the larger part is drawn; 0 for no mixup. The defaults are the paper's for CIFAR-10.
+    Parameters
+    ----------
+    strength, momentum : as of `ELR`.
+    average : weight of the past in a step of the running mean of the weights.
+    ramp : steps over which that weight rises to `average`, as average exp(-5 (1 - step / ramp)^2).
+    mixup : alpha of the Beta(alpha, alpha) from which the share of the larger part is drawn; 0 for no mixup.
     """
 
     _: KW_ONLY
@@ -37,19 +42,19 @@ class ELRPlus(ELR):
         checks.integer("ramp", self.ramp, 0)
         checks.real("mixup", self.mixup, 0.0)
 
-    def start(self, n, n_classes, device="cpu", model=None):
-        """The loss as a module with the targets (2, n, n_classes) and averaged copies of the networks of `model`."""
+    def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
+        """The loss as a module with `targets` for both networks and averaged copies of the networks of `model`."""
         networks = getattr(model, "networks", ())
         checks.require(len(networks) == 2, "model", f"<{type(model).__name__}>", "a models.Pair under ELRPlus")
         return _ELRPlus(self, n, n_classes, networks).to(device)
 
-    def average_at(self, step):
+    def average_at(self, step: int) -> float:
         """Weight of the past in the running mean, after `step` steps."""
         return self.average * math.exp(-5 * max(1 - step / self.ramp, 0.0) ** 2) if self.ramp else self.average
 
 
 class _ELRPlus(Loss):
-    def __init__(self, loss, n, n_classes, networks):
+    def __init__(self, loss: ELRPlus, n: int, n_classes: int, networks: nn.ModuleList):
         super().__init__()
         self.loss = loss
         self.register_buffer("targets", torch.zeros(2, n, n_classes))
@@ -60,7 +65,9 @@ class _ELRPlus(Loss):
         weight = self.loss.average_at(int(steps))
         return weight * past + (1 - weight) * now
 
-    def of_model(self, model, x, labels, index, rng):
+    def of_model(self, model: nn.Module, x: Float[torch.Tensor, "batch channels height width"],
+                 labels: Int[torch.Tensor, " batch"], index: Int[torch.Tensor, " batch"],
+                 rng: np.random.Generator) -> Float[torch.Tensor, ""]:
         return sum(self._of_one(network, k, x, labels, index, rng) for k, network in enumerate(model.networks))
 
     def _of_one(self, network, k, x, labels, index, rng):
@@ -76,14 +83,15 @@ class _ELRPlus(Loss):
         return cross_entropy + self.loss.strength * regulariser(probabilities(logits), mixed(target))
 
     @torch.no_grad()
-    def _update_target(self, k, x, index):
-        """(batch, K) targets of network k, moved toward what the other network's average says of the images."""
+    def _update_target(self, k: int, x: Float[torch.Tensor, "batch channels height width"],
+                       index: Int[torch.Tensor, " batch"]) -> Float[torch.Tensor, "batch K"]:
+        """Targets of network k, moved toward what the other network's average says of the images."""
         self.averaged[1 - k].eval()
         seen = probabilities(as_logits(self.averaged[1 - k](x)).float())
         beta = self.loss.momentum
         self.targets[k, index] = beta * self.targets[k, index] + (1 - beta) * seen / seen.sum(1, keepdim=True)
         return self.targets[k, index]
 
-    def after_step(self, model):
+    def after_step(self, model: nn.Module) -> None:
         for averaged, network in zip(self.averaged, model.networks):
             averaged.update_parameters(network)

@@ -1,22 +1,26 @@
 """Training a network on images with observed labels: one `fit`, one Record.
 
-The cross-entropy of a sample is log(1 + exp(-margin)), as in the signal-noise world; of one output f, the margin is
-y_obs f.
+The cross-entropy of a sample is log(1 + exp(-margin)), as in the signal-noise world; where the network has one output
+f, the margin is y_obs f.
 """
 
 import math
+import os
 import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from numpy.typing import ArrayLike
 from torch import nn
 from tqdm import tqdm
 
 from helpers import checks, runtime
-from helpers.data.images import class_index, class_labels
+from helpers.data.images import LabelledImages, class_index, class_labels
 from helpers.record import Record, concatenate, log_times
 from helpers.streams import random_stream
 from helpers.training import checkpoints
@@ -32,14 +36,25 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stochastic gradient descent: a random order of the images each epoch, cut into batches.
+    """How a network is trained: stochastic gradient descent, in each epoch on a new random order of the images.
 
-    epochs : passes over the training set. lr, momentum, weight_decay : of torch.optim.SGD. batch_size : images a step.
-    milestones, decay : from each of these epochs on (0: the first) lr is multiplied by decay.
-    restart_every, lowest_lr : if restart_every > 0, lr falls along a cosine to lowest_lr and jumps back to lr every so
-        many epochs (Loshchilov and Hutter 2017); with restart_every = epochs it falls once.
-    augment : random crops and mirror images (helpers.device_images).
-    loss : CrossEntropy(), ELR(...), or ELRPlus(...), which trains a models.Pair of networks.
+    Parameters
+    ----------
+    epochs : passes over the training set.
+    lr, momentum, weight_decay : of torch.optim.SGD.
+    batch_size : images in one step.
+    milestones, decay : from each of these epochs on (0: the first) `lr` is multiplied by `decay`.
+    restart_every, lowest_lr : if `restart_every` is positive, `lr` falls along a cosine to `lowest_lr` and jumps back
+        every so many epochs (Loshchilov and Hutter 2017); with `restart_every` equal to `epochs` it falls once.
+    augment : train on random crops and mirror images (`DeviceImages`).
+    loss : `CrossEntropy`, `ELR`, or `ELRPlus`, which trains a `Pair` of networks.
+
+    Examples
+    --------
+    >>> from helpers.training import Recipe
+    >>> recipe = Recipe(epochs=6, lr=0.1, milestones=(2, 4))
+    >>> [round(recipe.lr_at(epoch), 4) for epoch in range(6)]
+    [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     """
 
     _: KW_ONLY
@@ -48,7 +63,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 0.0
     batch_size: int = 100
-    milestones: tuple = ()
+    milestones: tuple[int, ...] = ()
     decay: float = 0.1
     restart_every: int = 0
     lowest_lr: float = 0.0
@@ -71,7 +86,7 @@ class Recipe:
         checks.one_of("augment", self.augment, (False, True))
         checks.require(isinstance(self.loss, LOSSES), "loss", self.loss, "CrossEntropy(), ELR(...) or ELRPlus(...)")
 
-    def lr_at(self, epoch):
+    def lr_at(self, epoch: int) -> float:
         """The step size in an epoch, counted from 0."""
         if self.restart_every:
             phase = epoch % self.restart_every / self.restart_every
@@ -79,74 +94,111 @@ class Recipe:
         return self.lr * self.decay ** sum(epoch >= milestone for milestone in self.milestones)
 
 
-def fit(model, data, recipe, seed, *, record_at=None, n_val=0, device="cpu", threads=1, precision="auto",
-        checkpoint=None,
-        watch=None, progress=False):
+def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, record_at: ArrayLike | None = None,
+        n_val: int = 0, device: torch.device | str = "cpu", threads: int = 1, precision: str = "auto",
+        checkpoint: str | os.PathLike | None = None, watch: Callable[[int, nn.Module], object] | None = None,
+        progress: bool = False) -> Record:
     """Train `model` in place on the observed labels of `data` and return the Record of this one run.
 
     Parameters
     ----------
-    model : nn.Module that maps images (batch, channels, height, width) to logits (batch, K) of the K classes, or, for
-        two classes, to f(x), shape (batch,). It is left on `device`.
-    data : LabelledImages. Pixels are standardised by the training set's mean and standard deviation, by channel.
-    recipe : Recipe.
+    model : maps a batch of images to the logits of the K classes or, for two classes, to one output f. It is left on
+        `device`.
+    data : the images. Pixels are standardised by the training set's mean and standard deviation, by channel.
+    recipe : how to train.
     seed : of the order of the images, of augmentation and of dropout. The initial weights have a seed of their own.
-    record_at : epochs at which every training image's margin is measured (0: before training). Training ends with the
-        last of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
+    record_at : epochs at which the margin of every training image is measured (0: before training). Training ends with
+        the last of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
     n_val : the last so many test images become a validation set, measured by itself and kept out of the test errors.
+    device : where to train.
     threads : CPU threads. Steps of a small network are too short to share out, and one thread gives the same numbers
         on any count of cores. The caller's setting is put back.
     precision : "float32"; "bfloat16", autocast while training; "auto", the latter on a GPU that has it. Measurements
         are always in float32.
-    checkpoint : a file. The state of training is written there, atomically, every `checkpoints.SECONDS` and at the end.
-        A call with the same arguments resumes from it and, on the same device, ends with the same numbers. The file
-        stays. In a folder the file is named after the run; without one, and without `watch`, the folder is the one that
-        SIGNAL_FIRST_CHECKPOINTS names, if any.
-    watch : watch(epoch, model) is called at each recorded epoch, with the model in evaluation mode, which it must not
+    checkpoint : a file. The state of training is written there, atomically, once a minute and at the end. A call with
+        the same arguments resumes from it and, on the same device, ends with the same numbers. The file stays. In a
+        folder the file is named after the run; without one, and without `watch`, the folder is the one that the
+        environment variable SIGNAL_FIRST_CHECKPOINTS names, if any.
+    watch : called as watch(epoch, model) at each recorded epoch, with the model in evaluation mode, which it must not
         change. After a resumption it is not called again for earlier epochs.
     progress : show a bar.
 
-    Returns a Record with times in epochs, fresh_error (test images, true labels), observed_error (test images, their
-    observed labels) and, with n_val, the same two on the validation set. Raises ValueError, CheckpointError for a file
-    that is damaged or another run's, and FloatingPointError if the training diverges.
+    Returns
+    -------
+    Record
+        Of one run, with times in epochs, `fresh_error` (test images, true labels), `observed_error` (test images, their
+        observed labels) and, with `n_val`, the same two on the validation set.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+    CheckpointError
+        If the checkpoint is damaged or another run's.
+    FloatingPointError
+        If the training diverges.
+
+    Examples
+    --------
+    >>> from helpers.data import add_label_noise, load_digits
+    >>> from helpers.training import Recipe, SmallCNN, fit
+    >>> data = add_label_noise(load_digits(n_train=60), 0.2, seed=0)
+    >>> record = fit(SmallCNN(data.image_shape, width=4), data, Recipe(epochs=2), 0, n_val=500)
+    >>> record.times.tolist(), record.margins.shape, record.test_sizes["validation"]
+    ([0, 1, 2], (1, 3, 60), 500)
     """
     device = checks.device("device", device)
     shared = any(isinstance(module, nn.Dropout) for module in model.modules())
-    checks.require(not shared, "model", "<one with nn.Dropout>", "one with helpers.models.Dropout instead, "
+    checks.require(not shared, "model", "<one with nn.Dropout>", "one with helpers.training.Dropout instead, "
                    "whose random numbers the seed decides")
     times = checks.increasing("record_at", log_times(recipe.epochs) if record_at is None else record_at, recipe.epochs)
     n_test = len(data.y_test) - checks.integer("n_val", n_val, 0)
     checks.require(n_test > 0, "n_val", n_val, f"below {len(data.y_test)}, the number of test images")
-    settings = {"data": data.name, "classes": data.n_classes, "model": type(model).__name__,
-                "recipe": asdict(recipe) | {"loss": repr(recipe.loss), "milestones": list(recipe.milestones)},
-                "device": str(device), "precision": _precision(precision, device), "threads": threads,
-                "torch": torch.__version__, "numpy": np.__version__, "source": runtime.source_hash("training.loop")}
+    settings = _settings(model, data, recipe, device, _precision(precision, device), threads)
+    if checkpoint is None and watch is None:
+        checkpoint = checkpoints.folder()
     with _threads(checks.integer("threads", threads)):
         run = TrainingRun(model.to(device, memory_format=torch.channels_last), data, recipe, seed, device,
-                   settings["precision"] == "bfloat16")
-        if checkpoint is None and watch is None:
-            checkpoint = checkpoints.folder()
+                          settings["precision"] == "bfloat16")
+        kept = None
         if checkpoint is not None:
-            made_by = checkpoints.identity(settings, seed, times, data, model)
-            checkpoint = checkpoints.file_in(checkpoint, made_by)
-            checkpoints.restore(checkpoint, made_by, run)
-        bar = tqdm(range(run.epoch + 1, times[-1] + 1), desc="epochs", disable=not progress, leave=False,
-                   initial=run.epoch + 1, total=times[-1] + 1)
-        saved = time.monotonic()
-        for epoch in bar:
+            kept = checkpoints.Checkpoint(checkpoint, checkpoints.identity(settings, seed, times, data, model))
+            kept.restore(run)
+        last = int(times[-1])
+        for epoch in tqdm(range(run.epoch + 1, last + 1), desc="epochs", disable=not progress, leave=False,
+                          initial=run.epoch + 1, total=last + 1):
             run.advance(epoch in times)
-            if checkpoint is not None and (epoch == times[-1] or time.monotonic() - saved >= checkpoints.SECONDS):
-                checkpoints.save(checkpoint, made_by, run)
-                saved = time.monotonic()
+            if kept:
+                kept.save(run, finished=epoch == last)
             if watch and epoch in times:
                 watch(epoch, model)
     return _record(run, data, times, n_test, settings, seed)
 
 
-class TrainingRun:
-    """The state of a training run: what a checkpoint keeps, and one epoch more at a time."""
+def _settings(model: nn.Module, data: LabelledImages, recipe: Recipe, device: torch.device, precision: str,
+              threads: int) -> dict:
+    """What a run is made with, for its Record and for the identity of its checkpoint."""
+    return {"data": data.name, "classes": data.n_classes, "model": type(model).__name__,
+            "recipe": asdict(recipe) | {"loss": repr(recipe.loss), "milestones": list(recipe.milestones)},
+            "device": str(device), "precision": precision, "threads": threads, "torch": torch.__version__,
+            "numpy": np.__version__, "source": runtime.source_hash("training.loop")}
 
-    def __init__(self, model, data, recipe, seed, device, autocast):
+
+class TrainingRun:
+    """The state of a training run, one epoch more at a time: what `fit` advances and a checkpoint keeps.
+
+    Public for those who time single epochs; everyone else calls `fit`.
+
+    Parameters
+    ----------
+    model : the network, already on `device`.
+    data, recipe, seed : as of `fit`.
+    device : where to train.
+    autocast : train in bfloat16 where torch holds it to be safe.
+    """
+
+    def __init__(self, model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, device: torch.device,
+                 autocast: bool):
         x, x_test = standardise(data.x, data.x_test)
         self.images, self.test = DeviceImages(x, device, augment=recipe.augment), DeviceImages(x_test, device)
         self.labels = torch.from_numpy(class_index(data.y_obs, data.n_classes)).to(device)
@@ -158,8 +210,11 @@ class TrainingRun:
         self.n_classes, self.epoch, self.seconds = data.n_classes, -1, 0.0
         self.margins, self.predicted, self.test_predicted = [], [], []
 
-    def advance(self, measure):
-        """Epoch 0 is the untrained network; each later one trains on every image once."""
+    def advance(self, measure: bool) -> None:
+        """One epoch more: epoch 0 is the untrained network, each later one trains on every image once.
+
+        With `measure`, what the network then says of all images is kept.
+        """
         start = time.perf_counter()
         self.epoch += 1
         with torch.backends.cudnn.flags(enabled=True, deterministic=True):
@@ -198,14 +253,16 @@ class TrainingRun:
             total += loss.detach()
         require_finite(total, self.epoch)
 
-    def resume(self, epoch):
+    def resume(self, epoch: int) -> None:
         """Take up after `epoch`, once the rest of the state is restored: the orders drawn so far are drawn again."""
         self.epoch = epoch
         for _ in range(epoch):
             self.orders.permutation(len(self.images))
 
 
-def _record(run, data, times, n_test, settings, seed):
+def _record(run: TrainingRun, data: LabelledImages, times: Int[np.ndarray, " T"], n_test: int, settings: dict,
+            seed: int) -> Record:
+    """The Record of a run that has come to its end; of the test images, the first `n_test` are for testing."""
     predicted = class_labels(np.array(run.test_predicted), data.n_classes)
     errors = {}
     for name, labels in (("fresh", data.y_test), ("observed", data.y_test_obs)):
@@ -221,7 +278,8 @@ def _record(run, data, times, n_test, settings, seed):
                   runs=[{"seed": int(seed), **data.noise}], config=settings | {"seconds": run.seconds})
 
 
-def _precision(precision, device):
+def _precision(precision: str, device: torch.device) -> str:
+    """The precision that "auto" stands for."""
     checks.one_of("precision", precision, PRECISIONS)
     if precision != "auto":
         return precision
@@ -229,7 +287,8 @@ def _precision(precision, device):
 
 
 @contextmanager
-def _threads(count):
+def _threads(count: int) -> Iterator[None]:
+    """torch's CPU threads set to `count` inside, and put back after."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -238,10 +297,10 @@ def _threads(count):
         torch.set_num_threads(before)
 
 
-def side_by_side(run, seeds):
-    """One Record of the Records run(seed).
+def side_by_side(run: Callable[[int], Record], seeds: Iterable[int]) -> Record:
+    """One Record of the Records run(seed), in the order of the seeds.
 
-    Runs go side by side, one to each of torch's CPU threads: a network this small cannot use more than one.
+    Runs go side by side, one on each of torch's CPU threads: a network this small cannot use more than one.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         return concatenate(pool.map(run, seeds))

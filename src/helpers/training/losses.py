@@ -1,36 +1,69 @@
 """Training losses: cross-entropy, and Early-Learning Regularization (Liu et al. 2020; derived in chapter 16).
 
-A network gives one output f an image (two classes; positive for the second) or K logits. Labels are class indices.
+For each image a network gives one output f (two classes; positive for the second) or K logits. Labels are positions in
+the list of classes. `CrossEntropy` and `ELR` describe a loss; `start` makes of it the module that a run trains with.
 """
 
 from dataclasses import KW_ONLY, dataclass
 
+import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
 from helpers import checks
 
 CLAMP = 1e-4  # probabilities are kept in [CLAMP, 1 - CLAMP] under ELR, as in the authors' code
+Outputs = Float[torch.Tensor, " batch"] | Float[torch.Tensor, "batch K"]  # one output f for each image, or logits
+
+
+class Loss(nn.Module):
+    """What `fit` asks of a loss in training: its value on a batch, and whatever has to follow a step."""
+
+    def of_model(self, model: nn.Module, x: Float[torch.Tensor, "batch channels height width"],
+                 labels: Int[torch.Tensor, " batch"], index: Int[torch.Tensor, " batch"],
+                 rng: np.random.Generator) -> Float[torch.Tensor, ""]:
+        """The mean loss of the images x, the training samples `index`; what is random in it is drawn from `rng`."""
+        return self(model(x).float(), labels, index)
+
+    def after_step(self, model: nn.Module) -> None:
+        """Called after each step."""
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
     """The mean of -log p of the observed label."""
 
-    def start(self, n, n_classes, device="cpu", model=None):
+    def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
         """The loss as a module, called as loss(outputs, labels, index)."""
         return _CrossEntropy()
 
 
 @dataclass(frozen=True)
 class ELR:
-    """Cross-entropy plus strength times the mean of log(1 - <p_i, t_i>), which pulls p_i toward the target t_i.
+    """Early-learning regularisation: cross-entropy plus `strength` times the mean of log(1 - <p_i, t_i>).
 
-    t_i is the running mean of what the network said of sample i: each time that the sample is seen, and before the term
-    is evaluated, t_i <- momentum t_i + (1 - momentum) p_i, from t_i = 0.
+    The added term (eq-elr-loss in chapter 16) pulls the network's probabilities p_i toward the target t_i, the running
+    mean of what the network said of sample i: each time that the sample is seen, and before the term is evaluated,
+    t_i <- momentum t_i + (1 - momentum) p_i, from t_i = 0.
 
-    strength, momentum : lambda and beta of the paper, whose values for symmetric noise on CIFAR-10 are 3 and 0.7.
+    Parameters
+    ----------
+    strength : lambda of the paper, which takes 3 for symmetric noise on CIFAR-10.
+    momentum : beta of the paper, which takes 0.7 there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from helpers.training import ELR
+    >>> loss = ELR(strength=3.0, momentum=0.7).start(2, 2)
+    >>> value = loss(torch.zeros(1, 2), labels=torch.tensor([0]), index=torch.tensor([1]))
+    >>> round(value.item(), 3)  # log(2) + 3 log(1 - 0.15)
+    0.206
+    >>> loss.targets
+    tensor([[0.0000, 0.0000],
+            [0.1500, 0.1500]])
     """
 
     _: KW_ONLY
@@ -41,37 +74,30 @@ class ELR:
         checks.real("strength", self.strength, 0.0)
         checks.real("momentum", self.momentum, 0.0, 1.0, open_high=True)
 
-    def start(self, n, n_classes, device="cpu", model=None):
-        """The loss as a module with the targets (n, n_classes) of the n training samples, called as
-        loss(outputs, labels, index), where index (batch,) says which samples these are."""
+    def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
+        """The loss as a module that holds the `targets` of the n training samples, one row for each.
+
+        It is called as loss(outputs, labels, index), where `index` says which of the samples these are.
+        """
         return _ELR(self, n, n_classes).to(device)
 
 
-class Loss(nn.Module):
-    """What `fit` asks of a loss in training: its value on a batch, and whatever has to follow a step."""
-
-    def of_model(self, model, x, labels, index, rng):
-        """The mean loss of the images x (batch, ...) with labels (batch,), the training samples index (batch,)."""
-        return self(model(x).float(), labels, index)
-
-    def after_step(self, model):
-        """Called after each step."""
-
-
 class _CrossEntropy(Loss):
-    def forward(self, outputs, labels, index):
+    def forward(self, outputs: Outputs, labels: Int[torch.Tensor, " batch"], index: Int[torch.Tensor, " batch"]
+                ) -> Float[torch.Tensor, ""]:
         if outputs.ndim == 1:
             return softplus((1 - 2 * labels).to(outputs.dtype) * outputs).mean()
         return cross_entropy(outputs, labels)
 
 
 class _ELR(Loss):
-    def __init__(self, loss, n, n_classes):
+    def __init__(self, loss: ELR, n: int, n_classes: int):
         super().__init__()
         self.loss = loss
         self.register_buffer("targets", torch.zeros(n, n_classes))
 
-    def forward(self, outputs, labels, index):
+    def forward(self, outputs: Outputs, labels: Int[torch.Tensor, " batch"], index: Int[torch.Tensor, " batch"]
+                ) -> Float[torch.Tensor, ""]:
         logits = as_logits(outputs).float()
         p = probabilities(logits)
         seen = p.detach()
@@ -81,25 +107,25 @@ class _ELR(Loss):
         return cross_entropy(logits, labels) + self.loss.strength * regulariser(p, target)
 
 
-def probabilities(logits):
-    """softmax, clamped to [CLAMP, 1 - CLAMP]."""
+def probabilities(logits: Float[torch.Tensor, "batch K"]) -> Float[torch.Tensor, "batch K"]:
+    """The softmax, clamped to [CLAMP, 1 - CLAMP]."""
     return logits.softmax(1).clamp(CLAMP, 1 - CLAMP)
 
 
-def regulariser(p, target):
+def regulariser(p: Float[torch.Tensor, "batch K"], target: Float[torch.Tensor, "batch K"]) -> Float[torch.Tensor, ""]:
     """The mean over the batch of log(1 - <p_i, t_i>)."""
     return torch.log(1 - (p * target).sum(1)).mean()
 
 
-def as_logits(outputs):
-    """(batch, K) logits; one output f (batch,) becomes (0, f), whose softmax has sigmoid(f) for the second class."""
+def as_logits(outputs: Outputs) -> Float[torch.Tensor, "batch K"]:
+    """Logits; one output f becomes the pair (0, f), whose softmax has sigmoid(f) for the second class."""
     return torch.stack([torch.zeros_like(outputs), outputs], 1) if outputs.ndim == 1 else outputs
 
 
-def margins(outputs, labels):
-    """(n,) the label's logit minus the log-sum-exp of the others, so that the cross-entropy is log(1 + exp(-margin)).
+def margins(outputs: Outputs, labels: Int[torch.Tensor, " batch"]) -> Float[torch.Tensor, " batch"]:
+    """The label's logit minus the log-sum-exp of the others, so that the cross-entropy is log(1 + exp(-margin)).
 
-    For one output f an image this is f for the label 1 and -f for the label 0.
+    Where a network has one output f, this is f for the label 1 and -f for the label 0.
     """
     if outputs.ndim == 1:
         return (2 * labels - 1) * outputs
@@ -107,8 +133,10 @@ def margins(outputs, labels):
     return outputs.gather(1, own)[:, 0] - outputs.scatter(1, own, -torch.inf).logsumexp(1)
 
 
-def elr_gradient(p, target):
-    """(n, K) g of the paper's Lemma 2, the derivative of log(1 - <p, t>) in the logits:
-    g_c = p_c (<p, t> - t_c) / (1 - <p, t>). p, target : (n, K); the rows of p sum to one."""
+def elr_gradient(p: Float[torch.Tensor, "n K"], target: Float[torch.Tensor, "n K"]) -> Float[torch.Tensor, "n K"]:
+    """The derivative of log(1 - <p, t>) in the logits, Lemma 2 of Liu et al. (2020).
+
+    It is g_c = p_c (<p, t> - t_c) / (1 - <p, t>); the rows of `p` sum to one.
+    """
     overlap = (p * target).sum(-1, keepdim=True)
     return p * (overlap - target) / (1 - overlap)

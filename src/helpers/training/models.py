@@ -1,14 +1,17 @@
-"""Networks for images. Each takes (batch, channels, side, side) and gives (batch, n_outputs), or, if it has one output,
-f(x), shape (batch,). Initial weights depend on the seed alone, not on torch's global generator.
+"""Networks for square images, with K logits or one output f. Initial weights depend on the seed alone, not on torch's
+global generator.
 """
 
 import itertools
 import math
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import nn
 from torch.nn.utils import skip_init
 
@@ -20,6 +23,8 @@ from helpers.training.losses import as_logits
 VGG_CONFIGURATIONS = {11: "A", 13: "B", 16: "D", 19: "E"}  # depth -> torchvision's name
 _GENERATOR = threading.Lock()
 RESNET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+Images = Float[torch.Tensor, "batch channels side side"]
+Outputs = Float[torch.Tensor, " batch"] | Float[torch.Tensor, "batch n_outputs"]
 
 
 class SmallCNN(nn.Module):
@@ -30,16 +35,25 @@ class SmallCNN(nn.Module):
 
     Parameters
     ----------
-    image_shape : (channels, side, side), side at least 3.
+    image_shape : channels, side and side again, which is at least 3.
     width : channels of the first convolution; later ones have twice as many, the hidden layer four times as many.
     seed : of the initial weights.
-    n_outputs : 1, or the number of classes.
-    init_scale : initial weights are normal with standard deviation init_scale * sqrt(2 / fan-in), biases zero. At 1 (He
+    init_scale : initial weights are normal with standard deviation init_scale sqrt(2 / fan-in), biases zero. At 1 (He
         et al. 2015) a signal keeps its size from layer to layer; below 1 it shrinks, so that every loss starts close to
-        log 2. This is the counterpart of the theory's init_std.
+        log 2. This is the counterpart of the theory's `init_std`.
+    n_outputs : 1, or the number of classes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from helpers.training import SmallCNN
+    >>> network = SmallCNN((1, 8, 8), width=4, n_outputs=10)
+    >>> tuple(network(torch.zeros(5, 1, 8, 8)).shape)
+    (5, 10)
     """
 
-    def __init__(self, image_shape, *, width=32, seed=0, init_scale=0.5, n_outputs=1):
+    def __init__(self, image_shape: tuple[int, int, int], *, width: int = 32, seed: int = 0, init_scale: float = 0.5,
+                 n_outputs: int = 1):
         super().__init__()
         channels, side = _square(image_shape)
         width = checks.integer("width", width)
@@ -50,24 +64,18 @@ class SmallCNN(nn.Module):
                 layers += [nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1), nn.ReLU()]
             layers += [nn.Flatten(), nn.Linear(4 * widths[-1], 4 * width), nn.ReLU(), nn.Linear(4 * width, n_outputs)]
         self.layers = nn.Sequential(*layers)
-        self._draw_weights(random_stream(seed, "small CNN"), checks.positive("init_scale", init_scale))
+        rng, init_scale = random_stream(seed, "small CNN"), checks.positive("init_scale", init_scale)
+        for layer in _weighted(self.layers):
+            _draw_weights(layer, rng, init_scale * math.sqrt(2 / layer.weight[0].numel()))
 
-    def _draw_weights(self, rng, init_scale):
-        with torch.no_grad():
-            for layer in self.layers:
-                if isinstance(layer, (nn.Conv2d, nn.Linear)):
-                    std = init_scale * math.sqrt(2 / layer.weight[0].numel())
-                    layer.weight.copy_(torch.from_numpy(rng.normal(0.0, std, tuple(layer.weight.shape))))
-                    layer.bias.zero_()
-
-    def forward(self, x):
+    def forward(self, x: Images) -> Outputs:
         return _squeeze(self.layers(x))
 
 
-def resnet(image_shape, n_outputs, *, depth=18, seed=0):
+def resnet(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 18, seed: int = 0) -> nn.Module:
     """torchvision's ResNet (He et al. 2016a) of depth 18 or 34 with the stem for small images.
 
-    Their stem is a 3x3 convolution of stride 1, in place of a 7x7 convolution of stride 2 and a pooling.
+    This stem is a 3x3 convolution of stride 1, in place of a 7x7 convolution of stride 2 and a pooling.
     """
     channels, _ = _square(image_shape)
     blocks = RESNET_BLOCKS[checks.one_of("depth", depth, RESNET_BLOCKS)]
@@ -80,14 +88,21 @@ def resnet(image_shape, n_outputs, *, depth=18, seed=0):
     return _Stack(model)
 
 
-def vgg(image_shape, n_outputs, *, depth=11, width=64, seed=0, dropout=0.5):
-    """torchvision's VGG (Simonyan and Zisserman 2015) without batch normalisation, for small images.
+def vgg(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 11, width: int = 64, seed: int = 0,
+        dropout: float = 0.5) -> nn.Module:
+    """torchvision's VGG (Simonyan and Zisserman 2015) without batch normalisation: the network of Han et al. (2025).
 
-    A pooling that finds a single pixel is left out, so that an image of 8 by 8 passes three of the five. The classifier
-    has two hidden layers of 64 * width units with dropout, as in the code of Han et al. (2025). Hidden layers start as
-    He et al. (2015) propose, the output near 0.
+    It is made for CIFAR-10, at the standard width or narrower; `SmallVGG` is for images of 8 by 8 pixels. A pooling
+    that finds a single pixel is left out, so that an image of 8 by 8 passes three of the five. The classifier has two
+    hidden layers with dropout, as in the authors' code. Hidden layers start as He et al. (2015) propose, the output
+    near 0.
 
-    width : channels of the first convolution; 64 is the standard.
+    Parameters
+    ----------
+    image_shape, n_outputs, seed : as of `SmallCNN`.
+    depth : 11, 13, 16 or 19 layers with weights.
+    width : channels of the first convolution, 64 in the standard; a hidden layer has 64 times as many units.
+    dropout : chance of a hidden unit to be dropped, in [0, 1).
     """
     channels, side = _square(image_shape)
     width, scale = checks.integer("width", width), checks.integer("width", width) / 64
@@ -106,27 +121,64 @@ def vgg(image_shape, n_outputs, *, depth=11, width=64, seed=0, dropout=0.5):
         model = _Stack(features, nn.Flatten(), nn.Linear(last, hidden), nn.ReLU(), Dropout(dropout),
                        nn.Linear(hidden, hidden), nn.ReLU(), Dropout(dropout),
                        nn.Linear(hidden, checks.integer("n_outputs", n_outputs)))
-        for layer in model.modules():
-            if isinstance(layer, (nn.Conv2d, nn.Linear)):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)
+        for layer in _weighted(model):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
         nn.init.normal_(model[-1].weight, 0, 0.01)  # outputs start near 0
     return model
 
 
-class Dropout(nn.Module):
-    """Dropout with random numbers of its own, which `fit` seeds anew each epoch: a run can be repeated and resumed, and
-    runs in threads do not share torch's global generator."""
+class SmallVGG(nn.Sequential):
+    """A VGG of six layers for images of a few pixels, on which `vgg` would be too deep; it needs no torchvision.
 
-    def __init__(self, p=0.5):
+    Its layers are a convolution, a pooling, two convolutions, a pooling, two hidden layers with dropout, and logits. As
+    in `vgg` there is no batch normalisation, hidden layers start as He et al. (2015) propose with zero biases, and the
+    output weights have standard deviation 0.01.
+
+    Parameters
+    ----------
+    image_shape : channels, side and side again, which is at least 4.
+    n_outputs, seed : as of `SmallCNN`; one output keeps its axis here.
+    width : channels of the first convolution; the others have twice as many.
+    hidden : units of a hidden layer.
+    dropout : chance of a hidden unit to be dropped, in [0, 1).
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], n_outputs: int, *, width: int = 12, hidden: int = 128,
+                 seed: int = 0, dropout: float = 0.3):
+        channels, side, _ = image_shape
+        side = checks.integer("image_shape", side, 4) // 2 // 2
+        width, hidden = checks.integer("width", width), checks.integer("hidden", hidden)
+        conv = partial(skip_init, nn.Conv2d, kernel_size=3, padding=1)
+        super().__init__(conv(channels, width), nn.ReLU(), nn.MaxPool2d(2), conv(width, 2 * width), nn.ReLU(),
+                         conv(2 * width, 2 * width), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                         skip_init(nn.Linear, 2 * width * side**2, hidden), nn.ReLU(), Dropout(dropout),
+                         skip_init(nn.Linear, hidden, hidden), nn.ReLU(), Dropout(dropout),
+                         skip_init(nn.Linear, hidden, checks.integer("n_outputs", n_outputs)))
+        rng = random_stream(seed, "small VGG")
+        for layer in _weighted(self):
+            _draw_weights(layer, rng, 0.01 if layer is self[-1] else math.sqrt(2 / layer.weight[0].numel()))
+
+
+class Dropout(nn.Module):
+    """Dropout with random numbers of its own, which `fit` seeds anew in each epoch.
+
+    A run can thus be repeated and resumed, and runs in threads do not share torch's global generator.
+
+    Parameters
+    ----------
+    p : chance of a unit to be dropped, in [0, 1).
+    """
+
+    def __init__(self, p: float = 0.5):
         super().__init__()
         self.p, self.generator = checks.real("p", p, 0.0, 1.0, open_high=True), None
 
-    def reseed(self, rng, device):
-        """Draw the seed of the coming masks from the numpy Generator `rng`."""
+    def reseed(self, rng: np.random.Generator, device: torch.device | str) -> None:
+        """Draw the seed of the coming masks from `rng`."""
         self.generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
 
-    def forward(self, x):
+    def forward(self, x: Float[torch.Tensor, "*shape"]) -> Float[torch.Tensor, "*shape"]:
         if not self.training or self.p == 0:
             return x
         return x * torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator) / (1 - self.p)
@@ -137,13 +189,14 @@ class PreActResNet(nn.Module):
 
     Parameters
     ----------
-    image_shape : (channels, side, side). n_outputs : 1, or the number of classes. seed : of the initial weights.
+    image_shape, n_outputs, seed : as of `SmallCNN`.
     blocks : blocks in each stage; (2, 2, 2, 2) is PreAct ResNet-18. Each stage but the first halves the side and
         doubles the channels.
     width : channels of the first stage; 64 is the standard.
     """
 
-    def __init__(self, image_shape, n_outputs, *, blocks=(2, 2, 2, 2), width=64, seed=0):
+    def __init__(self, image_shape: tuple[int, int, int], n_outputs: int, *, blocks: Sequence[int] = (2, 2, 2, 2),
+                 width: int = 64, seed: int = 0):
         super().__init__()
         channels, _ = _square(image_shape)
         blocks = [checks.integer("blocks", count) for count in blocks]
@@ -162,7 +215,7 @@ class PreActResNet(nn.Module):
                 if isinstance(layer, nn.Conv2d):
                     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x):
+    def forward(self, x: Images) -> Outputs:
         features = torch.relu(self.norm(self.blocks(self.stem(x))))
         return _squeeze(self.head(features.mean((2, 3))))
 
@@ -170,11 +223,11 @@ class PreActResNet(nn.Module):
 class Pair(nn.Module):
     """Two networks that answer together: logits log((p + q) / 2), whose softmax is the mean of both networks'."""
 
-    def __init__(self, first, second):
+    def __init__(self, first: nn.Module, second: nn.Module):
         super().__init__()
         self.networks = nn.ModuleList([first, second])
 
-    def forward(self, x):
+    def forward(self, x: Images) -> Float[torch.Tensor, "batch K"]:
         both = [as_logits(network(x)).log_softmax(1) for network in self.networks]
         return torch.logaddexp(*both) - math.log(2)
 
@@ -203,8 +256,8 @@ def _squeeze(outputs):
     return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
 
-def _square(image_shape):
-    """channels, side"""
+def _square(image_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """The channels and the side of an image, which has to be square."""
     channels, height, side = (checks.integer("image_shape", size) for size in image_shape)
     square = height == side and side >= 3
     checks.require(square, "image_shape", tuple(image_shape), "(channels, s, s) with s at least 3")
@@ -212,7 +265,7 @@ def _square(image_shape):
 
 
 @contextmanager
-def _seeded(seed, name):
+def _seeded(seed: int, name: str) -> Iterator[None]:
     """torch's global generator, which initialises torch's layers, seeded inside and put back after.
 
     One thread at a time: all of them share that generator.
@@ -222,37 +275,8 @@ def _seeded(seed, name):
         yield
 
 
-class SmallVGG(nn.Sequential):
-    """A VGG of six layers for images of a few pixels: convolution, pooling, two convolutions, pooling, two hidden
-    layers with dropout, logits (batch, n_outputs).
-
-    As in models.vgg there is no batch normalisation, hidden layers start as He et al. (2015) propose with zero biases,
-    and the output weights with standard deviation 0.01.
-
-    image_shape : (channels, side, side), side at least 4. width : channels of the first convolution, the others have
-    twice as many. hidden : units of a hidden layer. dropout : their chance to be dropped, in [0, 1).
-    """
-
-    def __init__(self, image_shape, n_outputs, *, width=12, hidden=128, seed=0, dropout=0.3):
-        channels, side, _ = image_shape
-        side = checks.integer("image_shape", side, 4) // 2 // 2
-        width, hidden = checks.integer("width", width), checks.integer("hidden", hidden)
-        conv = partial(skip_init, nn.Conv2d, kernel_size=3, padding=1)
-        super().__init__(conv(channels, width), nn.ReLU(), nn.MaxPool2d(2), conv(width, 2 * width), nn.ReLU(),
-                         conv(2 * width, 2 * width), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-                         skip_init(nn.Linear, 2 * width * side**2, hidden), nn.ReLU(), Dropout(dropout),
-                         skip_init(nn.Linear, hidden, hidden), nn.ReLU(), Dropout(dropout),
-                         skip_init(nn.Linear, hidden, checks.integer("n_outputs", n_outputs)))
-        rng = random_stream(seed, "small VGG")
-        for layer in _weighted(self):
-            std = 0.01 if layer is self[-1] else math.sqrt(2 / layer.weight[0].numel())
-            with torch.no_grad():
-                layer.weight.copy_(torch.from_numpy(rng.normal(0.0, std, tuple(layer.weight.shape))))
-                layer.bias.zero_()
-
-
-def scale_weights(model, factor):
-    """`model` with the weights of its convolutions and linear layers multiplied, in place; biases stay."""
+def scale_weights(model: nn.Module, factor: float) -> nn.Module:
+    """`model` with the weights of its convolutions and linear layers multiplied by `factor`, in place; biases stay."""
     factor = checks.positive("factor", factor)
     with torch.no_grad():
         for layer in _weighted(model):
@@ -260,5 +284,13 @@ def scale_weights(model, factor):
     return model
 
 
-def _weighted(model):
+def _draw_weights(layer: nn.Module, rng: np.random.Generator, std: float) -> None:
+    """Give a layer normal weights with standard deviation `std`, and zero biases."""
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(rng.normal(0.0, std, tuple(layer.weight.shape))))
+        layer.bias.zero_()
+
+
+def _weighted(model: nn.Module) -> list[nn.Module]:
+    """The convolutions and linear layers of a network, in order."""
     return [layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]

@@ -1,18 +1,49 @@
-"""What a trained network says of images: logits, classes; and the pixels as it takes them."""
+"""What a trained network says of images: outputs and predicted classes; and the pixels in the form that it takes."""
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import nn
 
 from helpers import checks
+from helpers.training.batches import DeviceImages
 
 MEASURE_BATCH = 1000  # images in one forward pass when measuring: bounds the memory of the activations
 
 
-def outputs(model, x, *, epoch=None, n_classes=2):
-    """f (n,) or logits (n, K) of each image in evaluation mode, a float64 CPU tensor.
+def outputs(model: nn.Module, x: Float[torch.Tensor, "n channels height width"] | DeviceImages, *,
+            epoch: int | None = None, n_classes: int = 2) -> Float[torch.Tensor, " n"] | Float[torch.Tensor, "n K"]:
+    """The outputs of a network for images: f(x), or one logit per class.
 
-    x : a tensor of images or DeviceImages. Raises ValueError for another shape, FloatingPointError if a value is not
-    finite.
+    Parameters
+    ----------
+    model : the network; it is left in evaluation mode.
+    x : standardised images, on the network's device.
+    epoch : named in the error if the training has diverged.
+    n_classes : K. With two classes the network may have one output f or two logits.
+
+    Returns
+    -------
+    Tensor
+        In float64, on the network's device.
+
+    Raises
+    ------
+    ValueError
+        If the outputs have another shape.
+    FloatingPointError
+        If a value is not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from helpers.data import load_digits
+    >>> from helpers.training import SmallCNN, outputs, standardise
+    >>> data = load_digits(n_train=60)
+    >>> x, x_test = standardise(data.x, data.x_test)
+    >>> f = outputs(SmallCNN(data.image_shape, width=4), torch.from_numpy(x))
+    >>> tuple(f.shape), f.dtype
+    ((60,), torch.float64)
     """
     model.eval()
     with torch.no_grad():
@@ -24,19 +55,22 @@ def outputs(model, x, *, epoch=None, n_classes=2):
     return f.double()
 
 
-def predicted(f):
-    """(n,) positions of the predicted classes; one output predicts the second where it is positive."""
+def predicted(f: Float[torch.Tensor, " n"] | Float[torch.Tensor, "n K"]) -> Int[np.ndarray, " n"]:
+    """Positions of the predicted classes; a single output f predicts the second class where it is positive."""
     return ((f > 0).long() if f.ndim == 1 else f.argmax(1)).cpu().numpy()
 
 
-def standardise(x, x_test):
-    """Both sets of images minus the mean and over the standard deviation of x, channel by channel (float32)."""
+def standardise(x: Float[np.ndarray, "n channels height width"],
+                x_test: Float[np.ndarray, "n_test channels height width"]
+                ) -> tuple[Float[np.ndarray, "n channels height width"],
+                           Float[np.ndarray, "n_test channels height width"]]:
+    """Both sets of images minus the mean and over the standard deviation of `x`, channel by channel, in float32."""
     mean, std = x.mean((0, 2, 3), keepdims=True), x.std((0, 2, 3), keepdims=True)
     std = np.where(std > 0, std, 1)
     return tuple(((images - mean) / std).astype(np.float32) for images in (x, x_test))
 
 
-def require_finite(values, epoch):
+def require_finite(values: Float[torch.Tensor, "..."], epoch: int | None) -> None:
     """Raise FloatingPointError if one of `values` is not finite."""
     if not bool(torch.isfinite(values).all()):
         raise FloatingPointError(f"the training diverged in epoch {epoch}: a smaller lr may help")
