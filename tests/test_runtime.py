@@ -47,12 +47,12 @@ def test_source_hash_changes_with_any_module_and_its_name(tmp_path, monkeypatch)
 
 def test_source_hash_of_a_module_counts_what_it_imports_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "FOLDER", tmp_path)
-    top = "from helpers import (  # here (both)\n    direct,\n    sub as name,\n)\nfrom helpers.base import x\nimport os"
+    top = "from helpers import (  # both (x)\n    direct,\n    sub as name,\n)\nfrom helpers.base import x\nimport os"
     files = {"wing/top": top, "direct": "from helpers.wing import near, far as x", "wing/near": "import helpers.kit",
              "wing/far": "from helpers.whole import offered", "base": "def f():\n    import helpers.wing.inner",
              "wing/inner": "from helpers.other.deep import y", "other/deep": "", "whole/one": "", "whole/two": "",
              "kit/tool": ""}
-    unread = ("__init__", "wing/__init__", "wing/other", "other/near", "name", "here", "both", "x", "y")
+    unread = ("__init__", "wing/__init__", "wing/other", "other/near", "name", "both", "x", "y")
     files |= dict.fromkeys(("sub", *unread), "")
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
