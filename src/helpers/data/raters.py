@@ -236,7 +236,7 @@ def _moments(wrong: Bool[np.ndarray, "3 n"]) -> tuple[Float[np.ndarray, " n"], .
     return count / 3, count * (count - 1) / 6, (count == 3).astype(float)
 
 
-def transition_interval(counts: Int[np.ndarray, "K K"], *, level: float = 0.95) -> Float[np.ndarray, "K K 2"]:
+def transition_interval(counts: Int[np.ndarray, "rows K"], *, level: float = 0.95) -> Float[np.ndarray, "rows K 2"]:
     """Clopper-Pearson intervals of the entries of the transition matrix, from its counts."""
     return share_interval(counts, counts.sum(1)[:, None], level=level)
 
