@@ -3,32 +3,37 @@
 import math
 from collections.abc import Hashable, Iterable
 from numbers import Integral, Real
+from typing import TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float64, Int64
+
+Thing = TypeVar("Thing")
 
 
-def require(condition, argument, value, allowed):
+def require(condition: bool | np.bool_, argument: str, value: object, allowed: str) -> None:
     """Raise a ValueError saying that `argument` has `value` where only `allowed` will do."""
     if not condition:
         text = " ".join(repr(value).split())
         raise ValueError(f"{argument}={text if len(text) <= 300 else text[:300] + '...'}: must be {allowed}")
 
 
-def instance(argument, value, kind):
+def instance(argument: str, value: object, kind: type[Thing]) -> Thing:
     """Return `value` if it is an instance of the class `kind`."""
     require(isinstance(value, kind), argument, value, f"a {kind.__name__}")
     return value
 
 
-def integer(argument, value, minimum=1, maximum=math.inf):
+def integer(argument: str, value: object, minimum: int = 1, maximum: int | float = math.inf) -> int:
     """Return `value` as an int between `minimum` and `maximum` (bool is refused)."""
     valid = isinstance(value, Integral) and not isinstance(value, bool) and minimum <= value <= maximum
     require(valid, argument, value, f"an integer >= {minimum}" + (f" and <= {maximum}" if maximum < math.inf else ""))
     return int(value)
 
 
-def real(argument, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
+def real(argument: str, value: object, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False,
+         open_high: bool = False) -> float:
     """Return `value` as a finite float between `low` and `high`; an open end excludes its bound."""
     brackets = "(" if open_low or low == -math.inf else "[", ")" if open_high or high == math.inf else "]"
     allowed = f"a finite number in {brackets[0]}{low:g}, {high:g}{brackets[1]}"
@@ -39,7 +44,7 @@ def real(argument, value, low=-math.inf, high=math.inf, *, open_low=False, open_
     return number
 
 
-def _number(value):
+def _number(value: object) -> float:
     """`value` as a float; NaN where it is no real number (bool is refused) or has more than 308 digits."""
     try:
         return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
@@ -47,12 +52,12 @@ def _number(value):
         return math.nan
 
 
-def positive(argument, value):
+def positive(argument: str, value: object) -> float:
     """Return `value` as a finite float > 0."""
     return real(argument, value, 0.0, open_low=True)
 
 
-def one_of(argument, value, choices: Iterable):
+def one_of(argument: str, value: Thing, choices: Iterable) -> Thing:
     """Return `value` if it is one of `choices`."""
     choices = tuple(choices)
     known = isinstance(value, Hashable) and value in choices
@@ -60,7 +65,7 @@ def one_of(argument, value, choices: Iterable):
     return value
 
 
-def vectors(argument, value, *shape):
+def vectors(argument: str, value: object, *shape: int | None) -> Float64[torch.Tensor, "..."]:
     """Return `value` as a finite float64 CPU tensor of `shape`, where None stands for any length."""
     try:
         tensor = torch.as_tensor(value if torch.is_tensor(value) else np.asarray(value)).detach()  # floats as float64
@@ -76,7 +81,7 @@ def vectors(argument, value, *shape):
     return tensor
 
 
-def labels(argument, value, *shape):
+def labels(argument: str, value: object, *shape: int | None) -> Float64[torch.Tensor, "..."]:
     """Return `value` as a float64 tensor of labels, each -1 or +1."""
     tensor = vectors(argument, value, *shape)
     strangers = sorted(set(tensor[tensor.abs() != 1].tolist()))
@@ -84,7 +89,7 @@ def labels(argument, value, *shape):
     return tensor
 
 
-def device(argument, value):
+def device(argument: str, value: object) -> torch.device:
     """Return `value` as a torch.device that this machine has: the CPU, or a CUDA device."""
     try:
         found = torch.device(value)
@@ -97,7 +102,7 @@ def device(argument, value):
     return found
 
 
-def increasing(argument, value, last):
+def increasing(argument: str, value: object, last: int) -> Int64[np.ndarray, " T"]:
     """Return `value` as an int64 array of strictly increasing steps between 0 and `last`."""
     try:
         steps = np.asarray(value)

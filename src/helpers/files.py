@@ -5,14 +5,17 @@ import hashlib
 import logging
 import os
 import uuid
+from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
+from types import ModuleType
 
 from helpers import checks
 
 CHUNK = 2**20  # bytes
 
 
-def sha256_of(path):
+def sha256_of(path: str | PathLike) -> str:
     """The SHA-256 checksum of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
@@ -21,14 +24,27 @@ def sha256_of(path):
     return digest.hexdigest()
 
 
-def fetch_file(url, sha256, path, *, progress=True, timeout=30):
+def fetch_file(url: str, sha256: str, path: str | PathLike, *, progress: bool = True, timeout: float = 30) -> Path:
     """The Path of the file of that checksum: the one at `path`, or downloaded from `url` to there.
 
     pooch downloads into a temporary file beside `path`, checks it, and only then gives it its name: an interrupted
     download leaves nothing behind that could be taken for the file. A file at `path` with another checksum is not
-    touched, and refused. `progress` shows a bar; `timeout` is in seconds, for each wait on the server.
+    touched, and refused.
 
-    Raises ValueError saying what to put where, and ImportError where pooch is not installed.
+    Parameters
+    ----------
+    url : where the file can be downloaded.
+    sha256 : its SHA-256 checksum, in hexadecimal.
+    path : the file's name on this machine.
+    progress : whether to show a bar.
+    timeout : seconds, for each wait on the server.
+
+    Raises
+    ------
+    ValueError
+        If there is another file, or the download fails; it says what to put where.
+    ImportError
+        If the file has to be downloaded and pooch is not installed.
     """
     path = Path(path).expanduser()
     by_hand = f"the file {url} with the SHA-256 checksum {sha256}"
@@ -48,7 +64,7 @@ def fetch_file(url, sha256, path, *, progress=True, timeout=30):
     return path
 
 
-def _pooch():
+def _pooch() -> ModuleType:
     try:
         import pooch
     except ImportError as error:
@@ -57,7 +73,7 @@ def _pooch():
 
 
 @contextlib.contextmanager
-def _quiet(pooch):
+def _quiet(pooch: ModuleType) -> Iterator[None]:
     """Without pooch's own lines on standard error; the level is put back."""
     logger = pooch.get_logger()
     before = logger.level
@@ -68,7 +84,7 @@ def _quiet(pooch):
         logger.setLevel(before)
 
 
-def write_atomically(path, content: bytes):
+def write_atomically(path: str | PathLike, content: bytes) -> None:
     """Write `content` to `path` through a temporary file in the same folder and one rename."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

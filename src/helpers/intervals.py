@@ -1,16 +1,30 @@
 """Intervals: of a mean over runs, and of a share that was counted."""
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 from scipy.special import betaincinv
 from scipy.stats import t
 
 from helpers import checks
 
 
-def t_interval(values, *, level=0.95):
-    """Mean of `values` (runs,) and half the width of Student's interval of the mean: it covers the spread between runs.
+def t_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[np.floating, np.floating]:
+    """Student's interval of a mean over runs: it covers the spread between runs.
 
-    Raises ValueError for fewer than two runs.
+    Parameters
+    ----------
+    values : one number per run.
+    level : probability that such an interval holds the mean.
+
+    Returns
+    -------
+    mean, half : the mean, and half the width of the interval around it.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two runs.
     """
     values = np.asarray(values, float)
     checks.require(values.ndim == 1 and len(values) >= 2, "values.shape", values.shape, "(runs,), two runs or more")
@@ -19,14 +33,17 @@ def t_interval(values, *, level=0.95):
     return values.mean(), half
 
 
-def mean_and_interval(values):
-    """The same at 95% as text, "0.853 ± 0.103"."""
+def mean_and_interval(values: ArrayLike) -> str:
+    """`t_interval` at 95% as text, "0.853 ± 0.103"."""
     mean, half = t_interval(values)
     return f"{mean:.3f} ± {half:.3f}"
 
 
-def share_interval(count, size, *, level=0.95):
-    """(..., 2) Clopper-Pearson interval of a probability, from `count` (...) successes in `size` (broadcast) trials."""
+def share_interval(count: ArrayLike, size: ArrayLike, *, level: float = 0.95) -> Float[np.ndarray, "... 2"]:
+    """Clopper-Pearson interval of a probability, from `count` successes in `size` trials, which are broadcast.
+
+    The last axis holds the lower and the upper bound.
+    """
     level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
     count, size = np.asarray(count), np.asarray(size)
     tail, rest = (1 - level) / 2, size - count

@@ -3,6 +3,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from jaxtyping import Shaped
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 from scipy.stats import linregress
 
 # Okabe-Ito hues, chosen with different lightness so that they survive greyscale; the line style repeats the message.
@@ -13,7 +16,7 @@ STYLES = {"clean": "-", "noisy": "--", "signal": "-", "memorisation": "-.", "tes
 LOG2 = float(np.log(2))
 
 
-def use_house_style():
+def use_house_style() -> None:
     """Set fonts, sizes and line widths once, at the top of a chapter."""
     sns.set_theme(context="notebook", style="ticks", rc={
         "figure.figsize": (7.0, 4.0), "figure.dpi": 110, "savefig.bbox": "tight", "lines.linewidth": 2,
@@ -21,18 +24,27 @@ def use_house_style():
         "axes.prop_cycle": plt.cycler(color=list(COLORS.values()))})
 
 
-def stack(rows):
+def stack(rows: int) -> Shaped[np.ndarray, " rows"]:
     """Axes of `rows` panels over one shared x axis, each about half as high as a single figure."""
     figure, axes = plt.subplots(rows, 1, sharex=True)
     figure.set_figheight(2.0 * rows + 0.6)
     return axes
 
 
-def band(x, runs, role, label=None, ax=None, quantiles=(0.1, 0.9)):
-    """Median over runs as a line and a band between two quantiles; `runs` is (runs, len(x)). Returns the axes.
+def band(x: ArrayLike, runs: ArrayLike, role: str, label: str | None = None, ax: Axes | None = None,
+         quantiles: tuple[float, float] = (0.1, 0.9)) -> Axes:
+    """Draw the median over runs as a line, and a band between two quantiles. Returns the axes.
 
-    `role` is a key of COLORS. Runs with a NaN (say, without a noisy sample) are left out; if none is left, nothing is
-    drawn.
+    Runs with a NaN (say, without a noisy sample) are left out; if none is left, nothing is drawn.
+
+    Parameters
+    ----------
+    x : the places of the columns of `runs`.
+    runs : a row per run.
+    role : a key of `COLORS`.
+    label : the line's name in the legend.
+    ax : where to draw; the current axes by default.
+    quantiles : the ends of the band, in [0, 1].
     """
     ax = ax or plt.gca()
     runs = np.asarray(runs, float)
@@ -45,14 +57,14 @@ def band(x, runs, role, label=None, ax=None, quantiles=(0.1, 0.9)):
     return ax
 
 
-def theory_line(x, y, label=None, ax=None):
+def theory_line(x: ArrayLike, y: ArrayLike, label: str | None = None, ax: Axes | None = None) -> Axes:
     """A prediction, drawn in black dots over the measurement. Returns the axes."""
     ax = ax or plt.gca()
     ax.plot(x, y, linestyle=STYLES["theory"], color=COLORS["theory"], label=label, zorder=5)
     return ax
 
 
-def mark(value, label, axis="y", ax=None):
+def mark(value: float, label: str | None, axis: str = "y", ax: Axes | None = None) -> Axes:
     """A thin grey line at a value that the text speaks of (log 2, T1, the flip rate). Returns the axes."""
     ax = ax or plt.gca()
     draw = ax.axhline if axis == "y" else ax.axvline
@@ -60,7 +72,7 @@ def mark(value, label, axis="y", ax=None):
     return ax
 
 
-def fitted_slope(x, y):
+def fitted_slope(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     """Slope of log y on log x by least squares, and its standard error."""
     fit = linregress(np.log(x), np.log(y))
     return fit.slope, fit.stderr

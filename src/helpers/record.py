@@ -5,11 +5,16 @@ Everything downstream (selection, stopping, plots, verdicts) reads a Record and 
 
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
+from os import PathLike
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float, Int, Real
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from helpers import checks
@@ -18,12 +23,6 @@ from helpers.intervals import share_interval
 
 FORMAT = "signal-first record 1"
 TEST_ERRORS = ("fresh", "reused", "observed", "validation", "validation_observed")
-SHAPES = {"times": "T", "y": "runs n", "y_obs": "runs n", "margins": "runs T n", "predictions": "runs T n",
-          "fresh_error": "runs T", "reused_error": "runs T", "observed_error": "runs T", "validation_error": "runs T",
-          "validation_observed_error": "runs T", "noise_mean": "runs T", "noise_scale": "runs T",
-          "signal_response": "runs T 2", "gamma": "runs T 2 m", "rho": "runs T n", "rho_max": "runs T n",
-          "rho_cross": "runs T n", "rho_cross_min": "runs T n", "active": "runs T n", "gamma_final": "runs 2 m",
-          "rho_final": "runs 2 m n"}
 
 
 class RecordFileError(ValueError):
@@ -34,59 +33,76 @@ class RecordFileError(ValueError):
 class Record:
     """Training of one or more runs, seen at T recorded times on the same number n of training samples.
 
-    Required
-    --------
-    times : (T,) int, gradient steps (signal-noise) or epochs (images), strictly increasing.
-    y, y_obs : (runs, n) true and observed labels. Two-class records use -1 and +1.
-    margins : (runs, T, n). Two classes: y_obs * f. Several: observed label's logit minus the log-sum-exp
-        of the others. Either way the sample's cross-entropy is log(1 + exp(-margin)).
+    The types of the fields say which axes an array has. An axis has one size in all arrays of a record, which is
+    checked when the record is made; anything array-like is taken and kept as an array. An array that was not measured
+    is None.
 
-    Optional
-    --------
-    predictions : (runs, T, n) predicted labels; for two classes derived from the margins.
-    fresh_error, reused_error, observed_error : (runs, T) share of wrong test predictions: new noise and true
-        labels; noise patches of the training set and true labels; new noise and freshly flipped labels.
-    validation_error, validation_observed_error : (runs, T) the same as fresh_error and observed_error on a validation
-        set that shares no draw with the test set.
-    noise_mean, noise_scale : (runs, T) mean of f on a fresh noise patch, and sigma times a bound on its Lipschitz
-        constant in the patch (prop-fresh-error).
-    test_sizes : how many test draws stand behind each of them, by name; 0 says that the rate is exact.
-    signal_response : (runs, T, 2) f on the signal patch alone, for y = +1 and y = -1.
-    gamma : (runs, T, 2, m) signal coefficients, index 0 for j = +1.
-    rho, rho_max : (runs, T, n) mean and largest over filters r of rho_{j,r,i} with j = y_obs_i.
-    rho_cross, rho_cross_min : the same with j = -y_obs_i, mean and smallest.
-    active : (runs, T, n) share of the filters with j = y_obs_i that are active on xi_i.
-    gamma_final, rho_final : (runs, 2, m), (runs, 2, m, n) every coefficient at the last time.
-    runs : one dict a run: its seed and configuration.
+    Attributes
+    ----------
+    times : gradient steps (signal-noise world) or epochs (images), strictly increasing.
+    y, y_obs : true and observed labels. Two-class records use -1 and +1.
+    margins : of two classes y_obs * f; of several, the observed label's logit minus the log-sum-exp of the others.
+        Either way the sample's cross-entropy is log(1 + exp(-margin)).
+    predictions : predicted labels; None where the margins tell them, as they do for two classes (see `predicted`).
+    fresh_error, reused_error, observed_error : share of wrong test predictions: with new noise and true labels; with
+        noise patches of the training set and true labels; with new noise and freshly flipped labels.
+    validation_error, validation_observed_error : the same as fresh_error and observed_error, on a validation set that
+        shares no draw with the test set.
+    noise_mean, noise_scale : mean of f on a fresh noise patch, and sigma times a bound on its Lipschitz constant in the
+        patch (prop-fresh-error).
+    signal_response : f on the signal patch alone, for y = +1 and y = -1.
+    gamma : signal coefficients, index 0 for j = +1.
+    rho, rho_max : mean and largest over filters r of rho_{j,r,i} with j = y_obs_i.
+    rho_cross, rho_cross_min : mean and smallest of those with j = -y_obs_i.
+    active : share of the filters with j = y_obs_i that are active on xi_i.
+    gamma_final, rho_final : every coefficient at the last time.
+    test_sizes : how many test draws stand behind each test error, by name; 0 says that the rate is exact.
+    runs : one dict per run: its seed and configuration.
     config : what the runs share: engine, dtype, device, versions, wall time.
+
+    Raises
+    ------
+    ValueError
+        If arrays do not fit together, times do not increase or margins are not finite.
+
+    Examples
+    --------
+    >>> from helpers import Record
+    >>> record = Record(times=[0, 10], y=[[1, 1, -1]], y_obs=[[1, -1, -1]], margins=[[[0.1, -0.1, 0.1], [2, -1, 3]]])
+    >>> record
+    Record(1 runs, 2 times from 0 to 10, 3 samples: times, y, y_obs, margins)
+    >>> record.fits_true[0, -1].tolist()
+    [True, True, True]
+    >>> record.mean_over(record.losses, "noisy").round(2).tolist()
+    [[0.74, 1.31]]
     """
 
-    times: np.ndarray
-    y: np.ndarray
-    y_obs: np.ndarray
-    margins: np.ndarray
-    predictions: np.ndarray = None
-    fresh_error: np.ndarray = None
-    reused_error: np.ndarray = None
-    observed_error: np.ndarray = None
-    validation_error: np.ndarray = None
-    validation_observed_error: np.ndarray = None
-    noise_mean: np.ndarray = None
-    noise_scale: np.ndarray = None
-    test_sizes: dict = field(default_factory=dict)
-    signal_response: np.ndarray = None
-    gamma: np.ndarray = None
-    rho: np.ndarray = None
-    rho_max: np.ndarray = None
-    rho_cross: np.ndarray = None
-    rho_cross_min: np.ndarray = None
-    active: np.ndarray = None
-    gamma_final: np.ndarray = None
-    rho_final: np.ndarray = None
-    runs: list = field(default_factory=list)
+    times: Int[np.ndarray, " T"]
+    y: Real[np.ndarray, "runs n"]
+    y_obs: Real[np.ndarray, "runs n"]
+    margins: Float[np.ndarray, "runs T n"]
+    predictions: Real[np.ndarray, "runs T n"] | None = None
+    fresh_error: Float[np.ndarray, "runs T"] | None = None
+    reused_error: Float[np.ndarray, "runs T"] | None = None
+    observed_error: Float[np.ndarray, "runs T"] | None = None
+    validation_error: Float[np.ndarray, "runs T"] | None = None
+    validation_observed_error: Float[np.ndarray, "runs T"] | None = None
+    noise_mean: Float[np.ndarray, "runs T"] | None = None
+    noise_scale: Float[np.ndarray, "runs T"] | None = None
+    test_sizes: dict[str, int] = field(default_factory=dict)
+    signal_response: Float[np.ndarray, "runs T 2"] | None = None
+    gamma: Float[np.ndarray, "runs T 2 m"] | None = None
+    rho: Float[np.ndarray, "runs T n"] | None = None
+    rho_max: Float[np.ndarray, "runs T n"] | None = None
+    rho_cross: Float[np.ndarray, "runs T n"] | None = None
+    rho_cross_min: Float[np.ndarray, "runs T n"] | None = None
+    active: Float[np.ndarray, "runs T n"] | None = None
+    gamma_final: Float[np.ndarray, "runs 2 m"] | None = None
+    rho_final: Float[np.ndarray, "runs 2 m n"] | None = None
+    runs: list[dict] = field(default_factory=list)
     config: dict = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         required = {f.name for f in fields(self) if f.default is MISSING and f.default_factory is MISSING}
         sizes = {"2": 2}
         for name, axes in SHAPES.items():
@@ -104,47 +120,54 @@ class Record:
         checks.require(bool(np.all(np.diff(self.times) > 0)), "times", self.times, "strictly increasing")
         checks.require(bool(np.all(np.isfinite(self.margins))), "margins", "<non-finite>", "finite")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         runs, steps, n = self.margins.shape
         when = f"{steps} times from {self.times[0]} to {self.times[-1]}"
         return f"Record({runs} runs, {when}, {n} samples: {', '.join(self._arrays())})"
 
     @property
-    def flipped(self):
-        """(runs, n) bool: samples whose observed label is not the true one."""
+    def flipped(self) -> Bool[np.ndarray, "runs n"]:
+        """Samples whose observed label is not the true one."""
         return self.y != self.y_obs
 
     @property
-    def losses(self):
-        """(runs, T, n) cross-entropy of each sample against its observed label."""
+    def losses(self) -> Float[np.ndarray, "runs T n"]:
+        """Cross-entropy of each sample against its observed label."""
         return np.logaddexp(0.0, -self.margins)
 
     @property
-    def loss_derivatives(self):
-        """(runs, T, n) derivative of the logistic loss in the margin, l' = -1 / (1 + exp(margin))."""
+    def loss_derivatives(self) -> Float[np.ndarray, "runs T n"]:
+        """Derivative of the logistic loss in the margin, l' = -1 / (1 + exp(margin))."""
         return -expit(-self.margins)
 
     @property
-    def predicted(self):
-        """(runs, T, n) predicted labels."""
+    def predicted(self) -> Real[np.ndarray, "runs T n"]:
+        """Predicted labels: those recorded or, of two classes, those that the margins tell."""
         if self.predictions is not None:
             return self.predictions
         return np.where(self.margins > 0, self.y_obs[:, None], -self.y_obs[:, None])
 
     @property
-    def fits_observed(self):
-        """(runs, T, n) bool: predicted as the observed label."""
+    def fits_observed(self) -> Bool[np.ndarray, "runs T n"]:
+        """Whether a sample is predicted as its observed label."""
         return self.predicted == self.y_obs[:, None]
 
     @property
-    def fits_true(self):
-        """(runs, T, n) bool: predicted as the true label."""
+    def fits_true(self) -> Bool[np.ndarray, "runs T n"]:
+        """Whether a sample is predicted as its true label."""
         return self.predicted == self.y[:, None]
 
-    def mean_over(self, values, which="all"):
-        """(runs, T) mean of per-sample `values` (runs, T, n) over "all", "clean" or "noisy" samples.
+    def mean_over(self, values: ArrayLike, which: str = "all") -> Float[np.ndarray, "runs T"]:
+        """Mean of a quantity over "all", "clean" or "noisy" samples.
 
-        A run with no such sample gives NaN.
+        Parameters
+        ----------
+        values : a number per run, time and sample, such as `losses`.
+        which : the samples: "all", "clean" (observed label true) or "noisy".
+
+        Returns
+        -------
+        mean : NaN where a run has no such sample.
         """
         checks.one_of("which", which, ("all", "clean", "noisy"))
         shape = np.shape(values)
@@ -154,12 +177,21 @@ class Record:
         counts = chosen.sum(1)[:, None].astype(float)
         return np.divide(total, counts, out=np.full(total.shape, np.nan), where=counts > 0)
 
-    def interval(self, which, level=0.95):
-        """(runs, T, 2) Clopper-Pearson interval of a test error, "fresh", "reused", "observed", "validation" or
-        "validation_observed".
+    def interval(self, which: str, level: float = 0.95) -> Float[np.ndarray, "runs T 2"]:
+        """Clopper-Pearson interval of a test error.
 
         It covers the finite number of test draws of a run, not the spread between runs. An exact rate is its own
         interval.
+
+        Parameters
+        ----------
+        which : "fresh", "reused", "observed", "validation" or "validation_observed".
+        level : probability that such an interval holds the error.
+
+        Raises
+        ------
+        ValueError
+            If the record has no such test error.
         """
         checks.one_of("which", which, TEST_ERRORS)
         level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
@@ -171,8 +203,8 @@ class Record:
             return np.stack([rate, rate], -1)
         return share_interval(np.rint(rate * size), size, level=level)
 
-    def to_frame(self, per="run"):
-        """Tidy data: a row for each run and time (per="run") or for each run, time and sample (per="sample")."""
+    def to_frame(self, per: str = "run") -> pd.DataFrame:
+        """Tidy data: one row per run and time (per="run"), or per run, time and sample (per="sample")."""
         checks.one_of("per", per, ("run", "sample"))
         count, steps, n = self.margins.shape
         samples = 1 if per == "run" else n
@@ -183,7 +215,7 @@ class Record:
             frame[name] = np.asarray(values).ravel()
         return frame.merge(pd.DataFrame(self.runs).rename_axis("run").reset_index(), on="run")
 
-    def _run_columns(self):
+    def _run_columns(self) -> dict[str, np.ndarray]:
         columns = {}
         for which in ("all", "clean", "noisy"):
             columns[f"loss_{which}"] = self.mean_over(self.losses, which)
@@ -199,7 +231,7 @@ class Record:
                 columns[f"{which}_low"], columns[f"{which}_high"] = np.moveaxis(self.interval(which), -1, 0)
         return columns
 
-    def _sample_columns(self):
+    def _sample_columns(self) -> dict[str, np.ndarray]:
         whole = self.margins.shape
         spread = lambda values: np.broadcast_to(np.asarray(values)[:, None], whole)  # noqa: E731
         columns = {"sample": np.broadcast_to(np.arange(whole[2]), whole), "y": spread(self.y),
@@ -207,7 +239,7 @@ class Record:
                    "loss": self.losses, "fits_observed": self.fits_observed, "fits_true": self.fits_true}
         return columns | ({} if self.rho is None else {"rho": self.rho})
 
-    def select(self, **conditions):
+    def select(self, **conditions: object) -> "Record":
         """The Record of those runs whose configuration has the given values, e.g. select(n_snr2=8.0, seed=0)."""
         chosen = [i for i, run in enumerate(self.runs) if all(run.get(k) == v for k, v in conditions.items())]
         checks.require(bool(chosen), "conditions", conditions, "met by at least one run")
@@ -215,10 +247,10 @@ class Record:
         return Record(times=self.times, **cut, test_sizes=self.test_sizes,
                       runs=[self.runs[i] for i in chosen], config=self.config)
 
-    def _arrays(self):
+    def _arrays(self) -> dict[str, np.ndarray]:
         return {name: getattr(self, name) for name in SHAPES if getattr(self, name) is not None}
 
-    def save(self, path):
+    def save(self, path: str | PathLike) -> None:
         """Write a compressed .npz without pickle, atomically: the file appears whole or not at all."""
         arrays = self._arrays()
         header = {"format": FORMAT, "arrays": sorted(arrays), "test_sizes": self.test_sizes, "runs": self.runs,
@@ -228,8 +260,14 @@ class Record:
         write_atomically(path, buffer.getvalue())
 
     @classmethod
-    def load(cls, path):
-        """Read a file written by `save`. Raises RecordFileError if it is truncated, damaged or something else."""
+    def load(cls, path: str | PathLike) -> "Record":
+        """Read a file written by `save`.
+
+        Raises
+        ------
+        RecordFileError
+            If the file is truncated, damaged or something else.
+        """
         content = Path(path).read_bytes()
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
@@ -245,8 +283,31 @@ class Record:
                                   f"(format {FORMAT!r}); {type(error).__name__}: {error}") from error
 
 
-def concatenate(records):
-    """One Record of the runs of several that share times, n, m, kinds of arrays and test sizes."""
+# The axes of each array field, by name. The fields' types say them; `Record` checks them and takes them from here.
+SHAPES = {entry.name: kind.dim_str.strip() for entry in fields(Record)
+          for kind in (entry.type, *get_args(entry.type)) if hasattr(kind, "dim_str")}
+
+
+def concatenate(records: Iterable[Record]) -> Record:
+    """One Record of the runs of several that share times, n, m, kinds of arrays and test sizes.
+
+    Raises
+    ------
+    ValueError
+        If there is no record, or they were not recorded alike.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers.record import Record, concatenate
+    >>> ones = np.ones((1, 3))
+    >>> one, other = (Record([0], ones, ones, ones[None], runs=[{"seed": seed}]) for seed in range(2))
+    >>> both = concatenate([one, other])
+    >>> both
+    Record(2 runs, 1 times from 0 to 0, 3 samples: times, y, y_obs, margins)
+    >>> both.select(seed=1).runs
+    [{'seed': 1}]
+    """
     records = list(records)
     checks.require(len(records) > 0, "records", records, "a non-empty sequence of Records")
     first = records[0]
@@ -261,6 +322,6 @@ def concatenate(records):
                   runs=[run for record in records for run in record.runs], config=first.config)
 
 
-def log_times(steps, *, count=50):
-    """0 and up to `count` log-spaced integers from 1 to `steps`."""
+def log_times(steps: int, *, count: int = 50) -> Int[np.ndarray, " T"]:
+    """0 and up to `count` log-spaced integers from 1 to `steps`: times at which to record a run."""
     return np.unique(np.append(0, np.rint(np.geomspace(1, max(steps, 1), count)).astype(np.int64)).clip(max=steps))

@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import re
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from helpers import checks
 FOLDER = Path(__file__).parent  # of this package's source
 PROFILE_VARIABLE = "SIGNAL_FIRST_PROFILE"
 CHECKPOINTS_VARIABLE = "SIGNAL_FIRST_CHECKPOINTS"
+IMPORT = re.compile(r"^\s*(?:from helpers\b\.?([\w.]*) import (\((?:[^)#]|#.*)*\)|.*)|import helpers\b\.?([\w.]*))",
+                    re.MULTILINE)
+NO_NAME = re.compile(r"\bas \w+|#.*")  # among imported names
 # A forked process has torch's threads only in name and waits for them for ever. With one thread it needs no other; a
 # pool of processes, one to a core, wants no more either.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
-def profile():
+def profile() -> str:
     """"quick" on a CPU and "full" on a GPU, unless the environment variable SIGNAL_FIRST_PROFILE says which."""
     chosen = os.environ.get(PROFILE_VARIABLE)
     if not chosen:
@@ -28,12 +32,12 @@ def profile():
     return checks.one_of(PROFILE_VARIABLE, chosen, ("quick", "full"))
 
 
-def best_device():
+def best_device() -> str:
     """"cuda" where there is one, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def cpu_name():
+def cpu_name() -> str:
     """The CPU in words, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -43,7 +47,7 @@ def cpu_name():
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def provenance():
+def provenance() -> dict[str, str | int]:
     """What made a result: profile, device in words, threads, versions, and a hash of this package's source."""
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
     versions = {package: metadata.version(package) for package in ("torch", "numpy")}
@@ -51,45 +55,49 @@ def provenance():
             "python": platform.python_version(), **versions, "source": source_hash()}
 
 
-def about_this_run():
+def about_this_run() -> str:
     """`provenance` as a few short lines, for the top of a chapter."""
     made = provenance()
     return (f"{made['profile']} profile, {made['device']}, threads: {made['threads']}\n"
             f"Python {made['python']}, torch {made['torch']}, numpy {made['numpy']}, helpers {made['source']}")
 
 
-def source_hash(module=None):
-    """Twelve hex digits that change when any module of this package does.
+def source_hash(module: str | None = None) -> str:
+    """Twelve hex digits that change when any module of this package does, or one module and what it imports.
 
+    Parameters
+    ----------
     module : the name of a module, "training.loop" for helpers.training.loop: then only its source counts, and that of
-        what it imports.
+        the modules which it imports, directly or not. Of a name that is imported from a wing, not from its module
+        (`from helpers.data import SignalNoise`), all modules of the wing count.
     """
     digest = hashlib.sha256()
-    for path in sorted(FOLDER.rglob("*.py") if module is None else _reached(_file(module))):
+    for path in sorted(FOLDER.rglob("*.py") if module is None else _reached(module)):
         digest.update(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def _file(module):
-    return FOLDER / f"{module.replace('.', '/')}.py"
-
-
-def _reached(start):
-    """The files of this package that `start` imports, directly or not, and itself."""
-    found, queue = set(), [start]
+def _reached(module: str) -> set[Path]:
+    """The file of `module`, and those of this package that it imports, directly or not."""
+    found, queue = set(), _files(module)
     while queue:
         path = queue.pop()
         if path not in found:
             found.add(path)
-            queue += _imported(path.read_text("utf-8"))
+            queue += [file for name in _imported(path.read_text("utf-8")) for file in _files(name)]
     return found
 
 
-def _imported(text):
-    """Files of this package named in import statements. By pattern: Python 3.11's `ast` fails in threads."""
-    for package, names in re.findall(r"^\s*from helpers\b\.?([\w.]*) import (\([^)]*\)|.*)", text, re.MULTILINE):
-        names = re.findall(r"\w+", re.sub(r"\bas \w+|#.*", "", names))
-        for module in [package] if _file(package).exists() else [f"{package}.{name}".strip(".") for name in names]:
-            # A name that a wing's __init__ offers may come from anywhere in the wing.
-            yield from [_file(module)] if _file(module).exists() else (FOLDER / package.replace(".", "/")).rglob("*.py")
-    yield from map(_file, re.findall(r"^\s*import helpers\.([\w.]+)", text, re.MULTILINE))
+def _imported(text: str) -> Iterator[str]:
+    """Dotted names of this package in import statements. By pattern: Python 3.11's `ast` fails in threads."""
+    for package, names, whole in IMPORT.findall(text):
+        yield from [f"{package}.{name}".strip(".") for name in re.findall(r"\w+", NO_NAME.sub("", names))] or [whole]
+
+
+def _files(name: str) -> list[Path]:
+    """The file of a module, or that of the module which defines a name; where only a wing is known, all its files."""
+    path = FOLDER.joinpath(*name.split("."))
+    for file in (path, path.parent):
+        if file.with_suffix(".py").is_file():
+            return [file.with_suffix(".py")]
+    return list((path if path.is_dir() else path.parent).rglob("*.py"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -46,11 +47,12 @@ def test_source_hash_changes_with_any_module_and_its_name(tmp_path, monkeypatch)
 
 def test_source_hash_of_a_module_counts_what_it_imports_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "FOLDER", tmp_path)
-    top = "from helpers import (  # here\n    direct,\n    sub as name,\n)\nfrom helpers.base import x\nimport numpy"
-    files = {"wing/top": top, "direct": "from helpers.wing import near, far as x", "wing/near": "",
+    top = "from helpers import (  # both (x)\n    direct,\n    sub as name,\n)\nfrom helpers.base import x\nimport os"
+    files = {"wing/top": top, "direct": "from helpers.wing import near, far as x", "wing/near": "import helpers.kit",
              "wing/far": "from helpers.whole import offered", "base": "def f():\n    import helpers.wing.inner",
-             "wing/inner": "from helpers.other.deep import y", "other/deep": "", "whole/one": "", "whole/two": ""}
-    unread = ("__init__", "wing/__init__", "wing/other", "other/near", "name", "here", "x", "y")
+             "wing/inner": "from helpers.other.deep import y", "other/deep": "", "whole/one": "", "whole/two": "",
+             "kit/tool": ""}
+    unread = ("__init__", "wing/__init__", "wing/other", "other/near", "name", "both", "x", "y")
     files |= dict.fromkeys(("sub", *unread), "")
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -61,6 +63,19 @@ def test_source_hash_of_a_module_counts_what_it_imports_and_nothing_else(tmp_pat
         assert (runtime.source_hash("wing.top") == before) == (name in unread), name
         (tmp_path / f"{name}.py").write_text(content)
     assert runtime.source_hash("wing.top") == before != runtime.source_hash("base")
+
+
+@pytest.mark.parametrize(("module", "elsewhere"), [("training.loop", "engine/reduced.py"),
+                                                   ("engine.descent", "training/loop.py")])
+def test_networks_and_the_engine_do_not_count_in_each_others_hash(tmp_path, monkeypatch, module, elsewhere):
+    """Stored cells and checkpoints of one survive an edit of the other."""
+    copy = shutil.copytree(runtime.FOLDER, tmp_path / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
+    before = runtime.source_hash(module)
+    monkeypatch.setattr(runtime, "FOLDER", copy)
+    assert runtime.source_hash(module) == before
+    for path, same in ((copy / elsewhere, True), (copy / f"{module.replace('.', '/')}.py", False)):
+        path.write_text(path.read_text("utf-8") + "\n# edited\n", "utf-8")
+        assert (runtime.source_hash(module) == before) == same
 
 
 FORK = """

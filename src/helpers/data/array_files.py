@@ -2,10 +2,13 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32, Integer, UInt8
 
 from helpers import checks
 
@@ -18,34 +21,48 @@ UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.
 class ArraySpec:
     """What a file of images has to hold, and what an error says if it does not.
 
-    argument : the name under which errors mention the path. wanted : what to put there.
-    dataset : the name of torchvision's class, None if there is none. image : (height, width, channels), or
-    (height, width) for grey images; None admits any. n_classes : labels are 0 to n_classes - 1; None admits any.
+    Parameters
+    ----------
+    argument : the name under which errors mention the file's path.
+    wanted : what to put there, in words.
+    dataset : the name of torchvision's class for this data set; None if there is none.
+    image_shape : (height, width, channels), or (height, width) of grey images; None admits any.
+    n_classes : labels are 0 to n_classes - 1; None admits any.
     """
 
     argument: str
     wanted: str
     _: KW_ONLY
-    dataset: str = None
-    image: tuple = None
-    n_classes: int = None
+    dataset: str | None = None
+    image_shape: tuple[int, ...] | None = None
+    n_classes: int | None = None
 
 
-def npz_or_torchvision(dataset, ending):
+def npz_or_torchvision(dataset: str, ending: str) -> str:
     """The sentence that says what to give for one of torchvision's data sets."""
     call = f"torchvision.datasets.{dataset.replace('-', '')}(folder, download=True)"
     return ("the path of an .npz file with the arrays x_train, y_train, x_test, y_test, or of the folder in which "
             f"torchvision keeps {dataset} ({call} fills it){ending}")
 
 
-CIFAR10_SPEC = ArraySpec("SIGNAL_FIRST_CIFAR10",
-                          npz_or_torchvision("CIFAR-10", ". Unset it to use scikit-learn's digits"),
-                          dataset="CIFAR10", image=(32, 32, 3), n_classes=10)
+def read_arrays(path: str | PathLike, spec: ArraySpec, *, download: bool = False) -> dict[str, np.ndarray]:
+    """Images and labels of an .npz file, or of a folder in which torchvision keeps a data set.
 
+    Parameters
+    ----------
+    path : the file or the folder.
+    spec : what it has to hold.
+    download : fill the folder first where it has to be.
 
-def read_arrays(path, spec, *, download=False):
-    """{x_train, y_train, x_test, y_test} of an .npz file or a folder of torchvision's, checked: images uint8, one
-    integer label an image. A `download` fills the folder first where it has to. Raises ValueError."""
+    Returns
+    -------
+    arrays : x_train and x_test, uint8 as in the file; y_train and y_test, one integer per image.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it holds something else.
+    """
     path = Path(path).expanduser()
     if path.is_dir() or (download and not path.is_file()):
         checks.require(spec.dataset is not None, spec.argument, str(path), spec.wanted)
@@ -58,8 +75,9 @@ def read_arrays(path, spec, *, download=False):
     return arrays
 
 
-def read_npz(path, names, spec):
-    """{name: array} of an .npz file. Pickled objects are refused unread. Raises ValueError, naming what is wanted."""
+def read_npz(path: str | PathLike, names: Iterable[str], spec: ArraySpec) -> dict[str, np.ndarray]:
+    """The arrays `names` of an .npz file. Pickled objects are refused unread. Raises ValueError saying what is wanted.
+    """
     try:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
@@ -72,13 +90,15 @@ def read_npz(path, names, spec):
                          ) from error
 
 
-def pixels_from_bytes(x):
-    """uint8 images (n, height, width, channels) or (n, height, width) as float32 (n, channels, height, width) / 255."""
+def pixels_from_bytes(
+        x: UInt8[np.ndarray, "n height width channels"] | UInt8[np.ndarray, "n height width"]
+) -> Float32[np.ndarray, "n channels height width"]:
+    """Images of bytes as pixels in [0, 1]; grey images get one channel."""
     x = x[..., None] if x.ndim == 3 else x
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) / np.float32(255)
 
 
-def _read_torchvision(root, spec, download):
+def _read_torchvision(root: Path, spec: ArraySpec, download: bool) -> dict[str, np.ndarray]:
     from helpers.data.torchvision_import import import_torchvision
 
     dataset = getattr(import_torchvision().datasets, spec.dataset)
@@ -92,11 +112,12 @@ def _read_torchvision(root, spec, download):
     return images | {f"y_{name}": np.asarray(part.targets) for name, part in parts.items()}
 
 
-def _checked(part, x, y, spec):
-    """The labels of one part, (n,) integers, if images and labels are what `spec` says."""
+def _checked(part: str, x: np.ndarray, y: np.ndarray, spec: ArraySpec) -> Integer[np.ndarray, " n"]:
+    """The labels of one part, if images and labels are what `spec` says."""
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y  # Keras keeps a column
-    images = x.dtype == np.uint8 and x.ndim in (3, 4) and (spec.image is None or x.shape[1:] == spec.image)
-    shape = "height, width[, channels]" if spec.image is None else ", ".join(map(str, spec.image))
+    wanted = spec.image_shape
+    images = x.dtype == np.uint8 and x.ndim in (3, 4) and wanted in (None, x.shape[1:])
+    shape = "height, width[, channels]" if wanted is None else ", ".join(map(str, wanted))
     checks.require(images, f"x_{part}", f"<{x.dtype} {x.shape}>", f"uint8 of shape (n, {shape})")
     integers = np.issubdtype(y.dtype, np.integer) and y.shape == (len(x),)
     checks.require(integers, f"y_{part}", f"<{y.dtype} {y.shape}>", f"integers of shape ({len(x)},), one an image")

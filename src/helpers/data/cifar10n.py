@@ -7,13 +7,17 @@ authors' file, downloaded with a checksum, or from an .npz file with the same ar
 import os
 import pickle
 import warnings
+from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
 from helpers import checks
 from helpers.data.array_files import CIFAR10_CLASSES, ArraySpec, read_npz
+from helpers.data.images import LabelledImages
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import HumanLabels
 from helpers.files import fetch_file
@@ -26,22 +30,31 @@ CIFAR10N_SHA256 = "873e69c39cb9b5e97fb6bae2d60bb59b38a5cbc31d2b868f7903dcb2b9dd2
 KINDS = {"aggregate": "aggre_label", "random1": "random_label1", "random2": "random_label2",
          "random3": "random_label3", "worst": "worse_label"}
 LABEL_ARRAYS = ("clean_label", *KINDS.values())
-CIFAR10N_SPEC = ArraySpec(CIFAR10N_VARIABLE,
-                  f"the path of {CIFAR10N_FILE} ({CIFAR10N_URL}, SHA-256 {CIFAR10N_SHA256}) or of an .npz file, with "
-                  f"the arrays {', '.join(LABEL_ARRAYS)}")
+CIFAR10N_SPEC = ArraySpec(
+    CIFAR10N_VARIABLE, f"the path of {CIFAR10N_FILE} ({CIFAR10N_URL}, SHA-256 {CIFAR10N_SHA256}) or of an .npz file, "
+    f"with the arrays {', '.join(LABEL_ARRAYS)}")
 
 
-def load_cifar10n(path=None, *, download=False):
-    """{name: (50000,) int64} of the human labels: clean_label, aggre_label, random_label1, 2, 3 and worse_label.
+def load_cifar10n(path: str | PathLike | None = None, *,
+                  download: bool = False) -> dict[str, Int64[np.ndarray, " n"]]:
+    """The human labels of CIFAR-10's 50,000 training images, in the order of torchvision's (and the original) set.
+
+    The .pt file is read with torch's weights-only unpickler, which builds arrays of numbers and runs nothing else.
 
     Parameters
     ----------
-    path : CIFAR-10_human.pt, the folder that holds it, or an .npz file with these arrays; by default the one that
-        SIGNAL_FIRST_CIFAR10N names. All are in the order of torchvision's (and the original) training set.
+    path : CIFAR-10_human.pt, the folder that holds it, or an .npz file with the same arrays; by default the one that
+        SIGNAL_FIRST_CIFAR10N names.
     download : fetch CIFAR-10_human.pt to `path` (a folder, or a file's name) if it is not there, and check its SHA-256.
 
-    The .pt file is read with torch's weights-only unpickler, which builds arrays of numbers and runs nothing else.
-    Raises ValueError, saying what to put where.
+    Returns
+    -------
+    labels : by name: clean_label, aggre_label, random_label1, random_label2, random_label3 and worse_label.
+
+    Raises
+    ------
+    ValueError
+        If there are no such labels; it says what to put where.
     """
     given = os.environ.get(CIFAR10N_VARIABLE) if path is None else path
     checks.require(bool(given), CIFAR10N_VARIABLE, given, CIFAR10N_SPEC.wanted)
@@ -54,19 +67,23 @@ def load_cifar10n(path=None, *, download=False):
     return {name: _checked(name, labels, path) for name in LABEL_ARRAYS}
 
 
-def human_labels(data, kind, *, path=None, download=False):
-    """The images `data` with the observed labels that people gave: a LabelledImages, its test labels all true.
+def human_labels(data: LabelledImages, kind: str, *, path: str | PathLike | None = None,
+                 download: bool = False) -> LabelledImages:
+    """The images `data` with the observed labels that people gave; its test labels are all true.
 
     Parameters
     ----------
     data : CIFAR-10 with its ten classes and its whole training set in the order of the file, as `load_cifar10` gives
-        it. Take a `subset` or two classes afterwards; the same seed then gives the same images for each kind.
+        it. Take a subset or two classes afterwards; the same seed then gives the same images for each kind.
     kind : "aggregate" (majority of three people), "random1", "random2", "random3" (one of them), or "worst" (a wrong
         label wherever one of the three was wrong).
     path, download : as for `load_cifar10n`.
 
-    Raises ValueError, also where the file's clean labels are not those of `data`: the labels then belong to the images
-    in another order (TensorFlow keeps CIFAR-10 in one).
+    Raises
+    ------
+    ValueError
+        If there are no such labels, or the file's clean labels are not those of `data`: the labels then belong to the
+        images in another order (TensorFlow keeps CIFAR-10 in one).
     """
     checks.one_of("kind", kind, KINDS)
     checks.require(data.classes == CIFAR10_CLASSES, "data.classes", data.classes,
@@ -81,7 +98,7 @@ def human_labels(data, kind, *, path=None, download=False):
     return add_label_noise(data, HumanLabels(labels[KINDS[kind]], source=f"CIFAR-10N, {kind}"))
 
 
-def _read_pt(path):
+def _read_pt(path: Path) -> dict[str, np.ndarray]:
     """The dict of arrays in a .pt file; only what numpy needs to build an array of integers is ever called."""
     checks.require(hasattr(torch.serialization, "safe_globals"), "torch", torch.__version__,
                    "2.5 or later to read a .pt file safely; an .npz file with the same arrays needs none")
@@ -99,14 +116,14 @@ def _read_pt(path):
     return labels
 
 
-def _array_builders():
+def _array_builders() -> list[Callable | tuple[Callable, str]]:
     """What a pickle of integer arrays calls; numpy moved the first one from numpy.core to numpy._core in version 2."""
     rebuild = np.zeros(0).__reduce__()[0]
     names = "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"
     return [(rebuild, name) for name in names] + [np.ndarray, np.dtype, type(np.dtype(np.int64))]
 
 
-def _checked(name, labels, path):
+def _checked(name: str, labels: dict[str, np.ndarray], path: Path) -> Int64[np.ndarray, " n"]:
     value, n = np.asarray(labels[name]), len(np.atleast_1d(labels["clean_label"]))
     valid = np.issubdtype(value.dtype, np.integer) and value.shape == (n,) and n > 0
     valid = valid and value.min() >= 0 and value.max() < len(CIFAR10_CLASSES)

@@ -1,11 +1,14 @@
 """Data sets of many classes, each as LabelledImages: digits, MNIST, CIFAR-10, CIFAR-100, and any .npz file.
 
-Two classes of them are what `images.as_two_classes` makes. Folders of image files are read by `image_folders`.
+`as_two_classes` makes two classes of them. Folders of image files are read in `helpers.data.image_folders`.
 """
 
 import gzip
 import hashlib
 import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +17,17 @@ from helpers import checks
 from helpers.data.array_files import (
     ARRAYS,
     CIFAR10_CLASSES,
-    CIFAR10_SPEC,
     ArraySpec,
     npz_or_torchvision,
     pixels_from_bytes,
     read_arrays,
 )
-from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, class_labels, digit_arrays
+from helpers.data.images import CIFAR10_SPEC, CIFAR10_VARIABLE, LabelledImages, class_labels, digit_arrays
 
 DIGITS = tuple("0123456789")
-MNIST = ArraySpec("folder", npz_or_torchvision("MNIST", ""), dataset="MNIST", image=(28, 28), n_classes=10)
-CIFAR10 = ArraySpec("path", npz_or_torchvision("CIFAR-10", ""), dataset="CIFAR10", image=(32, 32, 3), n_classes=10)
-CIFAR100 = ArraySpec("path", npz_or_torchvision("CIFAR-100", ""), dataset="CIFAR100", image=(32, 32, 3), n_classes=100)
+MNIST = ArraySpec("folder", npz_or_torchvision("MNIST", ""), dataset="MNIST", image_shape=(28, 28), n_classes=10)
+CIFAR10 = replace(CIFAR10_SPEC, argument="path", wanted=npz_or_torchvision("CIFAR-10", ""))
+CIFAR100 = replace(CIFAR10, wanted=npz_or_torchvision("CIFAR-100", ""), dataset="CIFAR100", n_classes=100)
 NPZ = ArraySpec("path", f"the path of an .npz file with the arrays {', '.join(ARRAYS)}: images uint8 "
                 "(n, height, width) or (n, height, width, channels), labels integers from 0 on")
 CIFAR100_CLASSES = tuple("""
@@ -38,26 +40,38 @@ CIFAR100_CLASSES = tuple("""
     wardrobe whale willow_tree wolf woman worm""".split())
 
 
-def load_image_classes():
+def load_image_classes() -> LabelledImages:
     """CIFAR-10 with its ten classes where SIGNAL_FIRST_CIFAR10 names its files, else scikit-learn's ten digits.
 
-    Raises ValueError, saying what to put where, if the variable is set and leads to no CIFAR-10.
+    Raises
+    ------
+    ValueError
+        If the variable is set and leads to no CIFAR-10; it says what to put where.
     """
     path = os.environ.get(CIFAR10_VARIABLE)
     return _images("CIFAR-10", CIFAR10_CLASSES, read_arrays(path, CIFAR10_SPEC)) if path else load_digit_classes()
 
 
-def load_digit_classes(*, n_train=1000, seed=0):
-    """scikit-learn's 1,797 handwritten digits, 8 by 8 pixels, as ten classes; split as `images.load_digits` does."""
+def load_digit_classes(*, n_train: int = 1000, seed: int = 0) -> LabelledImages:
+    """scikit-learn's 1,797 handwritten digits, 8 by 8 pixels, as ten classes; split as `load_digits` does."""
     return LabelledImages("ten digits", DIGITS, *digit_arrays(n_train, seed))
 
 
-def load_mnist(folder, *, download=False):
+def load_mnist(folder: str | PathLike, *, download: bool = False) -> LabelledImages:
     """MNIST: 60,000 training and 10,000 test images of the digits 0 to 9, one channel of 28 by 28 pixels.
 
-    `folder` is torchvision's `root` (the one that holds MNIST/raw), filled first with `download`, or an .npz file (see
-    `load_npz`). torchvision keeps the packed files beside the unpacked ones: where they are, their checksums and what
-    they unpack to are compared. Raises ValueError.
+    torchvision keeps the packed files beside the unpacked ones: where they are, their checksums and what they unpack to
+    are compared.
+
+    Parameters
+    ----------
+    folder : torchvision's `root` (the one that holds MNIST/raw), or an .npz file (see `load_npz`).
+    download : fill the folder first where it has to be.
+
+    Raises
+    ------
+    ValueError
+        If there is no MNIST, or a file of it is damaged.
     """
     arrays = _filled(folder, MNIST, download, _mnist_files)
     if Path(folder).expanduser().is_dir():
@@ -65,25 +79,44 @@ def load_mnist(folder, *, download=False):
     return _images("MNIST", DIGITS, arrays)
 
 
-def load_cifar10(path, *, download=False):
+def load_cifar10(path: str | PathLike, *, download: bool = False) -> LabelledImages:
     """CIFAR-10: 50,000 training and 10,000 test images of ten classes, three channels of 32 by 32 pixels.
 
-    `path` is an .npz file (see `load_npz`) or torchvision's `root` (the folder that holds cifar-10-batches-py), filled
-    first with `download`. torchvision compares the checksum of each file with CIFAR-10's. Raises ValueError.
+    torchvision compares the checksum of each file with CIFAR-10's.
+
+    Parameters
+    ----------
+    path : an .npz file (see `load_npz`) or torchvision's `root` (the folder that holds cifar-10-batches-py).
+    download : fill the folder first where it has to be.
+
+    Raises
+    ------
+    ValueError
+        If there is no CIFAR-10, or a file of it is damaged.
     """
     return _images("CIFAR-10", CIFAR10_CLASSES, _filled(path, CIFAR10, download, _cifar_files))
 
 
-def load_cifar100(path, *, download=False):
+def load_cifar100(path: str | PathLike, *, download: bool = False) -> LabelledImages:
     """CIFAR-100: as `load_cifar10`, with a hundred classes, the "fine" labels in the order of the alphabet."""
     return _images("CIFAR-100", CIFAR100_CLASSES, _filled(path, CIFAR100, download, _cifar_files))
 
 
-def load_npz(path, *, name=None, classes=None):
+def load_npz(path: str | PathLike, *, name: str | None = None, classes: Iterable[str] | None = None) -> LabelledImages:
     """Any images in an .npz file with the arrays x_train, y_train, x_test, y_test.
 
-    Images are uint8 (n, height, width) or (n, height, width, channels), labels integers 0 to K - 1. `name` is by
-    default the file's, `classes` are the numbers 0 to K - 1, K - 1 being the largest label. Raises ValueError.
+    Images are uint8 (n, height, width) or (n, height, width, channels), labels integers 0 to K - 1.
+
+    Parameters
+    ----------
+    path : the file.
+    name : what to call the data; the file's name by default.
+    classes : names of the K classes; by default the numbers 0 to K - 1, K - 1 being the largest label.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it holds something else.
     """
     path = Path(path).expanduser()
     checks.require(path.is_file(), "path", str(path), NPZ.wanted)
@@ -96,15 +129,16 @@ def load_npz(path, *, name=None, classes=None):
     return _images(path.stem if name is None else name, classes, arrays)
 
 
-def _images(name, classes, arrays):
+def _images(name: str, classes: tuple[str, ...], arrays: dict[str, np.ndarray]) -> LabelledImages:
     parts = []
     for part in ("train", "test"):
         parts += [pixels_from_bytes(arrays[f"x_{part}"]), class_labels(arrays[f"y_{part}"], len(classes))]
     return LabelledImages(name, classes, *parts)
 
 
-def _filled(path, spec, download, files):
-    """read_arrays, whose error says after a download that failed which files to put where."""
+def _filled(path: str | PathLike, spec: ArraySpec, download: bool,
+            files: Callable[[str | PathLike, ArraySpec], str]) -> dict[str, np.ndarray]:
+    """`read_arrays`, whose error says after a download that failed which files to put where."""
     try:
         return read_arrays(path, spec, download=download)
     except ValueError as error:
@@ -114,18 +148,18 @@ def _filled(path, spec, download, files):
                          "this again: it unpacks what is there") from error
 
 
-def _cifar_files(path, spec):
+def _cifar_files(path: str | PathLike, spec: ArraySpec) -> str:
     dataset = _torchvision(spec)
     return f"{dataset.url} (MD5 {dataset.tgz_md5}) and put it at {Path(path).expanduser() / dataset.filename}"
 
 
-def _mnist_files(path, spec):
+def _mnist_files(path: str | PathLike, spec: ArraySpec) -> str:
     dataset = _torchvision(spec)
     files = ", ".join(f"{name} (MD5 {md5})" for name, md5 in dataset.resources)
     return f"{files} from {dataset.mirrors[0]} and put them into {Path(path).expanduser() / 'MNIST' / 'raw'}"
 
 
-def _check_mnist(root):
+def _check_mnist(root: Path) -> None:
     """Compare unpacked files with packed ones of the right checksum, where these are; torchvision does not."""
     for name, md5 in _torchvision(MNIST).resources:
         packed, unpacked = (root / "MNIST" / "raw" / file for file in (name, name.removesuffix(".gz")))
@@ -138,7 +172,7 @@ def _check_mnist(root):
         checks.require(same, "folder", str(unpacked), f"what {name} unpacks to: it is damaged, remove it")
 
 
-def _torchvision(spec):
+def _torchvision(spec: ArraySpec) -> type:
     from helpers.data.torchvision_import import import_torchvision
 
     return getattr(import_torchvision().datasets, spec.dataset)

@@ -1,9 +1,12 @@
-"""Folders of image files as LabelledImages: one folder a class, and the layouts of Clothing1M and WebVision."""
+"""Folders of image files as LabelledImages: one folder per class, and the layouts of Clothing1M and WebVision."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32, Int64
 from tqdm import tqdm
 
 from helpers import checks
@@ -16,13 +19,19 @@ CHANNELS = {"RGB": 3, "L": 1}
 
 @dataclass(frozen=True)
 class Listed:
-    """Some images before they are read: files, and the (n,) true and observed positions of their classes."""
+    """Some images before they are read.
 
-    files: tuple
-    true: np.ndarray
-    observed: np.ndarray
+    Attributes
+    ----------
+    files : the images' paths.
+    true, observed : positions of their true and of their observed classes.
+    """
 
-    def some(self, n, seed, stream):
+    files: tuple[Path, ...]
+    true: Int64[np.ndarray, " n"]
+    observed: Int64[np.ndarray, " n"]
+
+    def some(self, n: int | None, seed: int, stream: str) -> "Listed":
         """`n` of them drawn at random, in their order; all if n is None."""
         if n is None:
             return self
@@ -32,15 +41,16 @@ class Listed:
         return Listed(tuple(self.files[i] for i in chosen), self.true[chosen], self.observed[chosen])
 
 
-def load_folder(path, *, noisy_labels=None, size=32, mode="RGB", n_train=None, n_test=None, seed=0, name=None,
-                labels_are="true", progress=False):
+def load_folder(path: str | PathLike, *, noisy_labels: str | PathLike | None = None, size: int = 32,
+                mode: str = "RGB", n_train: int | None = None, n_test: int | None = None, seed: int = 0,
+                name: str | None = None, labels_are: str = "true", progress: bool = False) -> LabelledImages:
     """Images in folders: path/train/<class>/<image> and path/test/<class>/<image>, the same classes in both.
 
     Parameters
     ----------
     path : the folder. Classes are in the order of the alphabet, images in that of their names.
-    noisy_labels : a text file of observed labels, one image a line: its place below `path` (train/cat/7.jpg), a tab or
-        spaces, and the name of a class or its number from 0 on. Images that it does not name keep the true label.
+    noisy_labels : a text file of observed labels, one image per line: its place below `path` (train/cat/7.jpg), a tab
+        or spaces, and the name of a class or its number from 0 on. Images that it does not name keep the true label.
     size : images are cut to a square in the middle and scaled to `size` by `size` pixels.
     mode : "RGB", three channels, or "L", one of grey.
     n_train, n_test : read only so many, drawn at random with `seed`; all by default.
@@ -49,7 +59,10 @@ def load_folder(path, *, noisy_labels=None, size=32, mode="RGB", n_train=None, n
         nobody knows which: then y repeats y_obs and noise["kind"] is "unknown". Test folders are taken for true.
     progress : show a bar.
 
-    Raises ValueError, naming the file or folder that is missing, damaged or unknown.
+    Raises
+    ------
+    ValueError
+        If a file or folder is missing, damaged or unknown; it names which.
     """
     path = Path(path).expanduser()
     checks.one_of("labels_are", labels_are, ("true", "observed"))
@@ -67,8 +80,11 @@ def load_folder(path, *, noisy_labels=None, size=32, mode="RGB", n_train=None, n
     return _read(path.resolve().name if name is None else name, classes, parts, noise, size, mode, progress)
 
 
-def load_clothing1m(path, *, train="noisy", size=64, n_train=None, n_test=None, seed=0, progress=False):
+def load_clothing1m(path: str | PathLike, *, train: str = "noisy", size: int = 64, n_train: int | None = None,
+                    n_test: int | None = None, seed: int = 0, progress: bool = False) -> LabelledImages:
     """Clothing1M (Xiao et al. 2015), 14 classes of clothes with labels taken from web pages; for research, on request.
+
+    The test set is the clean one, with true labels.
 
     Parameters
     ----------
@@ -80,7 +96,10 @@ def load_clothing1m(path, *, train="noisy", size=64, n_train=None, n_test=None, 
         web: y is the label of an expert, y_obs that of the web, and the noise is really measured.
     size, n_train, n_test, seed, progress : as for `load_folder`. A million images of 64 by 64 pixels take 49 GB.
 
-    The test set is the clean one, with true labels. Raises ValueError, naming what is missing.
+    Raises
+    ------
+    ValueError
+        If a list or an image is missing or damaged; it names which.
     """
     path = Path(path).expanduser()
     checks.one_of("train", train, ("noisy", "both"))
@@ -101,8 +120,12 @@ def load_clothing1m(path, *, train="noisy", size=64, n_train=None, n_test=None, 
     return _read("Clothing1M", classes, parts, noise, size, "RGB", progress)
 
 
-def load_webvision(path, *, n_classes=50, size=64, n_train=None, n_test=None, seed=0, progress=False):
+def load_webvision(path: str | PathLike, *, n_classes: int = 50, size: int = 64, n_train: int | None = None,
+                   n_test: int | None = None, seed: int = 0, progress: bool = False) -> LabelledImages:
     """WebVision 1.0 (Li et al. 2017), images that Google found for the names of ImageNet's classes.
+
+    Nobody knows the true labels of the training set: y repeats y_obs there, `flipped` is empty of meaning and
+    noise["kind"] is "unknown". The test set is WebVision's validation set.
 
     Parameters
     ----------
@@ -111,8 +134,10 @@ def load_webvision(path, *, n_classes=50, size=64, n_train=None, n_test=None, se
     n_classes : only the first so many classes; 50 is what is called mini-WebVision, 1000 all.
     size, n_train, n_test, seed, progress : as for `load_folder`.
 
-    Nobody knows the true labels of the training set: y repeats y_obs there, `flipped` is empty of meaning and
-    noise["kind"] is "unknown". The test set is WebVision's validation set. Raises ValueError, naming what is missing.
+    Raises
+    ------
+    ValueError
+        If a list or an image is missing or damaged; it names which.
     """
     path, n_classes = Path(path).expanduser(), checks.integer("n_classes", n_classes, 2)
     parts = {}
@@ -126,7 +151,7 @@ def load_webvision(path, *, n_classes=50, size=64, n_train=None, n_test=None, se
     return _read("WebVision", _synsets(path, n_classes), parts, noise, size, "RGB", progress)
 
 
-def _class_folders(path):
+def _class_folders(path: Path) -> tuple[str, ...]:
     """Names of the classes, the same folders below train and test."""
     found = {}
     for part in ("train", "test"):
@@ -139,7 +164,7 @@ def _class_folders(path):
     return tuple(found["train"])
 
 
-def _in_folders(path, classes):
+def _in_folders(path: Path, classes: tuple[str, ...]) -> Listed:
     files, index = [], []
     for i, one in enumerate(classes):
         images = sorted(file for file in (path / one).rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
@@ -148,7 +173,7 @@ def _in_folders(path, classes):
     return Listed(tuple(files), np.array(index), np.array(index))
 
 
-def _with_list(parts, path, listed, classes):
+def _with_list(parts: dict[str, Listed], path: Path, listed: Path, classes: tuple[str, ...]) -> dict[str, Listed]:
     """The parts with the observed labels of the text file `listed`."""
     position = {name: i for i, name in enumerate(classes)}
     position = {str(i): i for i in range(len(classes))} | position  # a class named "3" has the first say
@@ -162,7 +187,7 @@ def _with_list(parts, path, listed, classes):
             for name, part in parts.items()}
 
 
-def _keyed(folder, keys, true, observed):
+def _keyed(folder: Path, keys: list[str], true: dict[str, int], observed: dict[str, int]) -> Listed:
     """Listed images folder/key whose labels are in the dicts `true` and `observed`."""
     missing = [key for key in keys if key not in true or key not in observed]
     checks.require(not missing, "path", str(folder), f"lists with a label for each image; {missing[:3]} have none")
@@ -170,8 +195,8 @@ def _keyed(folder, keys, true, observed):
     return Listed(tuple(folder / key for key in keys), *labels)
 
 
-def _labels_of(listed, n_classes):
-    """{key: class number} of a list with lines "key number"."""
+def _labels_of(listed: Path, n_classes: int | None) -> dict[str, int]:
+    """The class number of each key, of a list with lines "key number"."""
     labels = {}
     for number, (key, label) in enumerate(_pairs(listed), 1):
         valid = label.isdecimal() and (n_classes is None or int(label) < n_classes)
@@ -181,7 +206,7 @@ def _labels_of(listed, n_classes):
     return labels
 
 
-def _pairs(listed):
+def _pairs(listed: Path) -> Iterator[tuple[str, str]]:
     """(key, label) of each line; a tab separates them, or else the last space."""
     for number, line in enumerate(_lines(listed), 1):
         pair = line.split("\t") if "\t" in line else line.rsplit(None, 1)
@@ -189,7 +214,7 @@ def _pairs(listed):
         yield pair[0].strip(), pair[1].strip()
 
 
-def _lines(listed):
+def _lines(listed: Path) -> list[str]:
     checks.require(listed.is_file(), "path", str(listed), "a text file of the data set, which is missing there")
     try:
         lines = listed.read_text(encoding="utf-8").splitlines()
@@ -200,7 +225,7 @@ def _lines(listed):
     return lines
 
 
-def _synsets(path, n_classes):
+def _synsets(path: Path, n_classes: int) -> tuple[str, ...]:
     """Names of WebVision's first classes: the first word for each in info/synsets.txt, or else their numbers."""
     listed = path / "info" / "synsets.txt"
     if not listed.is_file():
@@ -210,11 +235,12 @@ def _synsets(path, n_classes):
     return tuple(name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names))  # two cranes
 
 
-def _some(parts, n_train, n_test, seed):
+def _some(parts: dict[str, Listed], n_train: int | None, n_test: int | None, seed: int) -> dict[str, Listed]:
     return {name: parts[name].some(n, seed, name) for name, n in (("train", n_train), ("test", n_test))}
 
 
-def _read(name, classes, parts, noise, size, mode, progress):
+def _read(name: str, classes: tuple[str, ...], parts: dict[str, Listed], noise: dict, size: int, mode: str,
+          progress: bool) -> LabelledImages:
     size, channels = checks.integer("size", size), CHANNELS[checks.one_of("mode", mode, CHANNELS)]
     arrays = []
     for part in parts.values():
@@ -226,8 +252,8 @@ def _read(name, classes, parts, noise, size, mode, progress):
     return LabelledImages(name, classes, x, y, x_test, y_test, y_obs, y_test_obs, noise)
 
 
-def _read_image(file, size, mode):
-    """(channels, size, size) pixels in [0, 1]: a square from the middle, scaled."""
+def _read_image(file: Path, size: int, mode: str) -> Float32[np.ndarray, "channels {size} {size}"]:
+    """Pixels in [0, 1]: a square from the middle, scaled."""
     from PIL import Image, ImageOps
 
     checks.require(file.is_file(), "path", str(file), "an image of the data set, which is missing there")

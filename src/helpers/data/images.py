@@ -1,15 +1,21 @@
 """Real images of two classes or more as arrays, with their true and their observed labels."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from os import PathLike
 
 import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int, Int64, Real
+from numpy.typing import ArrayLike
 
 from helpers import checks
-from helpers.data.array_files import CIFAR10_CLASSES, CIFAR10_SPEC, pixels_from_bytes, read_arrays
+from helpers.data.array_files import CIFAR10_CLASSES, ArraySpec, npz_or_torchvision, pixels_from_bytes, read_arrays
 from helpers.streams import random_stream
 
 CIFAR10_VARIABLE = "SIGNAL_FIRST_CIFAR10"
+CIFAR10_SPEC = ArraySpec(CIFAR10_VARIABLE, npz_or_torchvision("CIFAR-10", ". Unset it to use scikit-learn's digits"),
+                         dataset="CIFAR10", image_shape=(32, 32, 3), n_classes=10)
 
 
 @dataclass(frozen=True)
@@ -17,30 +23,35 @@ class LabelledImages:
     """Training and test images of K >= 2 classes with their true and their observed labels.
 
     Two classes have the labels -1 and +1 (float64), more have the labels 0 to K - 1 (int64): the position of the name
-    in `classes`. `class_index` and `class_labels` change one into the other.
+    in `classes`. `class_index` and `class_labels` change one into the other. Anything array-like is taken for an array.
 
     Attributes
     ----------
     name : what to call the data in text and figures.
-    classes : (K,) names; with two, those of the classes -1 and +1, in this order.
-    x, x_test : (n, channels, height, width), (n_test, ...) float32 pixels in [0, 1].
-    y, y_test : (n,), (n_test,) true labels.
-    y_obs, y_test_obs : observed labels; the true ones unless given. `label_noise.add_label_noise` makes wrong ones.
+    classes : the K names; with two, those of the classes -1 and +1, in this order.
+    x, x_test : pixels in [0, 1].
+    y, y_test : true labels.
+    y_obs, y_test_obs : observed labels; the true ones unless given. `add_label_noise` makes wrong ones.
     noise : how the observed labels came about; `fit` copies it into the Record. Where noise["kind"] is "unknown" nobody
         knows the true labels of the training set: y repeats y_obs there, and `flipped` says nothing.
+
+    Raises
+    ------
+    ValueError
+        If arrays do not fit together, pixels lie outside [0, 1] or a label is of no class.
     """
 
     name: str
     classes: tuple
-    x: np.ndarray
-    y: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    y_obs: np.ndarray = None
-    y_test_obs: np.ndarray = None
+    x: Float32[np.ndarray, "n channels height width"]
+    y: Real[np.ndarray, " n"]
+    x_test: Float32[np.ndarray, "n_test channels height width"]
+    y_test: Real[np.ndarray, " n_test"]
+    y_obs: Real[np.ndarray, " n"] | None = None
+    y_test_obs: Real[np.ndarray, " n_test"] | None = None
     noise: dict = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 (frozen)
         set_field("classes", _class_names(self.classes))
         for name in ("x", "x_test"):
@@ -53,26 +64,30 @@ class LabelledImages:
             set_field(observed, _labels(observed, given, len(x), self.n_classes))
 
     @property
-    def n(self):
+    def n(self) -> int:
         """Number of training images."""
         return len(self.x)
 
     @property
-    def n_classes(self):
+    def n_classes(self) -> int:
         """K, the number of classes."""
         return len(self.classes)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         """(channels, height, width)."""
         return self.x.shape[1:]
 
     @property
-    def flipped(self):
-        """(n,) bool: which training images carry a wrong label. Nothing is known of it for noise of unknown kind."""
+    def flipped(self) -> Bool[np.ndarray, " n"]:
+        """Which training images carry a wrong label. Nothing is known of it for noise of unknown kind."""
         return self.y != self.y_obs
 
-    def subset(self, n_train, *, seed=0):
+    def keep(self, kept: Bool[np.ndarray, " n"]) -> "LabelledImages":
+        """The same data with those training images only for which `kept` is True (see `keep_samples`)."""
+        return replace(self, x=self.x[kept], y=self.y[kept], y_obs=self.y_obs[kept])
+
+    def subset(self, n_train: int, *, seed: int = 0) -> "LabelledImages":
         """The same data with `n_train` of its training images, drawn at random; the test set is kept whole.
 
         The draw depends on n, n_train and the seed alone: data that differ in their labels have the same subset. A
@@ -85,7 +100,7 @@ class LabelledImages:
         return replace(self, x=self.x[chosen], y=y, y_obs=y_obs, noise=_rate_again(self.noise, y, y_obs))
 
 
-def shrunk(data, side):
+def shrunk(data: LabelledImages, side: int) -> LabelledImages:
     """`data` with images of side by side pixels, each the mean of a square. ValueError unless side divides the old."""
     old = data.image_shape[1]
     side = checks.integer("side", side)
@@ -94,15 +109,16 @@ def shrunk(data, side):
     return replace(data, x=small(data.x), x_test=small(data.x_test))
 
 
-def class_index(y, n_classes):
-    """The labels `y`, an array of any shape, as int64 positions 0 to n_classes - 1 in the list of classes.
+def class_index(y: ArrayLike, n_classes: int) -> Int64[np.ndarray, "..."]:
+    """Labels as positions in the list of classes.
 
-    Two classes: -1 becomes 0 and +1 becomes 1. More: integers 0 to n_classes - 1, whatever their dtype. ValueError.
+    Two classes: -1 becomes 0 and +1 becomes 1. More: integers 0 to n_classes - 1, whatever their dtype. All other
+    labels raise ValueError.
     """
     return _index("y", np.asarray(y), checks.integer("n_classes", n_classes, 2))
 
 
-def _index(name, y, n_classes):
+def _index(name: str, y: np.ndarray, n_classes: int) -> Int64[np.ndarray, "..."]:
     allowed = (-1, 1) if n_classes == 2 else np.arange(n_classes)
     text = "labels -1 or +1, of two classes" if n_classes == 2 else f"whole numbers from 0 to {n_classes - 1}"
     checks.require(y.dtype.kind in "iuf", name, f"<{y.dtype}>", text)
@@ -111,7 +127,7 @@ def _index(name, y, n_classes):
     return (y > 0).astype(np.int64) if n_classes == 2 else y.astype(np.int64)
 
 
-def class_labels(index, n_classes):
+def class_labels(index: ArrayLike, n_classes: int) -> Float64[np.ndarray, "..."] | Int64[np.ndarray, "..."]:
     """Labels of the positions `index`: the inverse of `class_index`. Two classes give float64 -1 and +1."""
     n_classes, index = checks.integer("n_classes", n_classes, 2), np.asarray(index)
     text = f"integers from 0 to {n_classes - 1}"
@@ -121,12 +137,22 @@ def class_labels(index, n_classes):
     return np.where(index == 1, 1.0, -1.0) if n_classes == 2 else index.astype(np.int64)
 
 
-def as_two_classes(data, negative, positive):
-    """Two classes out of many: -1 for `negative`, +1 for `positive`, each a name or a tuple of names of data.classes.
+def as_two_classes(data: LabelledImages, negative: str | tuple, positive: str | tuple) -> LabelledImages:
+    """Two classes out of many: -1 for `negative`, +1 for `positive`.
 
     Only images stay whose true and whose observed class are among those named. An image whose wrong label points
     outside is left out, so take the two classes first and add the noise then, unless it is the noise of the file. The
-    realised rate in `noise` becomes that of the images that stay. Raises ValueError.
+    realised rate in `noise` becomes that of the images that stay.
+
+    Parameters
+    ----------
+    data : images of many classes.
+    negative, positive : each a name or a tuple of names of `data.classes`.
+
+    Raises
+    ------
+    ValueError
+        If a class is unknown or on both sides, or no image stays.
     """
     groups = [names if isinstance(names, tuple) else (names,) for names in (negative, positive)]
     for name, group in zip(("negative", "positive"), groups):
@@ -148,27 +174,47 @@ def as_two_classes(data, negative, positive):
                           _rate_again(data.noise, y, y_obs))
 
 
-def load_images():
+def load_images() -> LabelledImages:
     """CIFAR-10's airplanes and automobiles where SIGNAL_FIRST_CIFAR10 names its files, else scikit-learn's digits.
 
-    Raises ValueError, saying what to put where, if the variable is set and leads to no CIFAR-10.
+    Raises
+    ------
+    ValueError
+        If the variable is set and leads to no CIFAR-10; it says what to put where.
     """
     path = os.environ.get(CIFAR10_VARIABLE)
     return load_cifar10_pair(path) if path else load_digits()
 
 
-def load_digits(*, n_train=1000, seed=0):
+def load_digits(*, n_train: int = 1000, seed: int = 0) -> LabelledImages:
     """scikit-learn's 1,797 images of handwritten digits, 8 by 8 pixels: even digits (-1) against odd ones (+1).
 
     The data come inside scikit-learn (the test part of UCI's "Optical recognition of handwritten digits") and have no
     split of their own. Ours is drawn at random, so that digits of one writer fall on both sides.
+
+    Parameters
+    ----------
+    n_train : how many images are for training; the others are for testing.
+    seed : decides which.
+
+    Examples
+    --------
+    >>> from helpers.data import load_digits
+    >>> digits = load_digits(n_train=1200)
+    >>> digits.n, digits.image_shape, digits.classes
+    (1200, (1, 8, 8), ('even', 'odd'))
+    >>> digits.y[:4].tolist()
+    [-1.0, -1.0, -1.0, 1.0]
     """
     x, digits, x_test, digits_test = digit_arrays(n_train, seed)
     y, y_test = (np.where(part % 2 == 1, 1.0, -1.0) for part in (digits, digits_test))
     return LabelledImages("handwritten digits", ("even", "odd"), x, y, x_test, y_test)
 
 
-def digit_arrays(n_train, seed):
+def digit_arrays(
+        n_train: int, seed: int
+) -> tuple[Float64[np.ndarray, "n 1 8 8"], Int[np.ndarray, " n"],
+           Float64[np.ndarray, "n_test 1 8 8"], Int[np.ndarray, " n_test"]]:
     """Images, digits 0 to 9, test images and their digits: scikit-learn's digits, split at random."""
     from sklearn import datasets
 
@@ -180,44 +226,52 @@ def digit_arrays(n_train, seed):
     return x[train], digits[train], x[test], digits[test]
 
 
-def load_cifar10_pair(path):
+def load_cifar10_pair(path: str | PathLike) -> LabelledImages:
     """CIFAR-10's first two classes, airplane (-1) and automobile (+1): 10,000 training and 2,000 test images.
 
-    `path` is an .npz file with the arrays x_train, y_train, x_test, y_test (images uint8 (n, 32, 32, 3), labels 0 to
-    9), or the folder in which torchvision keeps CIFAR-10 (its `root`, the one that holds cifar-10-batches-py).
-    Raises ValueError.
+    Parameters
+    ----------
+    path : an .npz file with the arrays x_train, y_train, x_test, y_test (images uint8 (n, 32, 32, 3), labels 0 to 9),
+        or the folder in which torchvision keeps CIFAR-10 (its `root`, the one that holds cifar-10-batches-py).
+
+    Raises
+    ------
+    ValueError
+        If there is no CIFAR-10.
     """
     arrays = read_arrays(path, CIFAR10_SPEC)
     parts = [part for name in ("train", "test") for part in _first_two(arrays, name)]
     return LabelledImages("CIFAR-10 images", CIFAR10_CLASSES[:2], *parts)
 
 
-def _first_two(arrays, part):
-    """Images of the labels 0 and 1 as (n, 3, 32, 32) pixels in [0, 1], and labels -1, +1."""
+def _first_two(
+        arrays: dict[str, np.ndarray], part: str
+) -> tuple[Float32[np.ndarray, "n 3 32 32"], Float64[np.ndarray, " n"]]:
+    """Pixels of the images of the labels 0 and 1, and labels -1, +1."""
     x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
     checks.require(bool(np.isin((0, 1), y).all()), f"y_{part}", np.unique(y).tolist(), "labels among which are 0 and 1")
     chosen = y < 2
     return pixels_from_bytes(x[chosen]), np.where(y[chosen] == 1, 1.0, -1.0)
 
 
-def _class_names(classes):
+def _class_names(classes: Iterable) -> tuple:
     names = tuple(classes) if np.iterable(classes) and not isinstance(classes, str) else ()
     checks.require(len(names) >= 2 and len(set(names)) == len(names), "classes", classes, "two different names or more")
     return names
 
 
-def _labels(name, value, n, n_classes):
+def _labels(name: str, value: ArrayLike, n: int, n_classes: int) -> Real[np.ndarray, " n"]:
     if n_classes == 2:
         return checks.labels(name, value, n).numpy()
     return _index(name, checks.vectors(name, value, n).numpy(), n_classes)
 
 
-def _rate_again(noise, y, y_obs):
+def _rate_again(noise: dict, y: np.ndarray, y_obs: np.ndarray) -> dict:
     """`noise` with the realised rate of other images, where it has one."""
     return noise | {"realised_flip_rate": float(np.mean(y != y_obs))} if "realised_flip_rate" in noise else noise
 
 
-def _pixels(name, value):
+def _pixels(name: str, value: ArrayLike) -> Float32[np.ndarray, "n channels height width"]:
     pixels = np.ascontiguousarray(value, dtype=np.float32)
     allowed = "(n, channels, height, width), not empty"
     checks.require(pixels.ndim == 4 and pixels.size > 0, f"{name}.shape", pixels.shape, allowed)

@@ -1,28 +1,38 @@
-"""Label noise: observed labels that are wrong at a known rate. The kinds of noise are in `noise_kinds`."""
+"""Label noise: observed labels that are wrong at a known rate. Its kinds are in `helpers.data.noise_kinds`."""
 
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float, Int64, Real
+from numpy.typing import ArrayLike
 
 from helpers import checks
-from helpers.data.images import class_index, class_labels
+from helpers.data.images import LabelledImages, class_index, class_labels
 from helpers.data.noise_kinds import HumanLabels, InstanceDependent, MatrixNoise, Symmetric, draw_classes
 from helpers.streams import random_stream
 
 
-def flip_labels(labels, rate, seed, *, draw="bernoulli", classes=None, stream="label noise"):
+def flip_labels(labels: ArrayLike, rate: float, seed: int, *, draw: str = "bernoulli",
+                classes: ArrayLike | None = None, stream: str = "label noise") -> Real[np.ndarray, " n"]:
     """Symmetric noise: a share `rate` of the labels, each moved to one of the other classes with equal chances.
 
     Parameters
     ----------
-    labels : (n,) true labels, of two classes or more.
+    labels : true labels, of two classes or more.
     rate : share of wrong labels, in [0, 1 - 1/K) for K classes: the true class stays the most likely one.
     seed, stream : an integer >= 0 and the name of the stream of random numbers.
     draw : "bernoulli" flips each label independently with probability `rate`, as the theory does; "exact" flips
         round(rate * n) of them, chosen at random.
     classes : all classes; by default those among `labels`.
 
-    Returns the observed labels (n,), in the dtype of `labels`. Raises ValueError.
+    Returns
+    -------
+    observed : the observed labels, in the dtype of `labels`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, a label is none of them, or the rate is out of range.
     """
     labels = np.asarray(labels)
     checks.require(labels.ndim == 1 and labels.size > 0, "labels.shape", labels.shape, "(n,), not empty")
@@ -41,7 +51,7 @@ def flip_labels(labels, rate, seed, *, draw="bernoulli", classes=None, stream="l
     return np.where(chosen, other, labels)
 
 
-def realised_rate(labels, observed):
+def realised_rate(labels: ArrayLike, observed: ArrayLike) -> float:
     """The share of labels that really are wrong."""
     labels, observed = np.asarray(labels), np.asarray(observed)
     checks.require(labels.shape == observed.shape and labels.size > 0, "observed.shape", observed.shape,
@@ -49,23 +59,42 @@ def realised_rate(labels, observed):
     return float(np.mean(labels != observed))
 
 
-def add_label_noise(data, noise, *, seed=None, draw="bernoulli"):
+def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceDependent | HumanLabels, *,
+                    seed: int | None = None, draw: str = "bernoulli") -> LabelledImages:
     """A copy of the images `data` whose observed labels, of training and of test images, are wrong at random.
+
+    The test images' labels are drawn afresh, from a stream of their own; human labels leave them true. Pixels are
+    shared with `data`, not copied.
 
     Parameters
     ----------
-    data : LabelledImages. Noise is put on the true labels: observed labels that it has are replaced.
-    noise : a number, the rate of symmetric noise, or one of the kinds of `noise_kinds`: Symmetric, SymmetricRedraw,
-        PairFlip, AsymmetricCIFAR10, AsymmetricCIFAR100, ClassConditional, Transition, InstanceDependent, HumanLabels.
-    seed : an integer >= 0; only HumanLabels need none.
+    data : images. Noise is put on the true labels: observed labels that they have are replaced.
+    noise : a number, the rate of symmetric noise, or one of the kinds: `Symmetric`, `SymmetricRedraw`, `PairFlip`,
+        `AsymmetricCIFAR10`, `AsymmetricCIFAR100`, `ClassConditional`, `Transition`, `InstanceDependent`, `HumanLabels`.
+    seed : an integer >= 0; only `HumanLabels` need none.
     draw : "bernoulli", each image by itself, or "exact" counts: round(rate * n) wrong labels of symmetric noise, and
         n_class T_ij, rounded, of noise with a transition matrix. Instance-dependent noise has no exact draw.
 
-    The test images' labels are drawn afresh, from a stream of their own; human labels leave them true. Pixels are
-    shared with `data`, not copied. What was done goes into `noise`. A number on two classes gives flip_rate (asked
-    for), realised_flip_rate (on the training set) and draw. All else gives also kind, expected_flip_rate (the mean over
-    the training images of the probability of a wrong label: what a requested rate means depends on the kind) and
-    noise_seed; human labels give kind, source and realised_flip_rate. Raises ValueError.
+    Returns
+    -------
+    noisy : the images; their field `noise` says what was done. A number on two classes gives flip_rate (asked for),
+        realised_flip_rate (on the training set) and draw. All else gives also kind, expected_flip_rate (the mean over
+        the training images of the probability of a wrong label: what a requested rate means depends on the kind) and
+        noise_seed; human labels give kind, source and realised_flip_rate.
+
+    Raises
+    ------
+    ValueError
+        If the noise does not fit the classes, or nobody knows the true labels of `data`.
+
+    Examples
+    --------
+    >>> from helpers.data import PairFlip, add_label_noise, load_digit_classes
+    >>> noisy = add_label_noise(load_digit_classes(), PairFlip(0.2), seed=0)
+    >>> round(noisy.noise["realised_flip_rate"], 3)
+    0.19
+    >>> noisy.y[noisy.flipped][:4].tolist(), noisy.y_obs[noisy.flipped][:4].tolist()
+    ([3, 4, 4, 2], [4, 5, 5, 3])
     """
     checks.require(data.noise.get("kind") != "unknown", "data", data.name, "images whose true labels are known")
     if isinstance(noise, HumanLabels):
@@ -79,11 +108,24 @@ def add_label_noise(data, noise, *, seed=None, draw="bernoulli"):
     return replace(data, y_obs=y_obs, y_test_obs=y_test_obs, noise=rates)
 
 
-def empirical_transition(y, y_obs, n_classes):
-    """How often each class was observed as each: (matrix, counts), both (K, K), from labels in either convention.
+def empirical_transition(y: ArrayLike, y_obs: ArrayLike,
+                         n_classes: int) -> tuple[Float[np.ndarray, "K K"], Int64[np.ndarray, "K K"]]:
+    """How often each class was observed as each.
 
-    counts[i, j] images of the class at position i are observed as that at j (int64). matrix is counts over the sums of
-    its rows, row-stochastic: the maximum likelihood estimate of T. Raises ValueError where a class has no image.
+    Parameters
+    ----------
+    y, y_obs : true and observed labels, -1 and +1 for two classes, 0 to K - 1 for more.
+    n_classes : K.
+
+    Returns
+    -------
+    matrix, counts : counts[i, j] images of the class at position i are observed as that at j; the matrix is counts over
+        the sums of its rows, row-stochastic: the maximum likelihood estimate of T.
+
+    Raises
+    ------
+    ValueError
+        If a class has no image, or a label is of no class.
     """
     true, observed = class_index(y, n_classes), class_index(y_obs, n_classes)
     fits = true.ndim == 1 and true.shape == observed.shape
@@ -95,7 +137,8 @@ def empirical_transition(y, y_obs, n_classes):
     return counts / sizes, counts
 
 
-def _observe(kind, data, x, y, part, seed, draw):
+def _observe(kind: MatrixNoise | InstanceDependent, data: LabelledImages, x: np.ndarray, y: np.ndarray, part: str,
+             seed: int, draw: str) -> tuple[Real[np.ndarray, " n"], float]:
     """Observed labels of one part of the data, and the expected share of wrong ones."""
     k, stream = data.n_classes, f"label noise, {part}"
     index = class_index(y, k)
@@ -111,7 +154,7 @@ def _observe(kind, data, x, y, part, seed, draw):
     return class_labels(observed, k), float(np.mean(1 - rows[np.arange(len(index)), index]))
 
 
-def _human(data, noise):
+def _human(data: LabelledImages, noise: HumanLabels) -> LabelledImages:
     labels = np.asarray(noise.labels)
     checks.require(labels.shape == data.y.shape, "labels.shape", labels.shape,
                    f"{data.y.shape}: one a training image, in the order of the file, before any subset is taken")

@@ -1,13 +1,14 @@
 """Kinds of label noise, each a small frozen dataclass: which wrong label an image gets, and how often.
 
 T_ij is the probability that an image of the class at position i of the list of classes is observed as class j. A kind
-with such a matrix has `transition_matrix(classes)`, where `classes` is the tuple of names, or their number K. Two
-classes stand at the positions 0 (label -1) and 1 (label +1).
+with such a matrix has a method `transition_matrix`. Two classes stand at the positions 0 (label -1) and 1 (label +1).
 """
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
+from jaxtyping import Float, Int, Real
 from scipy.special import softmax
 from scipy.stats import truncnorm
 
@@ -18,24 +19,32 @@ from helpers.streams import random_stream
 DRAWS = ("bernoulli", "exact")
 CIFAR10_FLIPS = {"truck": "automobile", "bird": "airplane", "cat": "dog", "dog": "cat", "deer": "horse"}
 CIFAR100_BLOCK = 5
+Classes = tuple | int  # the names of the classes, or their number K
 
 
 class MatrixNoise:
     """Noise that looks at the class alone. Subclasses have a `kind`, a `rate` and a `transition_matrix`."""
 
-    def rows(self, x, index, classes, seed):
-        """(n, K) probability of each observed class, one row an image."""
+    kind: ClassVar[str]
+
+    def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
+        """The matrix T, from the names of the classes or their number."""
+        raise NotImplementedError
+
+    def rows(self, x: Float[np.ndarray, "n channels height width"], index: Int[np.ndarray, " n"], classes: Classes,
+             seed: int) -> Float[np.ndarray, "n K"]:
+        """Probability of each observed class, one row per image."""
         return self.transition_matrix(classes)[index]
 
 
 @dataclass(frozen=True)
 class RatedNoise(MatrixNoise):
-    """The same, given by one number: `rate` in [0, below)."""
+    """Noise that looks at the class alone and is given by one number: `rate` in [0, below)."""
 
     rate: float
-    below = 1.0
+    below: ClassVar[float] = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.real("rate", self.rate, 0.0, self.below, open_high=True)
 
 
@@ -46,9 +55,9 @@ class Symmetric(RatedNoise):
     The same labels as `add_label_noise(data, rate, seed)` with a number.
     """
 
-    kind = "symmetric"
+    kind: ClassVar[str] = "symmetric"
 
-    def transition_matrix(self, classes):
+    def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = class_count(classes)
         rate = checks.real("rate", self.rate, 0.0, 1.0 - 1.0 / k, open_high=True)
         return (1 - rate) * np.eye(k) + rate / (k - 1) * (1 - np.eye(k))
@@ -61,9 +70,9 @@ class SymmetricRedraw(RatedNoise):
     The convention of the ELR and DivideMix code: the expected share of wrong labels is rate (K - 1) / K, below `rate`.
     """
 
-    kind = "symmetric redraw"
+    kind: ClassVar[str] = "symmetric redraw"
 
-    def transition_matrix(self, classes):
+    def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = class_count(classes)
         return (1 - self.rate) * np.eye(k) + self.rate / k
 
@@ -72,9 +81,10 @@ class SymmetricRedraw(RatedNoise):
 class PairFlip(RatedNoise):
     """Class i becomes class i + 1 (the last one becomes the first) with probability `rate` in [0, 1/2)."""
 
-    kind, below = "pair flip", 0.5
+    kind: ClassVar[str] = "pair flip"
+    below: ClassVar[float] = 0.5
 
-    def transition_matrix(self, classes):
+    def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = class_count(classes)
         return (1 - self.rate) * np.eye(k) + self.rate * np.roll(np.eye(k), 1, axis=1)
 
@@ -87,9 +97,10 @@ class AsymmetricCIFAR10(RatedNoise):
     size "40%" means that 20% of all labels are wrong. `classes` must be CIFAR-10's names, or 10 for their usual order.
     """
 
-    kind, below = "asymmetric CIFAR-10", 0.5
+    kind: ClassVar[str] = "asymmetric CIFAR-10"
+    below: ClassVar[float] = 0.5
 
-    def transition_matrix(self, classes):
+    def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         names = CIFAR10_CLASSES if np.ndim(classes) == 0 and class_count(classes) == 10 else classes
         known = np.ndim(names) == 1 and sorted(map(str, names)) == sorted(CIFAR10_CLASSES)
         checks.require(known, "classes", names, f"CIFAR-10's names {', '.join(CIFAR10_CLASSES)}, in any order")
@@ -108,9 +119,10 @@ class AsymmetricCIFAR100(RatedNoise):
     superclasses: "apple, aquarium fish, baby, bear, beaver" is one of them.
     """
 
-    kind, below = "asymmetric CIFAR-100", 0.5
+    kind: ClassVar[str] = "asymmetric CIFAR-100"
+    below: ClassVar[float] = 0.5
 
-    def transition_matrix(self, classes):
+    def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = class_count(classes)
         checks.require(k == 100, "classes", k, "100 classes")
         block = (1 - self.rate) * np.eye(CIFAR100_BLOCK) + self.rate * np.roll(np.eye(CIFAR100_BLOCK), 1, axis=1)
@@ -126,17 +138,17 @@ class ClassConditional(MatrixNoise):
 
     flip_plus: float
     flip_minus: float
-    kind = "class-conditional"
+    kind: ClassVar[str] = "class-conditional"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("flip_plus", "flip_minus"):
             checks.real(name, getattr(self, name), 0.0, 0.5, open_high=True)
 
     @property
-    def rate(self):
+    def rate(self) -> float:
         return (self.flip_plus + self.flip_minus) / 2
 
-    def transition_matrix(self, classes):
+    def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = class_count(classes)
         checks.require(k == 2, "classes", k, "two classes")
         return np.array([[1 - self.flip_minus, self.flip_minus], [self.flip_plus, 1 - self.flip_plus]])
@@ -144,15 +156,15 @@ class ClassConditional(MatrixNoise):
 
 @dataclass(frozen=True)
 class Transition(MatrixNoise):
-    """Any row-stochastic matrix (K, K), kept as a tuple of tuples.
+    """Any row-stochastic matrix, of K rows of K numbers, kept as a tuple of tuples.
 
     `rate` is the mean of 1 - T_ii over the classes. The true class need not stay the most likely one.
     """
 
-    matrix: tuple
-    kind = "transition matrix"
+    matrix: tuple[tuple[float, ...], ...]
+    kind: ClassVar[str] = "transition matrix"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         given = np.asarray(self.matrix) if np.ndim(self.matrix) == 2 else self.matrix  # torch would take float32
         matrix = checks.vectors("matrix", given, None, None).numpy()
         checks.require(matrix.shape[0] == matrix.shape[1] >= 2, "matrix.shape", matrix.shape, "(K, K), K >= 2")
@@ -163,10 +175,10 @@ class Transition(MatrixNoise):
         object.__setattr__(self, "matrix", tuple(map(tuple, (matrix / sums[:, None]).tolist())))
 
     @property
-    def rate(self):
+    def rate(self) -> float:
         return float(np.mean(1 - np.diag(self.matrix)))
 
-    def transition_matrix(self, classes):
+    def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = class_count(classes)
         checks.require(k == len(self.matrix), "classes", k, f"{len(self.matrix)} classes, the rows of the matrix")
         return np.array(self.matrix)
@@ -179,10 +191,14 @@ class InstanceDependent:
     Image i is wrong with a probability q_i of its own, from a normal law of mean `rate` and standard deviation `std`
     truncated to [0, 1]. Its wrong class has the law softmax(x_i W_y) over the other classes: x_i the pixels in a row,
     W_y (pixels, K) standard normal, one for each true class and the same for training and test images. There is no
-    transition matrix; `label_noise.empirical_transition` estimates the average one. The truncation moves the mean of
-    q_i (0.2 becomes 0.206), which the expected rate in `noise` takes into account. The entries of x_i W_y differ by
+    transition matrix; `empirical_transition` estimates the average one. The truncation moves the mean of q_i (0.2
+    becomes 0.206), which the expected rate in the field `noise` takes into account. The entries of x_i W_y differ by
     many units, so that an image has nearly one possible wrong class.
 
+    Parameters
+    ----------
+    rate : the mean of q_i before the truncation, in (0, 1).
+    std : their standard deviation before the truncation.
     centred : subtract the mean training image from x_i first. Without it (the paper's formula, on pixels in [0, 1]) the
         mean image has much say, and images of one class often agree: on CIFAR-10, seed 0, the favourite wrong class
         takes 46 to 96 per cent of a class's wrong labels; with it, 18 to 34.
@@ -192,14 +208,26 @@ class InstanceDependent:
     _: KW_ONLY
     std: float = 0.1
     centred: bool = False
-    kind = "instance-dependent"
+    kind: ClassVar[str] = "instance-dependent"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.real("rate", self.rate, 0.0, 1.0, open_low=True, open_high=True)
         checks.positive("std", self.std)
 
-    def rows(self, x, index, classes, seed, stream="", mean=0.0):
-        """(n, K) probability of each observed class of the images x. stream : tells training from test images."""
+    def rows(self, x: Float[np.ndarray, "n channels height width"], index: Int[np.ndarray, " n"], classes: Classes,
+             seed: int, stream: str = "",
+             mean: float | Float[np.ndarray, "1 channels height width"] = 0.0) -> Float[np.ndarray, "n K"]:
+        """Probability of each observed class, one row per image.
+
+        Parameters
+        ----------
+        x : the images.
+        index : positions of their true classes.
+        classes : names of the classes, or their number.
+        seed : decides the rates of the images and the directions W_y.
+        stream : tells training from test images.
+        mean : the mean training image, which is subtracted where the noise is `centred`.
+        """
         k, low, high = class_count(classes), -self.rate / self.std, (1 - self.rate) / self.std
         q = truncnorm.rvs(low, high, loc=self.rate, scale=self.std, size=len(index),
                           random_state=random_stream(seed, f"label noise, rates of images{stream}"))
@@ -216,29 +244,41 @@ class InstanceDependent:
 
 @dataclass(frozen=True, eq=False)
 class HumanLabels:
-    """Labels that people gave, (n,) in the convention of the data; `source` says which, e.g. "CIFAR-10N, worst".
+    """Labels that people gave.
 
-    They belong to the training images in the order of the file: add them before any `subset`. The labels of the test
-    images stay the true ones, as nobody gave others. Nothing is drawn, so there is no seed.
+    They belong to the training images in the order of the file: add them before any subset is taken. The labels of the
+    test images stay the true ones, as nobody gave others. Nothing is drawn, so there is no seed.
+
+    Parameters
+    ----------
+    labels : a label per training image, in the convention of the data.
+    source : says which, e.g. "CIFAR-10N, worst".
     """
 
-    labels: np.ndarray
+    labels: Real[np.ndarray, " n"]
     _: KW_ONLY
     source: str = ""
-    kind = "human"
+    kind: ClassVar[str] = "human"
 
 
-def class_count(classes):
+def class_count(classes: Classes) -> int:
     """K, from the tuple of class names or from K itself."""
     return checks.integer("classes", len(classes) if np.ndim(classes) == 1 else classes, 2)
 
 
-def draw_classes(rows, index, rng, *, draw="bernoulli"):
-    """(n,) observed positions, given the (n, K) probabilities `rows` and the true positions `index`.
+def draw_classes(rows: Float[np.ndarray, "n K"], index: Int[np.ndarray, " n"], rng: np.random.Generator, *,
+                 draw: str = "bernoulli") -> Int[np.ndarray, " n"]:
+    """Draw the positions of the observed classes.
 
-    "bernoulli" draws each image independently. The draws of one generator are nested: an image that is wrong at some
-    rate is wrong at each larger one. "exact" needs rows that depend on the class alone: within each true class the
-    counts of the observed classes are n_class T_ij, rounded so that they sum to n_class (largest remainders first).
+    Parameters
+    ----------
+    rows : probability of each observed class, one row per image.
+    index : positions of the true classes.
+    rng : where the numbers come from.
+    draw : "bernoulli" draws each image independently. The draws of one generator are nested: an image that is wrong at
+        some rate is wrong at each larger one. "exact" needs rows that depend on the class alone: within each true class
+        the counts of the observed classes are n_class T_ij, rounded so that they sum to n_class (largest remainders
+        first).
     """
     checks.one_of("draw", draw, DRAWS)
     if draw == "exact":
@@ -252,7 +292,7 @@ def draw_classes(rows, index, rng, *, draw="bernoulli"):
     return np.where(moved, other, index)
 
 
-def _exact(rows, index, rng):
+def _exact(rows: np.ndarray, index: np.ndarray, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
     observed = index.copy()
     for y in np.unique(index):
         members = rng.permutation(np.flatnonzero(index == y))
@@ -261,7 +301,7 @@ def _exact(rows, index, rng):
     return observed
 
 
-def _rounded(counts):
+def _rounded(counts: Float[np.ndarray, " K"]) -> Int[np.ndarray, " K"]:
     """Integers near `counts` with the same sum, itself an integer: the largest remainders are rounded up."""
     whole = np.floor(counts + 1e-9).astype(int)  # 3 may arrive as 2.9999999999999996
     short = round(counts.sum()) - whole.sum()

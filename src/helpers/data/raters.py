@@ -1,18 +1,21 @@
 """Labels as people give them: the law of a rater who looks at the image, several raters, and controls that do not look.
 
-A rater's label of image i follows a law p_i over the K classes; q_i = 1 - p_i(y_i) is the chance of a mistake. Laws are
-(n, K), `true` is (n,) positions 0 to K - 1, and `ratings` is (raters, n) of such positions, one row per rater.
+A rater's label of image i follows a law p_i over the K classes; q_i = 1 - p_i(y_i) is the chance of a mistake. A `law`
+has one row per image, `true` holds the positions 0 to K - 1 of the true classes, and `ratings` such positions, one row
+per rater.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Bool, Float, Int, Real
 from scipy.optimize import brentq, linprog
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from helpers import checks
-from helpers.data.images import class_index, class_labels
+from helpers.data.images import LabelledImages, class_index, class_labels
 from helpers.data.label_noise import realised_rate
 from helpers.data.noise_kinds import draw_classes
 from helpers.intervals import share_interval
@@ -20,14 +23,26 @@ from helpers.streams import random_stream
 
 KEEPS = ("image", "places", "class", "rate")
 Q_GRID = np.linspace(0, 1, 1001)  # chances of a mistake among which `mistake_bounds` looks
+Law = Float[np.ndarray, "n K"]
+Positions = Int[np.ndarray, " n"]
+Ratings = Int[np.ndarray, "raters n"]
 
 
-def rater_law(school, data, rate):
-    """(n, K) law of the labels of a rater who learnt from few pictures: softmax(s z), z the scores of a logistic
-    regression fitted to the images `school`; s makes the mean chance of a mistake on the training images `rate`.
+def rater_law(school: LabelledImages, data: LabelledImages, rate: float) -> Law:
+    """Law of the labels of a rater who learnt from few pictures.
 
-    school, data : LabelledImages, whose true labels are used. Raises ValueError where no s gives that rate: it must lie
-    between the regression's own error and that of a guess.
+    It is softmax(s z), where z are the scores of a logistic regression fitted to the images `school`, and s makes the
+    mean chance of a mistake on the training images of `data` the wanted one.
+
+    Parameters
+    ----------
+    school, data : images, whose true labels are used.
+    rate : mean chance of a mistake.
+
+    Raises
+    ------
+    ValueError
+        If no s gives that rate: it must lie between the regression's own error and that of a guess.
     """
     checks.require(data.n_classes > 2, "data.n_classes", data.n_classes, "3 or more")
     flat, true = lambda x: x.reshape(len(x), -1), class_index(data.y, data.n_classes)
@@ -39,25 +54,29 @@ def rater_law(school, data, rate):
     return softmax(np.exp(brentq(excess, low, high)) * scores, 1)
 
 
-def mixed_law(law, true, dependence):
-    """dependence * law + (1 - dependence) * (mean of the law over the image's true class): the same transition matrix
-    for each `dependence` in [0, 1], and at 0 a law that looks at the class alone."""
+def mixed_law(law: Law, true: Positions, dependence: float) -> Law:
+    """A law that looks less at the image: its transition matrix is that of `law`.
+
+    It is dependence * law + (1 - dependence) * (mean of the law over the image's true class): at 1 the law itself, at 0
+    one that looks at the class alone.
+    """
     lam = checks.real("dependence", dependence, 0.0, 1.0)
     return lam * law + (1 - lam) * class_means(law, true)[true]
 
 
-def class_means(values, true):
-    """(K, ...) mean of `values` (n, ...) over each true class; of a law, its transition matrix."""
+def class_means(values: Real[np.ndarray, "n ..."] | Bool[np.ndarray, "n ..."],
+                true: Positions) -> Float[np.ndarray, "K ..."]:
+    """Mean of `values` over each true class; of a law, its transition matrix."""
     return np.stack([values[true == y].mean(0) for y in range(int(true.max()) + 1)])
 
 
-def mistakes(law, true):
-    """(n,) q_i, the chance of a wrong label."""
+def mistakes(law: Law, true: Positions) -> Float[np.ndarray, " n"]:
+    """The chance q_i of a wrong label."""
     return 1 - law[np.arange(len(true)), true]
 
 
-def ask(law, raters, seed):
-    """(raters, n) labels that `raters` people give, each drawn from the image's law by itself."""
+def ask(law: Law, raters: int, seed: int) -> Ratings:
+    """The labels that `raters` people give, each drawn from the image's law by itself."""
     n = len(law)
     none = np.full(n, -1)  # draw_classes moves away from a "true" class; a law drawn whole has none
     wide = np.append(law, np.zeros((n, 1)), 1)
@@ -65,23 +84,25 @@ def ask(law, raters, seed):
                      for r in range(checks.integer("raters", raters))])
 
 
-def aggregate(ratings, seed):
-    """(n,) the label that most raters gave; among equals one at random."""
+def aggregate(ratings: Ratings, seed: int) -> Positions:
+    """The label that most raters gave; among equals one at random."""
     votes = (ratings[:, :, None] == np.arange(ratings.max() + 1)).sum(0)
     return (votes + random_stream(seed, "ties of raters").random(votes.shape)).argmax(1)
 
 
-def worst(ratings, true):
-    """(n,) a wrong label wherever a rater gave one: that of the last rater who erred, which is the rule of CIFAR-10N's
-    file; the true label elsewhere."""
+def worst(ratings: Ratings, true: Positions) -> Positions:
+    """A wrong label wherever a rater gave one, the true label elsewhere.
+
+    Among wrong labels it is that of the last rater who erred, which is the rule of CIFAR-10N's file.
+    """
     label = np.array(true)
     for row in ratings:
         label = np.where(row != true, row, label)
     return label
 
 
-def worst_law(law, true, *, raters=3):
-    """(n, K) the law of `worst`: right with (1 - q)^raters, else as one mistaken rater would say (eq-worst-law)."""
+def worst_law(law: Law, true: Positions, *, raters: int = 3) -> Law:
+    """The law of `worst`: right with (1 - q)^raters, else as one mistaken rater would say (eq-worst-law)."""
     q = mistakes(law, true)[:, None]
     factor = np.divide(1 - (1 - q)**raters, q, out=np.full(q.shape, float(raters)), where=q > 0)
     result = law * factor
@@ -89,35 +110,41 @@ def worst_law(law, true, *, raters=3):
     return result
 
 
-def readable(law, true):
-    """(n,) bool: whether the true class is the single most likely observed label (prop-image-law)."""
+def readable(law: Law, true: Positions) -> Bool[np.ndarray, " n"]:
+    """Whether the true class is the single most likely observed label (prop-image-law)."""
     others = law.copy()
     others[np.arange(len(true)), true] = -np.inf
     return law[np.arange(len(true)), true] > others.max(1)
 
 
-def reading_share(law, true):
-    """The expected share of readable images among the noisy samples: sum of q over readable images, over the sum of q
-    (prop-reading-share). NaN where no label is ever wrong."""
+def reading_share(law: Law, true: Positions) -> float:
+    """The expected share of readable images among the noisy samples (prop-reading-share).
+
+    It is the sum of q over readable images, over the sum of q; NaN where no label is ever wrong.
+    """
     q = mistakes(law, true)
     return float(q[readable(law, true)].sum() / q.sum()) if q.sum() > 0 else float("nan")
 
 
-def with_ratings(data, labels):
-    """A copy of `data` whose observed training labels are the positions `labels` (n,); test labels stay true."""
+def with_ratings(data: LabelledImages, labels: Positions) -> LabelledImages:
+    """A copy of `data` whose observed training labels are the positions `labels`; test labels stay true."""
     observed = class_labels(labels, data.n_classes)
     rates = {"kind": "raters", "realised_flip_rate": realised_rate(data.y, observed)}
     return replace(data, y_obs=observed, y_test_obs=data.y_test, noise=rates)
 
 
-def loosened(data, keep, seed):
+def loosened(data: LabelledImages, keep: str, seed: int) -> LabelledImages:
     """A copy of `data` with as many wrong training labels, which keep less of their tie to the image.
 
+    The first three kinds have the same transition counts, to the last image. Test labels stay as they are.
+
+    Parameters
+    ----------
+    data : images with wrong labels.
     keep : "image", all of it: labels as they are. "places": which images are wrong; the wrong labels change places
         among the wrong images of each true class. "class": all labels change places among the images of each true
         class. "rate": as many images, drawn from all, get any other class with equal chances.
-
-    The first three have the same transition counts, to the last image. Test labels stay as they are. Raises ValueError.
+    seed : decides the permutation, or the draw.
     """
     checks.one_of("keep", keep, KEEPS)
     rng, k = random_stream(seed, f"control that keeps the {keep}"), data.n_classes
@@ -132,8 +159,8 @@ def loosened(data, keep, seed):
     return replace(data, y_obs=class_labels(observed, k), noise=rates)
 
 
-def permuted(true, observed, rng, *, wrong_only=False):
-    """(n,) `observed`, permuted at random among the images (wrong_only: the wrong images) of each true class."""
+def permuted(true: Positions, observed: Positions, rng: np.random.Generator, *, wrong_only: bool = False) -> Positions:
+    """`observed`, permuted at random among the images (wrong_only: the wrong images) of each true class."""
     result, movable = observed.copy(), observed != true if wrong_only else np.ones(len(true), bool)
     for y in np.unique(true):
         members = np.flatnonzero((true == y) & movable)
@@ -141,11 +168,18 @@ def permuted(true, observed, rng, *, wrong_only=False):
     return result
 
 
-def joint_mistakes(true, ratings):
-    """How often three raters err together: {name: share of the images}.
+def joint_mistakes(true: Positions, ratings: Ratings) -> dict[str, float]:
+    """How often three raters err together.
 
-    "two wrong": both of a pair of raters, "same wrong label": with the same label (each the mean over the three pairs);
-    "all wrong", "all agree": the three. Raises ValueError for another number of raters.
+    Returns
+    -------
+    shares : shares of the images, by name. "two wrong": both of a pair of raters, "same wrong label": with the same
+        label (each the mean over the three pairs); "all wrong", "all agree": the three.
+
+    Raises
+    ------
+    ValueError
+        If there are not three raters.
     """
     checks.require(np.shape(ratings)[0] == 3, "ratings.shape", np.shape(ratings), "(3, n)")
     wrong, pairs = ratings != true, ((0, 1), (0, 2), (1, 2))
@@ -155,21 +189,38 @@ def joint_mistakes(true, ratings):
             "all wrong": float(wrong.all(0).mean()), "all agree": float((ratings == ratings[0]).all(0).mean())}
 
 
-def shuffled_mistakes(true, ratings, draws, seed):
-    """{name: (draws,)} `joint_mistakes` after each rater's labels are permuted within each true class: what raters who
-    look at the class alone would give, with the same transition counts (prop-shared-mistakes)."""
+def shuffled_mistakes(true: Positions, ratings: Ratings, draws: int,
+                      seed: int) -> dict[str, Float[np.ndarray, " draws"]]:
+    """`joint_mistakes` after each rater's labels are permuted within each true class, `draws` times.
+
+    This is what raters who look at the class alone would give, with the same transition counts (prop-shared-mistakes).
+    """
     rng = random_stream(seed, "shuffled raters")
     rows = [joint_mistakes(true, np.stack([permuted(true, row, rng) for row in ratings])) for _ in range(draws)]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def mistake_bounds(true, ratings, weight, event):
-    """(low, high): what three raters allow to be said of sum_i weight(q_i) [event(q_i)] / sum_i weight(q_i).
+def mistake_bounds(true: Positions, ratings: Ratings, weight: Callable[[np.ndarray], np.ndarray],
+                   event: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+    """What three raters allow to be said of sum_i weight(q_i) [event(q_i)] / sum_i weight(q_i).
 
-    Over all distributions of q on [0, 1] whose first three moments are the measured shares of mistakes, of pairs and of
-    triples of them: two linear programs on a grid. `weight` and `event` are functions of an array of q; `weight` is a
-    polynomial of degree 3 at most, so that the moments fix its mean. Sampling error is not counted. Raises ValueError
-    where no distribution has these moments, as may be with few images.
+    The bounds are over all distributions of q on [0, 1] whose first three moments are the measured shares of mistakes,
+    of pairs and of triples of them: two linear programs on a grid. Sampling error is not counted.
+
+    Parameters
+    ----------
+    true, ratings : positions of the true classes, and of the three raters' labels.
+    weight : a function of an array of q: a polynomial of degree 3 at most, so that the moments fix its mean.
+    event : a function of an array of q with boolean values.
+
+    Returns
+    -------
+    low, high : the bounds.
+
+    Raises
+    ------
+    ValueError
+        If no distribution has these moments, as may be with few images.
     """
     moments = [1.0, *(moment.mean() for moment in _moments(ratings != true))]
     constraints, cost = np.stack([Q_GRID**k for k in range(4)]), weight(Q_GRID) * event(Q_GRID)
@@ -179,19 +230,22 @@ def mistake_bounds(true, ratings, weight, event):
     return float(ends[0].fun / total), float(-ends[1].fun / total)
 
 
-def _moments(wrong):
-    """(n,) each: unbiased for q, q^2, q^3 of an image that three people rated independently."""
+def _moments(wrong: Bool[np.ndarray, "3 n"]) -> tuple[Float[np.ndarray, " n"], ...]:
+    """Unbiased for q, q^2, q^3 of an image that three people rated independently."""
     count = wrong.sum(0)
     return count / 3, count * (count - 1) / 6, (count == 3).astype(float)
 
 
-def transition_interval(counts, *, level=0.95):
-    """(K, K, 2) Clopper-Pearson intervals of the entries of the transition matrix, from its counts (K, K)."""
+def transition_interval(counts: Int[np.ndarray, "rows K"], *, level: float = 0.95) -> Float[np.ndarray, "rows K 2"]:
+    """Clopper-Pearson intervals of the entries of the transition matrix, from its counts."""
     return share_interval(counts, counts.sum(1)[:, None], level=level)
 
 
-def competitors(matrix):
-    """(K,) effective number of wrong classes: exp of the entropy of a class's wrong labels; 1 to K - 1, NaN if none."""
+def competitors(matrix: Real[np.ndarray, "K K"]) -> Float[np.ndarray, " K"]:
+    """Effective number of wrong classes of each class: exp of the entropy of its wrong labels.
+
+    It lies between 1 and K - 1; NaN where no label is wrong.
+    """
     wrong = np.array(matrix, float) * (1 - np.eye(len(matrix)))
     total = wrong.sum(1, keepdims=True)
     share = np.divide(wrong, total, out=np.full(wrong.shape, np.nan), where=total > 0)

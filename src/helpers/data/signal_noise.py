@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import psutil
 import torch
+from jaxtyping import Bool, Float, Float64
 
 from helpers import checks
 from helpers.streams import random_stream
@@ -23,26 +24,31 @@ LARGEST_D = 10**15  # integers up to here are exact in float64
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """n training samples as explicit vectors (all torch float64, on the CPU), and optional test samples.
+    """n training samples as explicit vectors, on the CPU, and optional test samples. Anything array-like is taken.
 
     Attributes
     ----------
-    mu : (d,) the signal.
-    xi : (n, d) the noise patches.
-    y, y_obs : (n,) true and observed labels, each -1 or +1.
-    xi_test, y_test : (n_test, d), (n_test,) fresh noise patches and their true labels; n_test may be 0.
+    mu : the signal.
+    xi : the noise patches.
+    y, y_obs : true and observed labels, each -1 or +1.
+    xi_test, y_test : fresh noise patches and their true labels; n_test may be 0.
     distribution : the SignalNoise this was drawn from; it tells what fresh test noise looks like.
+
+    Raises
+    ------
+    ValueError
+        If a shape is not that of the distribution, a label is not -1 or +1, or a number is not finite.
     """
 
-    mu: torch.Tensor
-    xi: torch.Tensor
-    y: torch.Tensor
-    y_obs: torch.Tensor
-    xi_test: torch.Tensor
-    y_test: torch.Tensor
+    mu: Float64[torch.Tensor, " d"]
+    xi: Float64[torch.Tensor, "n d"]
+    y: Float64[torch.Tensor, " n"]
+    y_obs: Float64[torch.Tensor, " n"]
+    xi_test: Float64[torch.Tensor, "n_test d"]
+    y_test: Float64[torch.Tensor, " n_test"]
     distribution: "SignalNoise"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.instance("distribution", self.distribution, SignalNoise)
         for name, length in {"y": self.n, "y_obs": self.n, "y_test": None}.items():
             object.__setattr__(self, name, checks.labels(name, getattr(self, name), length))
@@ -51,34 +57,39 @@ class Sample:
             object.__setattr__(self, name, checks.vectors(name, getattr(self, name), *shape))
 
     @property
-    def n(self):
+    def n(self) -> int:
         """Number of training samples."""
         return self.distribution.n
 
     @property
-    def d(self):
+    def d(self) -> int:
         """Dimension of a patch."""
         return self.distribution.d
 
     @property
-    def flipped(self):
-        """(n,) bool: which samples carry a wrong label."""
+    def flipped(self) -> Bool[torch.Tensor, " n"]:
+        """Which samples carry a wrong label."""
         return self.y != self.y_obs
 
     @property
-    def vectors(self):
-        """(n + 1, d): mu in row 0, the noise patches below. The weights move in the span of these rows."""
+    def vectors(self) -> Float64[torch.Tensor, "{self.n}+1 d"]:
+        """The signal mu in row 0, the noise patches below. The weights move in the span of these rows."""
         return torch.cat([self.mu[None], self.xi])
 
     @cached_property
-    def gram(self):
-        """(n + 1, n + 1): inner products of `vectors`, computed once."""
+    def gram(self) -> Float64[torch.Tensor, "{self.n}+1 {self.n}+1"]:
+        """Inner products of `vectors`, computed once."""
         return self.vectors @ self.vectors.T
 
     @cached_property
-    def test_gram(self):
-        """(n_test, n + 1): inner products of the test patches with `vectors`, computed once."""
+    def test_gram(self) -> Float64[torch.Tensor, "n_test {self.n}+1"]:
+        """Inner products of the test patches with `vectors`, computed once."""
         return self.xi_test @ self.vectors.T
+
+    def keep(self, kept: Bool[np.ndarray, " n"]) -> "Sample":
+        """The same data with those training samples only for which `kept` is True (see `keep_samples`)."""
+        law = self.distribution.replace(n=int(kept.sum()), mu_norm=self.distribution.mu_norm)
+        return dataclasses.replace(self, xi=self.xi[kept], y=self.y[kept], y_obs=self.y_obs[kept], distribution=law)
 
 
 @dataclass(frozen=True)
@@ -88,28 +99,43 @@ class SignalNoise:
     Parameters
     ----------
     n, d : number of training samples, dimension of a patch.
-    n_snr2 : n SNR^2 = n |mu|^2 / (noise_std^2 d), the paper's order-one quantity.
-    mu_norm : |mu|, the length of the signal.
-    snr : SNR = |mu| / (noise_std sqrt(d)).
+    n_snr2 : n SNR^2 = ``n |mu|^2 / (noise_std^2 d)``, the paper's order-one quantity.
+    mu_norm : ``|mu|``, the length of the signal.
+    snr : SNR = ``|mu| / (noise_std sqrt(d))``.
     noise_std : standard deviation of each noise coordinate.
     flip_plus, flip_minus : probability in [0, 1/2) that the label of a y = +1 (y = -1) sample is flipped.
     orthogonal : project the noise off the signal, a common variant.
 
-    After construction all three strengths can be read. Raises ValueError on anything out of range.
+    Raises
+    ------
+    ValueError
+        If not exactly one strength is given, or anything is out of range.
+
+    Examples
+    --------
+    All three strengths can be read, whichever was given:
+
+    >>> from helpers import SignalNoise
+    >>> law = SignalNoise(n=100, d=400, n_snr2=4.0, flip_plus=0.2)
+    >>> law.snr, law.mu_norm
+    (0.2, 4.0)
+    >>> sample = law.sample(0)
+    >>> sample.xi.shape, sample.flipped.sum().item()
+    (torch.Size([100, 400]), 14)
     """
 
     n: int
     d: int
     _: KW_ONLY
-    n_snr2: float = None
-    mu_norm: float = None
-    snr: float = None
+    n_snr2: float | None = None
+    mu_norm: float | None = None
+    snr: float | None = None
     noise_std: float = 1.0
     flip_plus: float = 0.0
     flip_minus: float = 0.0
     orthogonal: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         def set_field(name, value):
             object.__setattr__(self, name, value)  # the class is frozen
 
@@ -133,25 +159,25 @@ class SignalNoise:
             set_field(field, number)
         set_field("_given", name)
 
-    def replace(self, **changes):
+    def replace(self, **changes: object) -> "SignalNoise":
         """A copy with `changes`; the strength stays the one that was given, unless a new one is."""
         dropped = set(STRENGTHS) if changes.keys() & set(STRENGTHS) else set(STRENGTHS) - {self._given}
         kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in dropped}
         return SignalNoise(**(kept | changes))
 
-    def draw_labels(self, seed):
-        """True and observed labels of the n training samples: two float64 arrays (n,) with entries -1, +1."""
+    def draw_labels(self, seed: int) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+        """True and observed labels of the n training samples, each -1 or +1."""
         rng = random_stream(seed, "labels")
         y = rng.choice([-1.0, 1.0], self.n)
         return y, self.flip(y, rng)
 
-    def flip(self, y, rng):
+    def flip(self, y: Float[np.ndarray, " n"], rng: np.random.Generator) -> Float[np.ndarray, " n"]:
         """Observed labels: each entry of `y` keeps its sign or, with its class's flip rate, changes it."""
         flipped = rng.random(len(y)) < np.where(y > 0, self.flip_plus, self.flip_minus)
         return np.where(flipped, -y, y)
 
-    def sample(self, seed, *, n_test=0):
-        """Draw a Sample of explicit float64 vectors: (n + n_test) d numbers of 8 bytes, or MemoryError."""
+    def sample(self, seed: int, *, n_test: int = 0) -> Sample:
+        """Draw a Sample of explicit vectors: (n + n_test) d numbers of 8 bytes, or MemoryError."""
         n_test = checks.integer("n_test", n_test, 0)
         need = 8 * (self.n + n_test) * self.d
         if need > psutil.virtual_memory().available:
@@ -165,7 +191,7 @@ class SignalNoise:
                  for stream, size in (("noise", self.n), ("test noise", n_test))]
         return Sample(mu, noise[0], y, y_obs, noise[1], y_test, distribution=self)
 
-    def _noise(self, rng, size):
+    def _noise(self, rng: np.random.Generator, size: int) -> Float64[np.ndarray, "size d"]:
         xi = self.noise_std * rng.standard_normal((size, self.d))
         if self.orthogonal:
             xi[:, 0] = 0.0  # mu points along the first axis

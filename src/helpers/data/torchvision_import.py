@@ -8,6 +8,7 @@ these operators, so their bare signatures are enough.
 import importlib.util
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -16,10 +17,13 @@ SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 @cache
-def import_torchvision():
+def import_torchvision() -> ModuleType:
     """Import torchvision and return the module; compiled operators and detection models may not work.
 
-    Raises ImportError, saying what to install, where there is no torchvision.
+    Raises
+    ------
+    ImportError
+        If there is no torchvision; it says what to install.
     """
     spec = importlib.util.find_spec("torchvision")
     if spec is None:
@@ -29,7 +33,7 @@ def import_torchvision():
     return importlib.import_module("torchvision")
 
 
-def _compiled_library_loads(package):
+def _compiled_library_loads(package: Path) -> bool:
     """Whether torchvision's own operators can be had, by the same call that torchvision makes itself."""
     libraries = [path for pattern in ("_C.so", "_C.pyd", "_C.*.so") for path in package.glob(pattern)]
     try:
@@ -40,7 +44,7 @@ def _compiled_library_loads(package):
     return bool(libraries)
 
 
-def _declare_operators():
+def _declare_operators() -> None:
     """Declare those operators that torchvision looks for at import and nobody has defined."""
     missing = [name for name in OPERATORS if not hasattr(torch.ops.torchvision, name)]
     if missing:

@@ -3,25 +3,34 @@
 import itertools
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
 from functools import partial
+from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from helpers import checks
-from helpers.sweeps.store import cell_keys, load, plain, save
+from helpers.sweeps.store import Cell, Row, Scalar, cell_keys, load, plain, save
+
+Result = TypeVar("Result")
 
 
 class SweepError(RuntimeError):
     """A cell whose function raised; the cells that had finished are in the store."""
 
 
-def sweep(function, grid, executor=None, store=None, *, progress=None, damaged="error"):
-    """Call `function(**cell)` for every cell of `grid`; return a DataFrame of arguments and results, in grid order.
+def sweep(function: Callable, grid: dict[str, Sequence | np.ndarray] | Sequence[Cell],
+          executor: Executor | None = None, store: str | PathLike | None = None, *, progress: bool | None = None,
+          damaged: str = "error") -> pd.DataFrame:
+    """Call ``function(**cell)`` for every cell of `grid`; return a table of arguments and results, in grid order.
+
+    Whatever is raised, cells that have not begun are cancelled and cells that have finished are kept, so that the same
+    call resumes.
 
     Parameters
     ----------
@@ -32,13 +41,32 @@ def sweep(function, grid, executor=None, store=None, *, progress=None, damaged="
     executor : any concurrent.futures.Executor, e.g. a process pool or a Dask client's get_executor(); None: here.
         It must be able to send the function to its workers: a process pool needs one that can be imported.
     store : a folder. Each finished cell is written there at once, and not computed again by a later call.
-        See helpers.store.cell_keys for when a cell counts as the same.
+        See `helpers.sweeps.store.cell_keys` for when a cell counts as the same.
     progress : whether to draw a progress bar; None: only where standard error is a terminal.
     damaged : what to do with a store file that is truncated or not this cell's: "error", or "recompute" it.
 
-    Raises ValueError on bad input, StoreFileError on a damaged file, SweepError if the function raises (it names the
-    cell), and whatever the executor raises when it breaks. In each case cells that have not begun are cancelled and
-    cells that have finished are kept, so that the same call resumes.
+    Returns
+    -------
+    table : a column per argument and per name in the results, a row per row of the results.
+
+    Raises
+    ------
+    ValueError
+        If the input is bad.
+    StoreFileError
+        If a store file is damaged.
+    SweepError
+        If the function raises; it names the cell. What the executor raises when it breaks is raised as it is.
+
+    Examples
+    --------
+    >>> from helpers import sweep
+    >>> sweep(lambda a, b: {"sum": a + b}, {"a": [1, 2], "b": [10, 20]})
+       a   b  sum
+    0  1  10   11
+    1  1  20   21
+    2  2  10   12
+    3  2  20   22
     """
     checks.require(callable(function), "function", function, "callable")
     checks.require(executor is None or isinstance(executor, Executor), "executor", executor,
@@ -62,7 +90,8 @@ def sweep(function, grid, executor=None, store=None, *, progress=None, damaged="
     return pd.DataFrame([cell | row for i, cell in enumerate(cells) for row in results[i]])
 
 
-def _compute(function, cells, executor, keep):
+def _compute(function: Callable, cells: dict[int, Cell], executor: Executor | None,
+             keep: Callable[[int, list[Row]], None]) -> None:
     """Call keep(index, rows) for each of `cells`, an index -> cell dict, as it finishes."""
     if executor is None:
         for index, cell in cells.items():
@@ -86,7 +115,7 @@ def _compute(function, cells, executor, keep):
         raise
 
 
-def _result(cell, compute):
+def _result(cell: Cell, compute: Callable[[], Result]) -> Result:
     try:
         return compute()
     except BrokenExecutor:  # a worker died: no fault of this cell's
@@ -95,7 +124,7 @@ def _result(cell, compute):
         raise SweepError(f"cell {cell!r}: {type(error).__name__}: {error}") from error
 
 
-def _rows(function, cell, call=None):
+def _rows(function: Callable, cell: Cell, call: str | None = None) -> list[Row]:
     """The rows of one cell: a list of dicts of Python scalars. This is what a worker runs and sends back.
 
     `call` is not used: it makes a resumed sweep's tasks new to Dask, which hands out the old result, or the old error,
@@ -108,14 +137,14 @@ def _rows(function, cell, call=None):
     return [_row(row, cell) for row in rows]
 
 
-def _row(row, cell):
+def _row(row: object, cell: Cell) -> Row:
     checks.require(isinstance(row, dict), "function's result", row, "a scalar, a dict of scalars or a list of dicts")
     clash = [name for name in row if not isinstance(name, str) or name in cell]
     checks.require(not clash, "function's result's names", clash, "strings other than the arguments' names")
     return {name: _scalar(name, value) for name, value in row.items()}
 
 
-def _scalar(name, value):
+def _scalar(name: str, value: object) -> Scalar:
     if getattr(value, "ndim", None) == 0:  # of numpy or of torch
         value = value.item()
     checks.require(type(value) in (type(None), bool, int, float, str), f"function's result {name!r}", value,
@@ -123,14 +152,14 @@ def _scalar(name, value):
     return value
 
 
-def _paths(store, keys):
+def _paths(store: str | PathLike, keys: Iterable[str]) -> list[Path]:
     checks.require(isinstance(store, (str, os.PathLike)), "store", store, "None or a folder")
     folder = Path(store)
     checks.require(folder.is_dir() or not folder.exists(), "store", str(store), "a folder, or a path to make one at")
     return [folder / f"{key}.json" for key in keys]
 
 
-def _cells(grid):
+def _cells(grid: dict[str, Sequence | np.ndarray] | Sequence[Cell]) -> list[Cell]:
     """The list of cells, dicts with the same names and plain values."""
     if isinstance(grid, dict):
         for name, values in grid.items():

@@ -5,7 +5,8 @@ import dis
 import hashlib
 import inspect
 import json
-from pathlib import PurePath
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePath
 from types import CodeType, FunctionType, ModuleType
 
 import numpy as np
@@ -16,19 +17,29 @@ from helpers.runtime import source_hash
 
 FORMAT = "signal-first sweep 1"
 PLAIN = "None, a bool, int, float, str, path or numpy scalar, a list or tuple of such, or a frozen dataclass of such"
+Cell = dict[str, object]  # the arguments of one call, by name
+Scalar = bool | int | float | str | None
+Row = dict[str, Scalar]  # a part of what the call returns
 
 
 class StoreFileError(ValueError):
     """A file in the store that is not the whole, readable result of its cell."""
 
 
-def cell_keys(function, cells):
-    """The store's key of each cell: 32 hex digits of the function, the arguments and this package's source.
+def cell_keys(function: Callable, cells: Sequence[Cell]) -> list[str]:
+    """The store's key of each cell: 32 hex digits of the function, the arguments and source of this package.
 
-    Of a function of this package, only its module's source counts, and that of the modules which that one imports. The
-    function counts with its name, its source, and what it reads from its surroundings: plain values, arrays, and
-    the functions of its own module, which count likewise. Classes, and modules other than `helpers`, do not count.
-    Raises ValueError where a source cannot be had, or where the function reads data that has no stable key.
+    Of this package the whole source counts; for a function of this package only its module's source, and that of the
+    modules which that one imports, directly or not (see `source_hash`).
+
+    The function itself counts with its name, its source, its defaults and the variables around it. For a function from
+    elsewhere also what it reads from its own module counts: plain values, arrays, and functions, which count likewise.
+    Classes, and modules other than those of this package, do not count.
+
+    Raises
+    ------
+    ValueError
+        If a source cannot be had, or the function reads data that has no stable key.
     """
     package, _, module = getattr(inspect.unwrap(function), "__module__", "").partition(".")
     shared = [FORMAT, source_hash(module if package == "helpers" else None), _identity(function)]
@@ -37,7 +48,7 @@ def cell_keys(function, cells):
     return [hashlib.sha256(key.encode()).hexdigest()[:32] for key in keys]
 
 
-def plain(name, value):
+def plain(name: str, value: object) -> object:
     """`value` as JSON that tells its type, so that 1, 1.0, True and "1" differ. The argument's `name` is for errors."""
     if isinstance(value, np.generic):
         value = value.item()
@@ -57,7 +68,7 @@ def plain(name, value):
     return {f"{kind.__module__}.{kind.__qualname__}": {k: plain(name, v) for k, v in attributes.items()}}
 
 
-def _identity(function):
+def _identity(function: Callable) -> list:
     """Names, sources and surroundings of the function and of those of its own module that it reaches, in order."""
     found, queue = {}, [inspect.unwrap(function)]
     checks.require(isinstance(queue[0], FunctionType), "function", function, "a plain function, since a store is given")
@@ -77,7 +88,7 @@ def _identity(function):
     return list(found.values())
 
 
-def _surroundings(function):
+def _surroundings(function: FunctionType) -> dict[str, object]:
     """Closure, defaults and globals that a function reads, by name; no globals of `helpers`, whose source counts."""
     parameters = inspect.signature(function).parameters.items()
     defaults = {name: parameter.default for name, parameter in parameters if parameter.default is not parameter.empty}
@@ -88,7 +99,7 @@ def _surroundings(function):
     return {name: known[name] for name in loads & known.keys()} | closure | defaults
 
 
-def _data(name, value):
+def _data(name: str, value: object) -> object:
     """Like `plain`, for what a function reads: dicts and arrays have keys too."""
     if isinstance(value, dict):
         value = list(value.items())
@@ -97,7 +108,7 @@ def _data(name, value):
     return plain(name, value)
 
 
-def _codes(code):
+def _codes(code: CodeType) -> Iterator[CodeType]:
     """A code object and those inside it, e.g. of comprehensions and inner functions."""
     yield code
     for constant in code.co_consts:
@@ -105,7 +116,7 @@ def _codes(code):
             yield from _codes(constant)
 
 
-def _source(function):
+def _source(function: FunctionType) -> str:
     """Source text; for a lambda also its bytecode, since the source has whole lines and two may share one."""
     try:
         source = inspect.getsource(function)
@@ -119,12 +130,12 @@ def _source(function):
     return source
 
 
-def save(path, rows):
-    """Write the rows of a cell, a list of dicts of scalars, to `path`, whose stem is the cell's key."""
+def save(path: Path, rows: list[Row]) -> None:
+    """Write the rows of a cell to `path`, whose stem is the cell's key."""
     write_atomically(path, json.dumps({"format": FORMAT, "key": path.stem, "rows": rows}).encode())
 
 
-def load(path, damaged):
+def load(path: Path, damaged: str) -> list[Row] | None:
     """Rows of a stored cell, or None where it must be computed. JSON writes a float as repr does: exactly.
 
     A file that is not whole, or not this cell's, raises StoreFileError; with damaged="recompute" it counts as absent.

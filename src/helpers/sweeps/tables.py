@@ -1,6 +1,7 @@
 """Recorded tables: a sweep that takes long, kept as NAME.csv beside NAME.json, which says how it was made.
 
-`make_table` writes both, `load_table` and `fault` read them; nothing else knows their format.
+A `TablePlan` says what to sweep. `make_table` sweeps it and writes both files, `fault` tells whether they are still
+what the plan says, and `load_table` reads them as a `Table`. Nothing else knows their format.
 """
 
 import hashlib
@@ -12,19 +13,23 @@ import os
 import shutil
 import textwrap
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import KW_ONLY, dataclass
 from multiprocessing import get_context
+from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Real, Shaped
 
 from helpers import checks
 from helpers.files import write_atomically
 from helpers.runtime import CHECKPOINTS_VARIABLE, provenance
 from helpers.sweeps.grid import sweep
+from helpers.sweeps.store import Cell, Scalar
 
 FORMAT, DIGITS = "signal-first recording 1", 5
 AT_A_TIME = 200  # cells given to a pool at once: CPython 3.11 may hang if a worker dies with thousands in the queue
@@ -34,33 +39,42 @@ PLACES = (Path(__file__).parents[1] / "results", Path(__file__).parents[3] / "bo
 
 @dataclass(frozen=True)
 class TablePlan:
-    """A sweep worth recording: the function of a cell, its grid, and what the table shows, in a sentence.
+    """What to sweep for a table.
 
-    at_a_time : cells given to the workers at once; between two such parts the clock is read. reads : the environment
-    variables that name the files its cells read.
+    Parameters
+    ----------
+    function : computes one cell.
+    grid : argument name -> list of values, as for `sweep`.
+    about : what the table shows, in a sentence.
+    at_a_time : cells given to the workers at once; between two such parts the clock is read.
+    reads : environment variables that name the files which the cells read.
     """
 
     function: Callable
-    grid: dict
+    grid: dict[str, list]
     about: str
     _: KW_ONLY
     at_a_time: int = AT_A_TIME
-    reads: tuple = ()
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A recorded table and how it was made (NAME.csv, NAME.json).
+    """A recorded table and how it was made; printed, it says so in a few lines.
 
-    table : a row for each row of the sweep. made : function, grid, arguments, seconds, workers, date, the files read, a
-    note, and made_by: device, versions, source hash and commit.
+    Attributes
+    ----------
+    name : its files are NAME.csv and NAME.json.
+    table : a row per row of the sweep.
+    made : function, grid, arguments, seconds, workers, date, the files read, a note, and made_by: device, versions,
+        source hash and commit.
     """
 
     name: str
     table: pd.DataFrame
     made: dict
 
-    def __str__(self):
+    def __str__(self) -> str:
         made_by = self.made["made_by"]
         commit = f", commit {made_by['commit']}" if made_by.get("commit") else ""
         lines = [f"{self.name}: {self.made['about']}.",
@@ -70,10 +84,24 @@ class Table:
         lines += [f"Note: {self.made['note']}."] if self.made.get("note") else []
         return "\n".join(textwrap.fill(line, 78, subsequent_indent="    ") for line in lines)
 
-    def curves(self, column, *, time="epoch", run="seed", **where):
-        """(times (T,), values (runs, T)) of a column, from the rows in which other columns have the values `where`.
+    def curves(self, column: str, *, time: str = "epoch", run: str = "seed",
+               **where: Scalar) -> tuple[Real[np.ndarray, " T"], Shaped[np.ndarray, "runs T"]]:
+        """One column over time, a curve per run.
 
-        Raises ValueError if a column is not there, or if the runs do not have a value each at the same times.
+        Parameters
+        ----------
+        column : the column.
+        time, run : the columns that tell times and runs apart.
+        where : values of other columns that choose the rows.
+
+        Returns
+        -------
+        times, values : the times, and the column's value for each run and time.
+
+        Raises
+        ------
+        ValueError
+            If a column is not there, or the runs do not have one value each at the same times.
         """
         for name in (column, time, run, *where):
             checks.one_of("column", name, tuple(self.table.columns))
@@ -85,43 +113,47 @@ class Table:
         return wide.columns.to_numpy(), wide.to_numpy()
 
 
-def load_table(name):
-    """The recording `name`. Raises ValueError for another name than those recorded."""
+def load_table(name: str) -> Table:
+    """Read a recorded table. Raises ValueError for another name than those recorded.
+
+    Examples
+    --------
+    >>> from helpers.sweeps import load_table
+    >>> recorded = load_table("phase_flips")
+    >>> len(recorded.table) == recorded.made["rows"]
+    True
+    >>> recorded.made["function"], sorted(recorded.made["grid"])
+    ('phase_cell', ['d_over_n', 'flip_rate', 'n_snr2'])
+    """
     folder = next(place for place in PLACES if place.is_dir())
     names = sorted(path.stem for path in folder.glob("*.json"))
     checks.one_of("name", name, names)
-    return Table(name, pd.read_csv(folder / f"{name}.csv"), json.loads((folder / f"{name}.json").read_text("utf-8")))
+    table, made = _paths(folder, name)
+    return Table(name, pd.read_csv(table), json.loads(made.read_text("utf-8")))
 
 
-def description(plan):
-    """What decides a plan's numbers, as JSON: function, grid and the function's default arguments."""
-    parameters = inspect.signature(plan.function).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in plan.grid}
-    # The bare name: a function that moves to another module is the same.
-    return {"format": FORMAT, "about": plan.about, "function": plan.function.__name__, "grid": plan.grid,
-            "arguments": defaults, "digits": DIGITS}
-
-
-def fault(name, plan, results):
-    """Why `name` has to be recorded, in words; None if its files are whole and of the present description."""
+def fault(name: str, plan: TablePlan, results: Path) -> str | None:
+    """Why the table has to be made, in words; None if its files in `results` are whole and what the plan says."""
+    table, made = _paths(results, name)
     try:
-        made = json.loads((results / f"{name}.json").read_text("utf-8"))
-        rows = len((results / f"{name}.csv").read_text("utf-8").splitlines()) - 1
+        found = json.loads(made.read_text("utf-8"))
+        rows = len(table.read_text("utf-8").splitlines()) - 1
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
     except ValueError:
-        return f"{name}.json is not readable"
-    present = description(plan)
-    changed = [key for key in present if made.get(key) != present[key]]
+        return f"{made.name} is not readable"
+    wanted = _description(plan)
+    changed = [key for key in wanted if found.get(key) != wanted[key]]
     if changed:
-        return f"{name}.json was made with another {', '.join(changed)}"
-    return None if rows == made.get("rows") else f"{name}.csv has {rows} rows, not {made.get('rows')}"
+        return f"{made.name} was made with another {', '.join(changed)}"
+    return None if rows == found.get("rows") else f"{table.name} has {rows} rows, not {found.get('rows')}"
 
 
-def files_read(plan):
-    """{variable: what its file is, by name and the start of its SHA-256; a folder by its name}. ValueError if not set.
+def files_read(plan: TablePlan) -> dict[str, str]:
+    """What the files are that a plan's cells read, by environment variable: name and start of the SHA-256 checksum.
 
-    Of a folder torchvision checks the files itself.
+    A folder is told by its name alone: torchvision checks the files in it itself. Raises ValueError where a variable
+    names no file or folder.
     """
     found = {}
     for variable in plan.reads:
@@ -133,44 +165,81 @@ def files_read(plan):
     return found
 
 
-def make_table(name, plan, results, store, workers, *, deadline=float("inf"), files=None, note="", commit=None):
-    """Run the sweep and write NAME.csv and NAME.json. Cells in `store` are not computed again.
+def stored_cells(store: str | PathLike) -> int:
+    """How many finished cells a store holds."""
+    return sum(1 for _ in Path(store).rglob("*.json"))
 
-    files : as from `files_read`; the cells of other files are other cells, and kept apart. note : kept in the JSON.
-    Returns what the JSON says; None if the time.monotonic() `deadline` came first, with the cells so far in the store.
+
+def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike, workers: int, *,
+               deadline: float = float("inf"), files: dict[str, str] | None = None, note: str = "",
+               commit: str | None = None) -> dict | None:
+    """Sweep a plan and write NAME.csv and NAME.json.
+
+    Parameters
+    ----------
+    name, plan : the table's name, and what to sweep for it.
+    results : the folder for both files.
+    store : the folder for finished cells, which are not computed again.
+    workers : processes; 1 computes here.
+    deadline : a time of `time.monotonic` at which to begin no new part of the grid.
+    files : as from `files_read`. The cells of other files are other cells, and kept apart.
+    note, commit : kept in the JSON.
+
+    Returns
+    -------
+    made : what the JSON says; None if the deadline came first, with the cells so far in the store.
     """
     made_by, start = provenance() | {"commit": commit}, time.perf_counter()
     if files:
         store = Path(store) / hashlib.sha256(json.dumps(files).encode()).hexdigest()[:8]
-    before = stored_cells(store)
-    parts = _parts(plan)
-    checkpoints = Path(store) / "checkpoints"
-    with _environment(CHECKPOINTS_VARIABLE, str(checkpoints)):  # a killed training run goes on, too
-        if workers == 1:
-            whole = _compute(plan.function, parts, None, store, deadline)
-        else:
-            context = get_context("spawn")  # a fork server that runs already would have the environment of its start
-            with ProcessPoolExecutor(workers, mp_context=context) as pool:
-                whole = _compute(plan.function, parts, pool, store, deadline)
-    if not whole:
+    before, parts = stored_cells(store), _parts(plan)
+    if not _sweep_parts(plan.function, parts, store, workers, deadline):
         return None
-    shutil.rmtree(checkpoints, ignore_errors=True)
     table = sweep(plan.function, plan.grid, store=store)  # reads the store
     seconds, computed, cells = time.perf_counter() - start, stored_cells(store) - before, sum(map(len, parts))
-    made = description(plan) | {
+    made = _description(plan) | {
         "rows": len(table), "columns": list(table.columns), "workers": workers, "seconds": round(seconds, 1),
         "cells_computed": computed, "cells_from_store": cells - computed,
         "recorded": time.strftime("%Y-%m-%d", time.gmtime()), "made_by": made_by, "files": files or {}, "note": note}
-    text = io.StringIO()
-    table.to_csv(text, index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
-    write_atomically(results / f"{name}.csv", text.getvalue().encode())
-    # Last: without it, or with an old one, the plan counts as missing.
-    write_atomically(results / f"{name}.json", (json.dumps(made, indent=1) + "\n").encode())
+    _write(name, table, made, results)
     return made
 
 
+def _paths(folder: Path, name: str) -> tuple[Path, Path]:
+    """Where the table and the description of how it was made are."""
+    return folder / f"{name}.csv", folder / f"{name}.json"
+
+
+def _description(plan: TablePlan) -> dict:
+    """What decides a plan's numbers, for the JSON: function, grid and the function's default arguments."""
+    parameters = inspect.signature(plan.function).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in plan.grid}
+    # The bare name: a function that moves to another module is the same.
+    return {"format": FORMAT, "about": plan.about, "function": plan.function.__name__, "grid": plan.grid,
+            "arguments": defaults, "digits": DIGITS}
+
+
+def _parts(plan: TablePlan) -> list[list[Cell]]:
+    """The grid's cells in lists of `at_a_time`."""
+    cells = [dict(zip(plan.grid, values)) for values in itertools.product(*plan.grid.values())]
+    return [cells[first:first + plan.at_a_time] for first in range(0, len(cells), plan.at_a_time)]
+
+
+def _sweep_parts(function: Callable, parts: list[list[Cell]], store: str | PathLike, workers: int,
+                 deadline: float) -> bool:
+    """Sweep part after part into the store; whether all were begun before the deadline."""
+    checkpoints = Path(store) / "checkpoints"
+    with _environment(CHECKPOINTS_VARIABLE, str(checkpoints)), _pool(workers) as pool:  # a killed training goes on, too
+        for part in parts:
+            if time.monotonic() >= deadline:
+                return False
+            sweep(function, part, executor=pool, store=store)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return True
+
+
 @contextmanager
-def _environment(name, value):
+def _environment(name: str, value: str) -> Iterator[None]:
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -179,21 +248,17 @@ def _environment(name, value):
         os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
-def _compute(function, parts, pool, store, deadline):
-    """Whether every part was swept before the deadline."""
-    for part in parts:
-        if time.monotonic() >= deadline:
-            return False
-        sweep(function, part, executor=pool, store=store)
-    return True
+def _pool(workers: int) -> AbstractContextManager[Executor | None]:
+    """A pool of new processes; None for one worker, who computes here."""
+    if workers == 1:
+        return nullcontext()
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # a fork server may have an old environment
 
 
-def _parts(plan):
-    """The grid's cells in lists of `at_a_time`."""
-    cells = [dict(zip(plan.grid, values)) for values in itertools.product(*plan.grid.values())]
-    return [cells[first:first + plan.at_a_time] for first in range(0, len(cells), plan.at_a_time)]
-
-
-def stored_cells(store):
-    """How many finished cells a store holds."""
-    return sum(1 for _ in Path(store).rglob("*.json"))
+def _write(name: str, table: pd.DataFrame, made: dict, results: Path) -> None:
+    text = io.StringIO()
+    table.to_csv(text, index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
+    csv, description = _paths(results, name)
+    write_atomically(csv, text.getvalue().encode())
+    # Last: without it, or with an old one, the plan counts as missing.
+    write_atomically(description, (json.dumps(made, indent=1) + "\n").encode())
