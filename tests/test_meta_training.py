@@ -1,6 +1,7 @@
 """Training on `meta`, for every model with every loss: a tensor left on the CPU is found without a GPU."""
 
 import copy
+import threading
 from functools import partial
 
 import numpy as np
@@ -88,6 +89,30 @@ def test_meta_takes_a_whole_fit(monkeypatch):
     with OneDevice():
         record = fit(MODELS["VGG"](SHAPE, 3), data, recipe, 0, device="meta", precision="float32", n_val=1)
     assert record.config["device"] == "meta" and record.margins.shape == (1, 2, N)
+
+
+def test_a_run_that_ends_leaves_the_others_their_deterministic_algorithms(monkeypatch):
+    """Runs go side by side in threads, and cuDNN's switch is one for all of them."""
+    before, inside, seen = torch.backends.cudnn.deterministic, [threading.Event(), threading.Event()], []
+
+    def train(run):
+        inside[run.seed].set()
+        if run.seed == 0:
+            assert inside[1].wait(60)  # the first run ends while the second one is under way
+        else:
+            first.join(60)
+            seen.append(torch.backends.cudnn.deterministic)
+
+    monkeypatch.setattr(TrainingRun, "_train", train)
+    runs = [started("one output", CrossEntropy()) for _ in range(2)]
+    for seed, run in enumerate(runs):
+        run.seed, run.epoch = seed, 0
+    first, second = (threading.Thread(target=run.advance, args=[False]) for run in runs)
+    first.start()
+    assert inside[0].wait(60)
+    second.start()
+    second.join(60)
+    assert seen == [True] and torch.backends.cudnn.deterministic == before
 
 
 # Faults that no test on a CPU can see, each planted where it would be made.

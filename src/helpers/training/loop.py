@@ -5,6 +5,7 @@ y_obs f.
 """
 
 import math
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -143,6 +144,30 @@ def fit(model, data, recipe, seed, *, record_at=None, n_val=0, device="cpu", thr
     return _record(run, data, times, n_test, settings, seed)
 
 
+class _Deterministic:
+    """cuDNN's deterministic algorithms while any run is inside: the switch is one for all threads, and the first run to
+    leave would turn it for the others."""
+
+    def __init__(self):
+        self.lock, self.inside, self.flags = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self.lock:
+            if self.inside == 0:
+                self.flags = torch.backends.cudnn.flags(enabled=True, deterministic=True)
+                self.flags.__enter__()
+            self.inside += 1
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.flags.__exit__(None, None, None)
+
+
+_DETERMINISTIC = _Deterministic()
+
+
 class TrainingRun:
     """The state of a training run: what a checkpoint keeps, and one epoch more at a time."""
 
@@ -162,7 +187,7 @@ class TrainingRun:
         """Epoch 0 is the untrained network; each later one trains on every image once."""
         start = time.perf_counter()
         self.epoch += 1
-        with torch.backends.cudnn.flags(enabled=True, deterministic=True):
+        with _DETERMINISTIC:
             if self.epoch > 0:
                 self._train()
             if measure:
