@@ -20,7 +20,7 @@ FORGET_PAGES := { rm -rf _build/.doctrees; exit 1; }
 
 LATEX_PACKAGES := latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf tex-gyre
 
-.PHONY: help env book book-strict pdf latex-packages links colab colab-check times test notebooks students slides record bench lint clean
+.PHONY: help env book book-strict pdf latex-packages links colab colab-check times test notebooks students slides record bench gpu lint clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -92,6 +92,10 @@ record: env  ## Record the runs that take minutes into book/results; resumes, an
 bench: env  ## Print the tables of speed and accuracy of the engine and of training on this machine
 	$(PY) benchmarks/engine.py
 	$(PY) benchmarks/training.py
+
+# No environment: the machine's own torch knows its GPU. PARTS="tests map" runs only those.
+gpu:  ## Run on a GPU all that waits for one, in eight minutes at most, with PYTHON as it is; results in _build/gpu
+	PYTHONPATH=src $(PYTHON) benchmarks/gpu.py $(if $(PARTS),--parts $(PARTS))
 
 lint: env  ## Check the code with ruff and the notebook pairs
 	$(PY) -m ruff check .

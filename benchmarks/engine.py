@@ -3,8 +3,10 @@
 Times are of the paper's size, n = 200 samples and m = 20 filters of each sign. "Step" rows time the bare loop
 (`engine.advance`); "call" rows time a whole `descend`, set-up and recording at 50 log-spaced times included. What is
 compared is measured in turn, round after round, and each time is the best of its rounds: others' load only adds.
+`--device cuda` prints only what the GPU adds to the table; `--device cpu --tiny` tries that without one.
 """
 
+import argparse
 import os
 import platform
 import time
@@ -103,23 +105,25 @@ def whole_calls():
     return times, agreement
 
 
-def cuda_steps(dtype):
-    """Seconds a run and step on the GPU, and of one 2048^2 product there."""
-    device = torch.device("cuda")
+def tensor_steps(dtype, device, batches, steps, rounds):
+    """Seconds a run and step of the tensor engine on `device`, and of one 2048^2 product there."""
+    device = torch.device(device)
     factor = torch.randn(2048, 2048, dtype=dtype, device=device)
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    repeated = 100 if device.type == "cuda" else 1
     problem, _, init_std, lr = law(2000)
 
     def products():
-        for _ in range(100):
+        for _ in range(repeated):
             factor @ factor
-        torch.cuda.synchronize()
+        wait()
 
-    actions, count = {"product": products}, {"product": 100}
-    for runs in (1, RUNS, 16 * RUNS):
+    actions, count = {"product": products}, {"product": repeated}
+    for runs in batches:
         inner = [inner_products(problem, M, init_std, seed) for seed in range(runs)]
-        actions["reduced", runs] = steps_of(TorchEngine(inner, [lr] * runs, device, dtype), 320)
-        count["reduced", runs] = 320 * runs
-    return {name: seconds / count[name] for name, seconds in best_of(5, actions).items()}
+        actions["reduced", runs] = steps_of(TorchEngine(inner, [lr] * runs, device, dtype), steps)
+        count["reduced", runs] = steps * runs
+    return {name: seconds / count[name] for name, seconds in best_of(rounds, actions).items()}
 
 
 def peak_memory():
@@ -189,19 +193,36 @@ def table():
     yield row(f"memory of a run in a batch of {RUNS}, MiB", [memory and memory / 2**20],
               f"at most {bound:.1f}, which is planned for", "{:.1f}")
     if torch.cuda.is_available():
-        yield from cuda_rows()
+        yield from device_rows("cuda")
 
 
-def cuda_rows():
-    """What the GPU adds to the table."""
-    times = [cuda_steps(dtype) for dtype in DTYPES]
-    for runs in (1, RUNS, 16 * RUNS):
-        yield row(f"GPU: reduced step, {runs} runs, µs a run", [1e6 * t["reduced", runs] for t in times], form="{:.2f}")
-    yield row("GPU: matrix product 2048², GFLOP/s", [2 * 2048**3 / t["product"] / 1e9 for t in times])
-    yield row(f"GPU: reduced step, {16 * RUNS} runs, GFLOP/s", [FLOPS / t["reduced", 16 * RUNS] / 1e9 for t in times])
+def device_rows(device, batches=(1, RUNS, 16 * RUNS), steps=320, rounds=5):
+    """What a device adds to the table: the tensor engine there."""
+    name = "GPU" if device == "cuda" else "tensor engine on the CPU"
+    times = [tensor_steps(dtype, device, batches, steps, rounds) for dtype in DTYPES]
+    for runs in batches:
+        own = [1e6 * t["reduced", runs] for t in times]
+        yield row(f"{name}: reduced step, {runs} runs, µs a run", own, form="{:.2f}")
+    yield row(f"{name}: matrix product 2048², GFLOP/s", [2 * 2048**3 / t["product"] / 1e9 for t in times])
+    yield row(f"{name}: reduced step, {batches[-1]} runs, GFLOP/s",
+              [FLOPS / t["reduced", batches[-1]] / 1e9 for t in times])
+
+
+def device_table(device, tiny):
+    yield f"| n = {N}, m = {M} | float64 | float32 | target in float64 |"
+    yield "|---|---:|---:|---|"
+    yield from device_rows(device, *(((1, 4), 16, 1) if tiny else ()))
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cuda", "cpu"), help="only the tensor engine on this device")
+    parser.add_argument("--tiny", action="store_true", help="with --device: as little as shows that it runs")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
+    chosen = options()
     print(machine(), end="\n\n", flush=True)
-    for line in table():
+    for line in table() if chosen.device is None else device_table(chosen.device, chosen.tiny):
         print(line, flush=True)

@@ -5,9 +5,10 @@ a padding of 4, mirror images, tensor, normalisation), a DataLoader in one proce
 by the same recipe on the same device and with the same number of threads. The data are CIFAR-10 where
 SIGNAL_FIRST_CIFAR10 names it; else random pixels of the same size, and then no accuracy is shown. Speed is that of
 training epochs alone, without measurements; the two take turns, and each time is the best of its rounds: others' load
-only adds.
+only adds. `--brief` fits a GPU's accuracies into two minutes; `--tiny` shows only that all of it runs.
 """
 
+import argparse
 import os
 import time
 from dataclasses import dataclass, replace
@@ -25,10 +26,21 @@ from helpers.runtime import best_device
 from helpers.training.loop import Recipe, TrainingRun, fit
 from helpers.training.models import resnet, vgg
 
-DEVICE = torch.device(best_device())
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default=best_device())
+    parser.add_argument("--brief", action="store_true", help="fewer images, epochs and seeds")
+    parser.add_argument("--tiny", action="store_true", help="as little as shows that it runs")
+    return parser.parse_args()
+
+
+OPTIONS = options()
+DEVICE = torch.device(OPTIONS.device)
 GPU = DEVICE.type == "cuda"
-RECIPE = Recipe(epochs=4, lr=0.02, batch_size=128, weight_decay=5e-4, augment=True)
-SEEDS = range(5 if GPU else 2)
+RECIPE = Recipe(epochs=4, lr=0.02, batch_size=16 if OPTIONS.tiny else 128, weight_decay=5e-4, augment=True)
+SEEDS = range(2 if OPTIONS.brief or OPTIONS.tiny or not GPU else 5)
+ROUNDS = 1 if OPTIONS.tiny else 3
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,9 @@ class Task:
 
 
 # On a GPU whole epochs of CIFAR-10; on a CPU as much as a few minutes allow.
-SIZES = ({"VGG": (10_000, 10_000, 20, 2_000), "ResNet": (50_000, 50_000, 10, 10_000)} if GPU else
+SIZES = ({"VGG": (16, 16, 1, 16), "ResNet": (16, 16, 1, 16)} if OPTIONS.tiny else
+         {"VGG": (10_000, 10_000, 4, 2_000), "ResNet": (10_000, 10_000, 4, 10_000)} if OPTIONS.brief else
+         {"VGG": (10_000, 10_000, 20, 2_000), "ResNet": (50_000, 50_000, 10, 10_000)} if GPU else
          {"VGG": (512, 1_000, 8, 1_000), "ResNet": (256, 1_000, 3, 1_000)})
 TASKS = [
     Task("VGG-11, two classes", lambda data, seed: vgg(data.image_shape, 2, seed=seed, dropout=0.0), True, 0.01,
@@ -123,7 +137,7 @@ def speeds(task, data):
     part, recipe = data.subset(min(task.timed, data.n)), replace(RECIPE, lr=task.lr)
     usual = UsualLoop(part, task.build(part, 0), recipe, 0)
     ours = TrainingRun(task.build(part, 0).to(DEVICE, memory_format=torch.channels_last), part, recipe, 0, DEVICE, GPU)
-    seconds = best_of(3, {"usual": usual.epoch, "fit": lambda: ours.advance(False)})
+    seconds = best_of(ROUNDS, {"usual": usual.epoch, "fit": lambda: ours.advance(False)})
     return {name: part.n / value for name, value in seconds.items()}
 
 

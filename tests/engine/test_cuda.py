@@ -1,13 +1,21 @@
 """The same calls on a GPU. Without one these tests say so and are skipped."""
 
+import numpy as np
 import pytest
 import torch
 from records import ARRAYS, ERRORS, assert_same
 
 from helpers import SignalNoise, descend
+from helpers.data.images import LabelledImages, digit_arrays
+from helpers.data.label_noise import add_label_noise
 from helpers.engine import reduced
 from helpers.engine.gram import inner_products
 from helpers.engine.reduced import TorchEngine
+from helpers.training import checkpoints
+from helpers.training.elr_plus import ELRPlus
+from helpers.training.loop import Recipe, fit, side_by_side
+from helpers.training.losses import ELR, CrossEntropy
+from helpers.training.models import Pair, PreActResNet, SmallCNN, SmallVGG, resnet, vgg
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 
@@ -68,3 +76,67 @@ def test_cuda_names_the_step_at_which_a_run_diverged(law, dtype):
 def test_cuda_second_device_works_after_the_first(law):
     first, second = (descend(law, **SETTINGS, seeds=[0, 1], device=f"cuda:{index}") for index in range(2))
     assert_same(first, second, 1e-11)
+
+
+# ---- training
+
+SHAPE = (1, 8, 8)
+NETWORKS = {"SmallCNN": lambda: SmallCNN(SHAPE, width=8, n_outputs=10), "ResNet": lambda: resnet(SHAPE, 10),
+            "PreActResNet": lambda: PreActResNet(SHAPE, 10, blocks=(1, 1), width=8),
+            "SmallVGG": lambda: SmallVGG(SHAPE, 10), "VGG": lambda: vgg(SHAPE, 10, width=8)}
+DROP_NOTHING = {"SmallVGG": lambda: SmallVGG(SHAPE, 10, dropout=0.0),
+                "VGG": lambda: vgg(SHAPE, 10, width=8, dropout=0.0)}
+LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(), "ELR+": ELRPlus(ramp=0)}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    names = tuple(map(str, range(10)))
+    return add_label_noise(LabelledImages("ten digits", names, *digit_arrays(200, 0)), 0.2, seed=0)
+
+
+def trained(data, model, loss, build=NETWORKS, device="cuda", epochs=2, **options):
+    """The record of a short run with everything that training may have on it; ELR+ trains two of the networks."""
+    network = build[model]()
+    if isinstance(loss, ELRPlus):
+        network = Pair(network, build[model]())
+    recipe = Recipe(epochs=epochs, lr=0.01, batch_size=64, weight_decay=1e-3, augment=True, loss=loss)
+    return fit(network, data, recipe, 1, device=device, **options)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("model", NETWORKS)
+def test_cuda_trains_as_the_cpu_does(digits, model, loss):
+    """Up to rounding: a GPU's convolutions may round their factors to ten bits. Without dropout, whose masks differ."""
+    build = NETWORKS | DROP_NOTHING
+    cpu, cuda = (trained(digits, model, LOSSES[loss], build, device, precision="float32") for device in ("cpu", "cuda"))
+    scale = abs(cpu.margins).mean()
+    np.testing.assert_allclose(cuda.margins[:, 0], cpu.margins[:, 0], rtol=0, atol=0.02 * scale)
+    assert abs(cuda.margins[:, -1] - cpu.margins[:, -1]).mean() < 0.1 * scale
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("model", NETWORKS)
+def test_cuda_run_repeats_and_resumes(digits, model, loss, tmp_path):
+    """In the precision that a GPU trains in by itself, with dropout and crops: the same numbers, bit for bit."""
+    once, again = (trained(digits, model, LOSSES[loss]) for _ in range(2))
+    assert np.array_equal(once.margins, again.margins) and np.isfinite(once.margins).all()
+
+    def stop(epoch, network):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run.pt"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoints, "SECONDS", 0.0)
+        trained(digits, model, LOSSES[loss], checkpoint=path, watch=stop)
+    resumed = trained(digits, model, LOSSES[loss], checkpoint=path)
+    assert path.exists() and np.array_equal(once.margins, resumed.margins)
+
+
+def test_cuda_runs_side_by_side_are_the_runs_alone(digits):
+    """Threads share the GPU, and torch's settings."""
+    def run(seed):
+        return fit(NETWORKS["SmallCNN"](), digits, Recipe(epochs=3, lr=0.01, augment=True), seed, device="cuda")
+
+    assert np.array_equal(side_by_side(run, range(4)).margins[2], run(2).margins[0])

@@ -6,6 +6,7 @@ f, the margin is y_obs f.
 
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -184,6 +185,30 @@ def _settings(model: nn.Module, data: LabelledImages, recipe: Recipe, device: to
             "numpy": np.__version__, "source": runtime.source_hash("training.loop")}
 
 
+class _Deterministic:
+    """cuDNN's deterministic algorithms while any run is inside: the switch is one for all threads, and the first run to
+    leave would turn it for the others."""
+
+    def __init__(self):
+        self.lock, self.inside, self.flags = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self.lock:
+            if self.inside == 0:
+                self.flags = torch.backends.cudnn.flags(enabled=True, deterministic=True)
+                self.flags.__enter__()
+            self.inside += 1
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.flags.__exit__(None, None, None)
+
+
+_DETERMINISTIC = _Deterministic()
+
+
 class TrainingRun:
     """The state of a training run, one epoch more at a time: what `fit` advances and a checkpoint keeps.
 
@@ -217,7 +242,7 @@ class TrainingRun:
         """
         start = time.perf_counter()
         self.epoch += 1
-        with torch.backends.cudnn.flags(enabled=True, deterministic=True):
+        with _DETERMINISTIC:
             if self.epoch > 0:
                 self._train()
             if measure:

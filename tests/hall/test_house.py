@@ -12,7 +12,7 @@ from numpydoc.docscrape import FunctionDoc
 
 import helpers
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "helpers"
 # Wing: the wings that it may import. All import the hall, which imports none.
 MAY_IMPORT = {
