@@ -1,6 +1,6 @@
 """The built book as readers see it: each page in a real browser, as wide as a desk and as a phone, light and dark.
 
-`make test` builds the book first. Without a built book, or without a Chromium, these tests are skipped; `pytest -rs`
+Without a built book, or without a Chromium, these tests are skipped; `pytest -rs`
 says why.
 """
 
@@ -16,6 +16,7 @@ import statements
 import yaml
 from browsers import complaints
 
+pytestmark = pytest.mark.site  # `make test` runs these once the book is built
 ROOT = statements.ROOT
 SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
