@@ -121,8 +121,8 @@ def kernel_environment(threads):
     """
     # PASSIVE: on a busy machine, threads that spin while they wait for each other cost minutes.
     settings = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    ours = {name: value for name, value in os.environ.items() if name != "MPLBACKEND" and not name.startswith("PYTEST_")}
-    return settings | ours
+    return settings | {name: value for name, value in os.environ.items()
+                       if name != "MPLBACKEND" and not name.startswith("PYTEST_")}
 
 
 def execute(path, threads):
