@@ -38,7 +38,7 @@ book-strict: env  ## The same from nothing: no cached execution, no page kept
 	rm -rf _build
 	$(PY) tools/statements.py --check
 	$(PY) tools/execution.py --workers $(WORKERS) --strict
-	$(BUILD) --all
+	$(BUILD) --all || $(FORGET_PAGES)
 
 # Sphinx's own LaTeX class, through XeTeX: pages of code and output hold more than LaTeX's own letters.
 pdf: env  ## Build the book as a PDF into _build/book.pdf (needs LaTeX: latexmk and xelatex)
@@ -68,13 +68,18 @@ times: env  ## Keep this machine's run times of the chapters in book/run_times.c
 	$(PY) tools/status.py --keep
 
 # One thread a process: two processes side by side already fill two cores.
-# loadscope keeps a notebook's cells, and a test module's tests, in one process. In this order: what is long comes first.
 test: export OMP_NUM_THREADS ?= 1
-# The table of statements is written whatever the outcome, and fails if a statement has no test.
-test: book  ## Build the book, run every test and every notebook through nbval; write the table of statements
-	status=0; $(PY) -m pytest nbs tests -n $(WORKERS) --dist loadscope --no-loadscope-reorder --junitxml=_build/tests.xml \
-		--nbval-lax --nbval-current-env --nbval-cell-timeout 900 || status=$$?; \
-		$(PY) tools/statements.py _build/tests.xml && exit $$status
+# Notebooks first: nbval's run of a chapter, once it has passed, is the run that the book shows (nbs/conftest.py).
+# loadscope keeps a notebook's cells, and a test module's tests, in one process. In this order: what is long comes first.
+# The table of statements is written whatever the outcome, and fails if a statement has no test. What fails, fails at the end.
+test: env  ## Run every notebook through nbval and every test, build the book from these runs, walk through its pages
+	status=0; $(PY) -m pytest nbs tests -m "not weekly and not site" -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
+		--junitxml=_build/tests.xml --nbval-lax --nbval-current-env --nbval-cell-timeout 900 || status=$$?; \
+		$(PY) tools/statements.py _build/tests.xml || status=$$?; \
+		$(PY) tools/execution.py --workers $(WORKERS) --strict || status=$$?; \
+		$(BUILD) --all || $(FORGET_PAGES); \
+		$(PY) -m pytest tests -m "site and not weekly" -n $(WORKERS) --dist worksteal || status=$$?; \
+		exit $$status
 
 notebooks: env  ## Refresh the paired .ipynb and their verdicts' outputs
 	$(PY) tools/notebooks.py --workers $(WORKERS)

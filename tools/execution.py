@@ -8,6 +8,7 @@ the profile) is hashed here; when that hash changes, the cache is dropped, and w
 
 import argparse
 import asyncio
+import csv
 import hashlib
 import os
 import shutil
@@ -55,16 +56,21 @@ def fingerprint(root=ROOT):
     return digest.hexdigest()
 
 
+def is_stale(root=ROOT):
+    """Whether the execution cache was made under another fingerprint than the present one."""
+    stamp = Path(root) / "_build" / "execution-fingerprint"
+    return not stamp.exists() or stamp.read_text() != fingerprint(root)
+
+
 def drop_if_stale(root=ROOT):
     """Drop the execution cache, and Sphinx's pickled pages, unless they were made under the present fingerprint."""
-    build, current = Path(root) / "_build", fingerprint(root)
-    stamp = build / "execution-fingerprint"
-    if stamp.exists() and stamp.read_text() == current:
+    if not is_stale(root):
         return False
+    build = Path(root) / "_build"
     for folder in (".jupyter_cache", ".doctrees"):
         shutil.rmtree(build / folder, ignore_errors=True)
     build.mkdir(exist_ok=True)
-    stamp.write_text(current)
+    (build / "execution-fingerprint").write_text(fingerprint(root))
     return True
 
 
@@ -81,11 +87,42 @@ def cached(cache, notebook):
         return None
 
 
+def known_seconds(root=ROOT):
+    """{name of a notebook: seconds that it took somewhere}, from book/run_times.csv; empty if there is none."""
+    path = Path(root) / "book" / "run_times.csv"
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as lines:
+        return {row["chapter"]: float(row["seconds"]) for row in csv.DictReader(lines)}
+
+
 def made_by(threads):
     """Device, profile, versions and date of an execution: what helpers.runtime knows, and the kernels' threads."""
     from helpers.runtime import provenance  # late: imports torch
 
     return provenance() | {"threads": threads, "date": date.today().isoformat()}
+
+
+def put(cache, path, notebook, seconds, made):
+    """Keep the executed notebook of `path` in the cache."""
+    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds, "made_by": made})
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+
+def threads_each(side_by_side):
+    """Threads of each of the kernels that run side by side: as the environment says, or an equal share of the cores."""
+    return int(os.environ.get("OMP_NUM_THREADS") or max(1, (os.cpu_count() or 1) // side_by_side))
+
+
+def kernel_environment(threads):
+    """The environment of a kernel with so many threads.
+
+    Without what pytest and its tests set for themselves: figures would not be shown.
+    """
+    # PASSIVE: on a busy machine, threads that spin while they wait for each other cost minutes.
+    settings = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    return settings | {name: value for name, value in os.environ.items()
+                       if name != "MPLBACKEND" and not name.startswith("PYTEST_")}
 
 
 def execute(path, threads):
@@ -97,9 +134,7 @@ def execute(path, threads):
                             resources={"metadata": {"path": str(path.parent)}})
     try:
         # Not client.execute(), which leaves an open event loop behind in a thread.
-        # PASSIVE: on a busy machine, threads that spin while they wait for each other cost minutes.
-        settings = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-        asyncio.run(client.async_execute(env=settings | os.environ))
+        asyncio.run(client.async_execute(env=kernel_environment(threads)))
     except (CellExecutionError, CellTimeoutError, DeadKernelError):
         failure = traceback.format_exc()
     return notebook, perf_counter() - start, failure
@@ -110,9 +145,11 @@ def fill(paths, workers, root=ROOT):
     drop_if_stale(root)
     cache = open_cache(root)
     missing = [path for path in paths if cached(cache, jupytext.read(path)) is None]
+    known = known_seconds(root)
+    missing.sort(key=lambda path: -known.get(path.stem, 0))  # else a long one runs alone at the end
     # Kernels are processes of their own: share the cores among those that run side by side.
     side_by_side = max(1, min(workers, len(missing)))
-    threads = max(1, (os.cpu_count() or 1) // side_by_side)
+    threads = threads_each(side_by_side)
     made, failed = made_by(threads) if missing else None, {}
     with ThreadPoolExecutor(side_by_side) as pool:
         results = pool.map(execute, missing, [threads] * len(missing))
@@ -120,8 +157,7 @@ def fill(paths, workers, root=ROOT):
             if failure is not None:
                 failed[path] = failure
                 continue
-            bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds, "made_by": made})
-            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+            put(cache, path, notebook, seconds, made)
             print(f"executed  {path.name} in {seconds:.0f} s", flush=True)
     return failed
 

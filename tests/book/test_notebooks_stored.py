@@ -1,10 +1,12 @@
 """Every chapter has its paired notebook in step, and nbval really compares what the verdict cells store."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import execution
+import jupytext
 import nbformat
 import notebooks
 import pytest
@@ -52,11 +54,11 @@ def stored(source):
     return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
 
 
-def nbval(notebook, folder):
+def nbval(notebook, folder, **more):
     """Exit code and output of nbval on `notebook`, with the options of the Makefile, in a pytest of its own."""
     path = folder / "01_tiny.ipynb"
     nbformat.write(notebook, path)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | more
     command = [sys.executable, "-m", "pytest", path.name, "--nbval-lax", "--nbval-current-env"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout
@@ -157,3 +159,91 @@ def test_a_cell_that_writes_to_stderr_is_reported():
     cell = nbformat.v4.new_code_cell("x", outputs=[nbformat.v4.new_output("stream", name="stderr", text="a warning")])
     (found,) = execution.noise(nbformat.v4.new_notebook(cells=[cell]))
     assert "a warning" in found
+
+
+SHOWN = HEADER + """
+# A chapter that shows things
+
+```{code-cell} ipython3
+import sys
+import matplotlib.pyplot as plt
+from IPython.display import clear_output, display
+print("forgotten")
+clear_output()
+print("first", flush=True)
+print("a warning", file=sys.stderr, flush=True)
+print("third")
+shown = display("now", display_id=True)
+```
+
+```{code-cell} ipython3
+shown.update("later")
+plt.plot([1, 2])
+plt.show()
+total = 1 + 1
+total
+```
+
+```{code-cell} ipython3
+:tags: [nbval-check-output]
+
+print("total is", total)
+```
+"""
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """A chapter of many kinds of output, its pair, and a cache with the book's own run of it."""
+    root = tmp_path / "own"
+    (root / "nbs").mkdir(parents=True)
+    (root / "requirements.txt").write_text("")
+    source = root / "nbs" / "01_tiny.md"
+    source.write_text(SHOWN)
+    assert execution.fill([source], 1, root) == {}
+    return source, notebooks.with_verdicts(notebooks.bare(source), execution.executed(source, root))
+
+
+@pytest.fixture
+def validate(shown, tmp_path):
+    """validate(notebook): nbval's exit code on a pair of the chapter, in a folder with the hooks of nbs/conftest.py."""
+    root = tmp_path / "validated"
+    (root / "nbs").mkdir(parents=True)
+    shutil.copy(execution.ROOT / "nbs" / "conftest.py", root / "nbs")
+    source = root / "nbs" / "01_tiny.md"
+    source.write_text(SHOWN)
+    (root / "requirements.txt").write_text("")
+    path = os.pathsep.join([str(execution.ROOT / "tools"), os.environ.get("PYTHONPATH", "")])
+    return source, lambda notebook: nbval(notebook, root / "nbs", PYTHONPATH=path)
+
+
+def known(source):
+    return execution.cached(execution.open_cache(source.parent.parent), jupytext.read(source))
+
+
+def test_the_run_that_nbval_passed_is_the_run_that_the_book_shows(shown, validate):
+    own, pair = shown
+    source, run = validate
+    code, text = run(pair)
+    assert code == 0 and known(source), text
+    assert {"execution_seconds", "made_by"} == set(known(source).data)
+    book, here = (execution.executed(path, path.parent.parent) for path in (own, source))
+    assert [output.get("name", output.output_type) for output in here.cells[1].outputs] == [
+        "stdout", "stderr", "stdout", "display_data"]
+    assert "image/png" in str(here.cells[2].outputs)
+    for key in ("source", "outputs", "execution_count"):
+        assert [cell.get(key) for cell in here.cells] == [cell.get(key) for cell in book.cells]
+    assert here.metadata == book.metadata
+    assert execution.fill([source], 1, source.parent.parent) == {} and known(source)
+
+
+def test_a_run_that_nbval_failed_is_not_shown(shown, validate):
+    pair, (source, run) = shown[1], validate
+    pair.cells[-1].outputs[0].text = "total is 3\n"
+    assert run(pair)[0] == 1 and known(source) is None
+
+
+def test_the_run_of_a_pair_out_of_step_is_not_shown(shown, validate):
+    pair, (source, run) = shown[1], validate
+    source.write_text(SHOWN.replace("1 + 1", "2 + 0"))
+    assert run(pair)[0] == 0 and known(source) is None
