@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numbering
 import print_edition
-import search_names
 import status
 import yaml
 from addresses import notebook_url, repository_url, site_url
+from docutils import nodes
 from sphinx.util import logging
 
 GENERATED = {"<!-- run-times -->", "<!-- citation -->"}
@@ -100,6 +100,28 @@ def check_numbers(app, env):
                     f"{page}: {label} is {number} here and {counted[label].number} in Colab; mend tools/numbering.py")
 
 
+class search_title(nodes.title):
+    """A title that the search finds and the page does not show."""
+
+
+def skip(translator, node):
+    raise nodes.SkipNode
+
+
+def name_for_search(app, doctree, docname):
+    """Let the search find statements and exercises by the title as one types it, and as "Theorem 3.2"."""
+    if app.builder.format != "html":
+        return
+    counted = numbering.targets(app.srcdir)
+    for title in list(doctree.findall(nodes.title)):
+        if target := counted.get(title.parent.get("label")):
+            words = "".join(part.astext() for part in title.children if not list(part.findall(nodes.reference)))
+            typed = re.sub(r"\\[,;!]|[\\{}]", "", words).replace("\u2019", "'").replace("<", "&lt;")
+            name = re.sub(r"^ \((.*?),? ?\)$", r"\1", typed)
+            title.astext = lambda name=name: name  # for the index; what the page shows stays
+            title.parent += search_title("", f"{target.kind.title()} {target.number}")
+
+
 def offer_notebook(app, pagename, templatename, context, doctree):
     """Let a chapter's download menu offer its paired notebook beside the text source."""
     pair = Path(app.srcdir, pagename).with_suffix(".ipynb")
@@ -128,10 +150,10 @@ def setup(app):
     app.connect("source-read", fill_in, priority=100)
     app.connect("env-get-outdated", generated_pages)
     app.connect("env-check-consistency", check_numbers)
-    app.add_node(search_names.search_title, html=(search_names.skip, None))
-    app.connect("doctree-resolved", search_names.give)
+    app.add_node(search_title, html=(skip, None))
+    app.connect("doctree-resolved", name_for_search)
     app.connect("doctree-resolved", print_edition.prepare)
-    app.connect("config-inited", print_edition.typeset)
+    app.connect("config-inited", print_edition.address)
     app.connect("build-finished", mend_pages)
     app.connect("build-finished", print_edition.bring_fonts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,8 +18,7 @@ import execution
 import nbformat
 import numbering
 import status
-from plain_markdown import Plain
-from pybtex.database import parse_file
+from plain_markdown import Plain, bibliography
 
 # What a running kernel has loaded or a GPU's driver depends on: pip may add packages beside these, but not change them.
 KEPT = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas", "matplotlib")
@@ -61,7 +60,7 @@ Made from chapter {number} of *{book}*{link}. Code: MIT licence. Text and figure
 {references}"""
 
 
-def notebook(pair, package, targets, bibliography, site="", times=None):
+def notebook(pair, package, targets, site="", times=None):
     """The Colab notebook of the paired notebook `pair`.
 
     package : what pip installs. targets : of numbering. site : address of the book or "". times : {profile: words}, of
@@ -69,7 +68,7 @@ def notebook(pair, package, targets, bibliography, site="", times=None):
     """
     made = nbformat.read(pair, as_version=4)
     page = f"nbs/{pair.stem}"
-    plain = Plain(page, targets, bibliography, site)
+    plain = Plain(page, targets, bibliography(), site)
     cells = [cell for cell in _cells(made.cells, plain) if cell.source.strip()]
     book = next(target for target in targets.values() if target.kind == "page")
     link = f" ([on the web]({site}/{page}.html))" if site else ""
@@ -113,13 +112,12 @@ def _cells(cells, plain):
 
 def make(folder, package, site="", root=execution.ROOT):
     """Write every chapter's notebook to folder/nbs/NN_slug.ipynb. Returns their paths."""
-    targets, bibliography = numbering.targets(root), parse_file(str(Path(root) / "book" / "references.bib"))
-    times, written = status.words(root), []
+    targets, times, written = numbering.targets(root), status.words(root), []
     for source in execution.chapters(root):
         path = Path(folder) / "nbs" / f"{source.stem}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         pair = source.with_suffix(".ipynb")
-        nbformat.write(notebook(pair, package, targets, bibliography, site, times.get(source.stem)), path)
+        nbformat.write(notebook(pair, package, targets, site, times.get(source.stem)), path)
         written.append(path)
     return written
 

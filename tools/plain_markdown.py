@@ -3,16 +3,22 @@
 Every formula goes onto one line: Colab takes a line "=" inside a longer one for the underline of a heading, and the
 marks of a quotation would become part of it. Statements become quotations with a bold head, folded solutions fold by
 HTML, references become numbers, with a link where the book's address is known.
+
+No library does this: sphinx-tojupyter garbles the heads of exercises, folds and lists, and a parser's tokens do not
+say where in a line they stand. So roles and formulas are found by their marks; tools/myst.py finds the blocks.
 """
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 
+import execution
 import myst
-from numbering import KINDS
+from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 
-ADMONITIONS = {"note", "tip", "important", "warning", "seealso", "hint", "caution", "attention", "admonition"}
+ADMONITIONS = {"note", "tip", "important", "warning", "seealso", "hint", "caution", "attention", "admonition",
+               "exercise"}
 ROLE = re.compile(r"\{([\w:-]+)\}`([^`]*)`")
 CODE = re.compile(r"^( *)(`{3,}|~{3,}).*?^\1\2 *$|`+[^`\n]+`+", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$(?:[ \t]*\(([\w:-]+)\))?", re.DOTALL)
@@ -77,6 +83,10 @@ class Plain:
             return f"chapter {target.number}"
         return f"{target.kind.capitalize()} {target.number}" if target.number else f"*{target.title}*"
 
+    def tag(self, label):
+        """What stands beside an equation."""
+        return self.target(label).number
+
     def target(self, label):
         name = label.rsplit("/")[-1]
         for known in (label, f"nbs/{name}", f"book/{name}"):
@@ -112,7 +122,7 @@ class Plain:
         return f"{names} ({year})" if role == "cite:t" else f"{names}, {year}"
 
     def _display(self, match):
-        number = rf" \tag{{{self.target(match[2]).number}}}" if match[2] else ""
+        number = rf" \tag{{{self.tag(match[2])}}}" if match[2] else ""
         return f"$${_one_line(match[1])}{number}$$"
 
     def _link(self, match):
@@ -123,6 +133,8 @@ class Plain:
         """Lines without colon fences."""
         lines, out, index = text.split("\n"), [], 0
         for block in myst.blocks(text, page=self.page):
+            if block.name == "section":
+                continue
             body = self._blocks(block.text)
             out += [*lines[index:block.first], "", *self._directive(block.name, block.title, block.options, body), ""]
             index = block.last
@@ -131,7 +143,7 @@ class Plain:
     def _directive(self, name, argument, options, body):
         body = _trimmed(body)
         kind = name.removeprefix("prf:")
-        if kind in KINDS | {"exercise"} | ADMONITIONS:
+        if kind in ADMONITIONS or (name.startswith("prf:") and kind != "proof"):
             head = self.name(options["label"]) if "label" in options else kind.capitalize()
             return _quoted(f"**{head}**" + (f" ({argument})" if argument else "") + ".", body)
         if kind == "proof":
@@ -148,6 +160,36 @@ class Plain:
             self.solving = ""
             return ["</details>"]
         raise ValueError(f"{self.page}: no plain form of the directive {name!r}")
+
+
+class Words(Plain):
+    """For slides, which have no other page to point to, and no numbers to look up: everything is called by its title.
+
+    An equation and a figure have none; their labels, in words, do.
+    """
+
+    def name(self, label):
+        target = self.target(label)
+        if target.kind == "equation":
+            return f"({self.tag(label)})"
+        if target.kind == "figure":
+            return f"the figure “{in_words(label)}”"
+        title = f"“{target.title.rstrip(myst.STAR + ' ')}”"
+        return f"exercise {title}" if target.kind == "exercise" else title
+
+    def tag(self, label):
+        return in_words(label)
+
+
+def in_words(label):
+    """A label without its kind: eq-three-conditions -> three conditions."""
+    return label.partition("-")[2].replace("-", " ")
+
+
+@cache
+def bibliography():
+    """The works that the book cites, as pybtex reads them."""
+    return parse_file(str(execution.ROOT / "book" / "references.bib"))
 
 
 def authors(entry):

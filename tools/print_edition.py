@@ -23,50 +23,12 @@ LINE = 88  # characters, about, of a table's row that fits the page without aski
 LONG = 14  # rows; a longer table may run over pages
 FIGURE = re.compile(r"[-+−±.,%\d\s]*(?:e[-+]?\d+)?|nan|inf|NaN")
 TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}"} | {sign: "\\" + sign for sign in "_#%&$"}
-# Outputs have no frame, figures stand near their text, and code is in the figures' own font, narrow enough for a line.
-PREAMBLE = r"""
-\usepackage{amsthm}
-\renewcommand{\qedsymbol}{\(\blacksquare\)}
-\newenvironment{sphinxclasscell_output}{\sphinxsetup{VerbatimColor={rgb}{1,1,1},VerbatimBorderColor={rgb}{1,1,1}}}{}
-\renewcommand{\topfraction}{0.9}\renewcommand{\bottomfraction}{0.8}
-\renewcommand{\textfraction}{0.06}\renewcommand{\floatpagefraction}{0.8}
-\setcounter{topnumber}{4}\setcounter{bottomnumber}{3}\setcounter{totalnumber}{6}
-\setcounter{tocdepth}{1}
-\usepackage{newunicodechar}
-\AtBeginEnvironment{sphinxadmonition}{\needspace{8\baselineskip}}
-\newunicodechar{°}{\ensuremath{{}^\circ}}
-\renewcommand{\sphinxtablecontinued}[1]{}
-\newcolumntype{T}{L}
-\makeatletter
-\newcolumntype{\X}[2]{>{\raggedright\arraybackslash}p{\dimexpr
-  (\linewidth-\spx@arrayrulewidth)*#1/#2-\tw@\tabcolsep-\spx@arrayrulewidth\relax}}
-\makeatother
-"""
-FONTS = r"""
-\usepackage{mathptmx}
-\setmainfont{FreeSerif}[Extension=.otf, UprightFont=*, ItalicFont=*Italic, BoldFont=*Bold, BoldItalicFont=*BoldItalic]
-\setsansfont{FreeSans}[Extension=.otf, UprightFont=*, ItalicFont=*Oblique, BoldFont=*Bold, BoldItalicFont=*BoldOblique]
-\setmonofont{DejaVuSansMono}[Path=./, Extension=.ttf, Scale=0.8, UprightFont=*, ItalicFont=*-Oblique, BoldFont=*-Bold,
-  BoldItalicFont=*-BoldOblique]
-"""
 
 
-def typeset(app, config):
-    """LaTeX's settings."""
-    address = f" The book itself is at {tex(site_url(os.environ))}." if site_url(os.environ) else ""
-    imprint = ("Code: MIT licence. Text and figures: CC BY 4.0.\\par\\smallskip\n"
-               "This is the book on paper: the same text, results and figures, made by the same run. Code that only "
-               "draws, which pages fold, is left out, and solutions stand behind a chapter's exercises; the pages and "
-               f"the notebooks have all of it.{address}")
-    config.nb_mime_priority_overrides = [*config.nb_mime_priority_overrides, ("latex", "text/plain", 200),
-                                         ("latex", "text/html", 100)]
-    config.latex_elements = {
-        "papersize": "a4paper", "extraclassoptions": "openany,oneside", "figure_align": "!htbp",
-        "sphinxsetup": "hmargin={25mm,25mm}, vmargin={25mm,25mm}", "fncychap": r"\usepackage[Sonny]{fncychap}",
-        "fontpkg": FONTS, "fvset": r"\fvset{fontsize=\small}", "preamble": PREAMBLE,
-        # After Sphinx has given it the first part's name.
-        "maketitle": "\\renewcommand{\\contentsname}{Contents}\n"
-                     f"\\newcommand\\sphinxbackoftitlepage{{\\small {imprint}}}\n\\sphinxmaketitle"}
+def address(app, config):
+    """Say in the imprint where the book is published, if that is known."""
+    known = f" The book itself is at {tex(site_url(os.environ))}." if site_url(os.environ) else ""
+    config.latex_elements["maketitle"] = config.latex_elements["maketitle"].replace("ADDRESS", known)
 
 
 def bring_fonts(app, error):
