@@ -20,7 +20,6 @@ from addresses import notebook_url, repository_url, site_url
 from docutils import nodes
 from sphinx.util import logging
 
-GENERATED = {"<!-- run-times -->", "<!-- citation -->"}
 # Opened from disk, browsers refuse the theme's font preloads with an error; the style sheet suffices.
 FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
 # The bibliography's roles are deprecated, or ask for children that its entries are not; screen readers do without.
@@ -72,14 +71,14 @@ def citation(root):
     return "\n".join([f"{plain} ({book['year']}). *{book['title']}*.", "", *bibtex])
 
 
+GENERATED = {"<!-- run-times -->": status.page, "<!-- citation -->": citation}
+
+
 def fill_in(app, docname, source):
     """Replace the marks of generated text in a page."""
-    text = source[0]
-    if "<!-- run-times -->" in text:
-        text = text.replace("<!-- run-times -->", status.page(app.srcdir))
-    if "<!-- citation -->" in text:
-        text = text.replace("<!-- citation -->", citation(app.srcdir))
-    source[0] = text
+    for mark, text in GENERATED.items():
+        if mark in source[0]:
+            source[0] = source[0].replace(mark, text(app.srcdir))
 
 
 def generated_pages(app, env, added, changed, removed):

@@ -14,6 +14,7 @@ import shutil
 import sys
 from functools import cache
 from pathlib import Path
+from string import Template
 
 import execution
 import jupytext
@@ -33,18 +34,7 @@ PANELS = {"Left", "Right", "Top", "Bottom", "Above", "Below"}
 FINDING = 120  # characters of a caption's first sentence that make a title
 LINE = 100  # how many of them a line of a displayed formula counts, and the space around it
 SECTIONS_LEFT_OUT = {"Exercises", "Summary", "Verdict", "In this chapter"}
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="assets/reveal/reveal.css"><link rel="stylesheet" href="assets/slides.css">
-<script>MathJax = {{tex: {{inlineMath: [["\\\\(", "\\\\)"]]}}, chtml: {{displayAlign: "left", displayIndent: "1em"}},
-  options: {{enableMenu: false}}}};</script>
-<script defer src="assets/mathjax/tex-mml-chtml.js"></script>
-<script defer src="assets/reveal/reveal.js"></script><script defer src="assets/slides.js"></script>
-</head><body><div class="reveal"><div class="slides">
-{sections}
-</div></div></body></html>
-"""
+PAGE = Template(Path(__file__).with_name("slides.html").read_text("utf-8"))
 
 
 @cache
@@ -200,7 +190,7 @@ def main(arguments=None):
             missing.append(path.name)
             notebook = jupytext.read(path)
         sections = "\n".join(deck(path, notebook))
-        page = PAGE.format(title=html.escape(path.stem), sections=sections)
+        page = PAGE.substitute(title=html.escape(path.stem), sections=sections)
         (options.out / f"{path.stem}.html").write_text(page, "utf-8")
     print(f"{len(chosen)} decks in {options.out}")
     if missing:
