@@ -3,8 +3,8 @@
 The sources hold no repository address. Where the environment tells it (tools/addresses.py), the pages get a repository,
 an issue and a Colab button. Without it there is none of these buttons.
 
-Two pages are filled in while they are read: <!-- run-times --> becomes what this build's chapters took, and
-<!-- citation --> what CITATION.cff says.
+Pages are filled in while they are read: <!-- run-times --> becomes what this build's chapters took, <!-- citation -->
+what CITATION.cff says, and <!-- live-page --> the laboratory's address.
 """
 
 import os
@@ -71,7 +71,13 @@ def citation(root):
     return "\n".join([f"{plain} ({book['year']}). *{book['title']}*.", "", *bibtex])
 
 
-GENERATED = {"<!-- run-times -->": status.page, "<!-- citation -->": citation}
+def live_page(root):
+    """Where the laboratory is, for those who read about it on paper."""
+    site = site_url(os.environ)
+    return f"<{site}/book/laboratory.html>" if site else "`book/laboratory.html`"
+
+
+GENERATED = {"<!-- run-times -->": status.page, "<!-- citation -->": citation, "<!-- live-page -->": live_page}
 
 
 def fill_in(app, docname, source):

@@ -2,7 +2,7 @@
 
 Chapters keep their numbers and parts; the pages behind them become appendices. Code that only draws is left out, as
 pages fold it. Solutions stand behind a chapter's exercises. A proof is no box, a data frame is a table, and wide
-tables get columns that fit. The laboratory, which is live, says where it is.
+tables get columns that fit. The laboratory, which is live, goes without its controls.
 """
 
 import os
@@ -18,7 +18,7 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx import addnodes
 
-LABORATORY, BIBLIOGRAPHY = "book/laboratory", "book/bibliography"
+BIBLIOGRAPHY = "book/bibliography"
 LINE = 88  # characters, about, of a table's row that fits the page without asking
 LONG = 14  # rows; a longer table may run over pages
 FIGURE = re.compile(r"[-+−±.,%\d\s]*(?:e[-+]?\d+)?|nan|inf|NaN")
@@ -45,7 +45,8 @@ def prepare(app, doctree, docname):
     pages = {page["docname"]: page for page in doctree.findall(addnodes.start_of_file)}
     open_introduction(doctree)
     open_parts(pages, app.srcdir)
-    still_laboratory(pages.get(LABORATORY))
+    for keys in [node for node in doctree.findall(nodes.section) if "keys" in node["ids"]]:  # of the laboratory
+        keys.parent.remove(keys)
     one_bibliography(doctree, pages.get(BIBLIOGRAPHY))
     fold_code(doctree)
     number_exercises(doctree, numbering.targets(app.srcdir))
@@ -90,25 +91,6 @@ def open_parts(pages, root):
         name = tex(part["caption"])
         first.parent.insert(first.parent.index(first),
                             latex(f"\\clearpage\n{appendix}\\phantomsection\\addcontentsline{{toc}}{{part}}{{{name}}}\n"))
-
-
-def still_laboratory(page):
-    """Without its controls, and with the place where it is live."""
-    if page is None:
-        return
-    for section in [node for node in page.findall(nodes.section) if "keys" in node["ids"]]:
-        section.parent.remove(section)
-    for line in [node for node in page.findall(nodes.paragraph) if node.astext().endswith("Set it up</button>")
-                 or node.astext().strip() == "Set it up"]:
-        line.parent.remove(line)
-    site = site_url(os.environ)
-    where = f"{site}/{LABORATORY}.html" if site else f"{LABORATORY}.html"
-    told = nodes.paragraph("", "", nodes.strong("", "The laboratory is a live page; on paper it stands still. "),
-                           nodes.Text("Open "), nodes.reference("", where, refuri=where) if site else
-                           nodes.literal("", where), nodes.Text(
-        " of the book in a browser: it needs no network. What follows are its experiments, and what they show."))
-    title = next(page.findall(nodes.title))
-    title.parent.insert(title.parent.index(title) + 1, told)
 
 
 def one_bibliography(doctree, page):
