@@ -58,10 +58,7 @@ def lead_to_colab(app, pagename, templatename, context, doctree):
 
 def citation(root):
     """The book as CITATION.cff has it, as a sentence and as BibTeX."""
-    path = Path(root) / "CITATION.cff"
-    if not path.exists():
-        return "There is no CITATION.cff."
-    book = yaml.safe_load(path.read_text("utf-8"))["preferred-citation"]
+    book = yaml.safe_load(Path(root, "CITATION.cff").read_text("utf-8"))["preferred-citation"]
     authors = " and ".join(f"{{{author['name']}}}" if "name" in author else
                            f"{author['family-names']}, {author['given-names']}" for author in book["authors"])
     plain = authors.replace("{", "").replace("}", "")

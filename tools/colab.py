@@ -3,6 +3,7 @@
     python tools/colab.py _build/colab                 addresses from the environment, as GitHub's runners set it
     python tools/colab.py out --package x.whl          another package to install, a file or an address
 
+jupytext makes the pairs; Colab would show their directives and roles as they are written (tools/plain_markdown.py).
 No source names the repository: tools/addresses.py takes it from the environment. The publishing workflow pushes the
 notebooks to a branch of their own, to which the pages' launch buttons lead.
 """

@@ -3,6 +3,7 @@
 Chapters keep their numbers and parts; the pages behind them become appendices. Code that only draws is left out, as
 pages fold it. Solutions stand behind a chapter's exercises. A proof is no box, a data frame is a table, and wide
 tables get columns that fit. The laboratory, which is live, goes without its controls.
+sphinx-jupyterbook-latex does some of this with parts and titles, and knows no proofs, exercises or data frames.
 """
 
 import os

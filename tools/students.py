@@ -3,7 +3,8 @@
     python tools/students.py [--out FOLDER]
 
 Where a solution stood there is an empty cell for the answer: of code if the solution had code, of text otherwise.
-The text is plain Markdown, which every notebook program shows as it is meant.
+The text is plain Markdown, which every notebook program shows as it is meant. nbgrader would empty cells that are
+marked as solutions; here a solution is a directive, within a cell or over several.
 """
 
 import argparse
