@@ -9,6 +9,12 @@ WORKERS ?= 2
 
 VENV := .venv
 PY := $(VENV)/bin/python
+# What the environment in use was made for: this Python's version, and the folder, whose path pip writes down.
+MADE_FOR := $(VENV)/made-for
+HERE := $(shell $(PYTHON) -c 'import os, sys; print("%d.%d" % sys.version_info[:2] + " in " + os.getcwd())' 2>/dev/null)
+FOUND := $(shell $(PY) -c 'import pip' 2>/dev/null && cat $(MADE_FOR) 2>/dev/null)
+TOO_OLD := import sys; found = sys.version_info[:2]; found >= (3, 11) or sys.exit("error: Python 3.11 or newer is \
+needed, but %s is %d.%d. Name another one: make PYTHON=python3.12 ..." % ((sys.executable,) + found))
 
 # Kernels come from our environment even where the user has others installed.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -25,8 +31,25 @@ LATEX_PACKAGES := latexmk texlive-xetex texlive-latex-extra texlive-fonts-recomm
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
 
-env:  ## Make or refresh the environment .venv
-	@$(PYTHON) tools/environment.py $(VENV)
+env: $(VENV)/installed  ## Make or refresh the environment .venv
+
+# Pins and package in one resolution, so that pip sees every constraint. No stamp until it is through: what was
+# interrupted goes on.
+$(VENV)/installed: requirements.txt pyproject.toml $(MADE_FOR)
+	@echo "Installing the environment into $(CURDIR)/$(VENV) (2 GB and more; once)"
+	@$(PY) -m pip install -qq --no-compile --disable-pip-version-check -r requirements.txt -e . || { \
+		echo "error: pip could not install requirements.txt (see above). Run the same command again to go on." >&2; exit 1; }
+	@touch $@
+
+ifneq ($(FOUND),$(HERE))
+.PHONY: $(MADE_FOR)
+endif
+$(MADE_FOR):
+	@$(PYTHON) -c '$(TOO_OLD)'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: this Python cannot make environments." \
+		"On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "$(HERE)" > $@
 
 book: env  ## Execute every chapter and build the book into _build/html
 	$(PY) tools/statements.py --check
@@ -53,10 +76,12 @@ pdf: env  ## Build the book as a PDF into _build/book.pdf (needs LaTeX: latexmk 
 latex-packages:
 	@echo $(LATEX_PACKAGES)
 
+ANSWERS := _build/html/output.json
 links: env  ## Ask every address that the book links to whether it answers (needs a network)
-	$(PY) tools/links.py
 	$(PY) tools/execution.py --workers $(WORKERS)
-	$(BUILD) --builder linkcheck
+	@rm -f $(ANSWERS)
+	$(BUILD) --builder linkcheck || { [ ! -s $(ANSWERS) ] || grep -Eq '"(working|redirected)"' $(ANSWERS) || echo "error:" \
+		"no network: none of the addresses answers. make book checks the links inside the book without one." >&2; exit 1; }
 
 colab: env  ## Make the notebooks that Colab opens into _build/colab (GITHUB_REPOSITORY and GITHUB_SHA say where they install from)
 	$(PY) tools/colab.py _build/colab

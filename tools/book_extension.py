@@ -3,8 +3,8 @@
 The sources hold no repository address. Where the environment tells it (tools/addresses.py), the pages get a repository,
 an issue and a Colab button. Without it there is none of these buttons.
 
-Two pages are filled in while they are read: <!-- run-times --> becomes what this build's chapters took, and
-<!-- citation --> what CITATION.cff says.
+Pages are filled in while they are read: <!-- run-times --> becomes what this build's chapters took, <!-- citation -->
+what CITATION.cff says, and <!-- live-page --> the laboratory's address.
 """
 
 import os
@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numbering
 import print_edition
-import search_names
 import status
 import yaml
 from addresses import notebook_url, repository_url, site_url
+from docutils import nodes
 from sphinx.util import logging
 
-GENERATED = {"<!-- run-times -->", "<!-- citation -->"}
 # Opened from disk, browsers refuse the theme's font preloads with an error; the style sheet suffices.
 FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
 # The bibliography's roles are deprecated, or ask for children that its entries are not; screen readers do without.
@@ -59,10 +58,7 @@ def lead_to_colab(app, pagename, templatename, context, doctree):
 
 def citation(root):
     """The book as CITATION.cff has it, as a sentence and as BibTeX."""
-    path = Path(root) / "CITATION.cff"
-    if not path.exists():
-        return "There is no CITATION.cff."
-    book = yaml.safe_load(path.read_text("utf-8"))["preferred-citation"]
+    book = yaml.safe_load(Path(root, "CITATION.cff").read_text("utf-8"))["preferred-citation"]
     authors = " and ".join(f"{{{author['name']}}}" if "name" in author else
                            f"{author['family-names']}, {author['given-names']}" for author in book["authors"])
     plain = authors.replace("{", "").replace("}", "")
@@ -72,14 +68,20 @@ def citation(root):
     return "\n".join([f"{plain} ({book['year']}). *{book['title']}*.", "", *bibtex])
 
 
+def live_page(root):
+    """Where the laboratory is, for those who read about it on paper."""
+    site = site_url(os.environ)
+    return f"<{site}/book/laboratory.html>" if site else "`book/laboratory.html`"
+
+
+GENERATED = {"<!-- run-times -->": status.page, "<!-- citation -->": citation, "<!-- live-page -->": live_page}
+
+
 def fill_in(app, docname, source):
     """Replace the marks of generated text in a page."""
-    text = source[0]
-    if "<!-- run-times -->" in text:
-        text = text.replace("<!-- run-times -->", status.page(app.srcdir))
-    if "<!-- citation -->" in text:
-        text = text.replace("<!-- citation -->", citation(app.srcdir))
-    source[0] = text
+    for mark, text in GENERATED.items():
+        if mark in source[0]:
+            source[0] = source[0].replace(mark, text(app.srcdir))
 
 
 def generated_pages(app, env, added, changed, removed):
@@ -98,6 +100,28 @@ def check_numbers(app, env):
             if label in counted and counted[label].number != number:
                 logging.getLogger(__name__).warning(
                     f"{page}: {label} is {number} here and {counted[label].number} in Colab; mend tools/numbering.py")
+
+
+class search_title(nodes.title):
+    """A title that the search finds and the page does not show."""
+
+
+def skip(translator, node):
+    raise nodes.SkipNode
+
+
+def name_for_search(app, doctree, docname):
+    """Let the search find statements and exercises by the title as one types it, and as "Theorem 3.2"."""
+    if app.builder.format != "html":
+        return
+    counted = numbering.targets(app.srcdir)
+    for title in list(doctree.findall(nodes.title)):
+        if target := counted.get(title.parent.get("label")):
+            words = "".join(part.astext() for part in title.children if not list(part.findall(nodes.reference)))
+            typed = re.sub(r"\\[,;!]|[\\{}]", "", words).replace("\u2019", "'").replace("<", "&lt;")
+            name = re.sub(r"^ \((.*?),? ?\)$", r"\1", typed)
+            title.astext = lambda name=name: name  # for the index; what the page shows stays
+            title.parent += search_title("", f"{target.kind.title()} {target.number}")
 
 
 def offer_notebook(app, pagename, templatename, context, doctree):
@@ -128,10 +152,10 @@ def setup(app):
     app.connect("source-read", fill_in, priority=100)
     app.connect("env-get-outdated", generated_pages)
     app.connect("env-check-consistency", check_numbers)
-    app.add_node(search_names.search_title, html=(search_names.skip, None))
-    app.connect("doctree-resolved", search_names.give)
+    app.add_node(search_title, html=(skip, None))
+    app.connect("doctree-resolved", name_for_search)
     app.connect("doctree-resolved", print_edition.prepare)
-    app.connect("config-inited", print_edition.typeset)
+    app.connect("config-inited", print_edition.address)
     app.connect("build-finished", mend_pages)
     app.connect("build-finished", print_edition.bring_fonts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

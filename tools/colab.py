@@ -3,6 +3,7 @@
     python tools/colab.py _build/colab                 addresses from the environment, as GitHub's runners set it
     python tools/colab.py out --package x.whl          another package to install, a file or an address
 
+jupytext makes the pairs; Colab would show their directives and roles as they are written (tools/plain_markdown.py).
 No source names the repository: tools/addresses.py takes it from the environment. The publishing workflow pushes the
 notebooks to a branch of their own, to which the pages' launch buttons lead.
 """
@@ -12,56 +13,24 @@ import json
 import os
 import sys
 from pathlib import Path
+from string import Template
 
 import addresses
 import execution
+import jupytext
 import nbformat
 import numbering
 import status
-from plain_markdown import Plain
-from pybtex.database import parse_file
+from plain_markdown import Plain, bibliography
 
 # What a running kernel has loaded or a GPU's driver depends on: pip may add packages beside these, but not change them.
 KEPT = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas", "matplotlib")
 
-SET_UP = '''\
-# @title Run this first: it installs the book's package and leaves Colab's own PyTorch alone
-from importlib.metadata import distributions
-from pathlib import Path
-
-kept = {kept}
-found = {{item.name: item.version for item in reversed([*distributions()])}}  # of two copies the one that is imported
-Path("kept.txt").write_text("\\n".join(f"{{name}}=={{found[name]}}" for name in kept if name in found))
-%pip install -q -c kept.txt "{package}"
-
-try:
-    from helpers.runtime import about_this_run, profile
-except ImportError as error:
-    raise RuntimeError("The package is not there: see what pip says above. "
-                       "With a network, run this cell again.") from error
-run_times = {times}
-print(about_this_run())
-print("Run time of this chapter:", run_times[profile()])'''
-
-INTRODUCTION = """\
-
-Chapter {number} of *{book}*{link}, as a notebook. **Run the cell above first** (a minute): it installs what the chapter
-needs, and says which device and profile it found and how long the chapter takes. With a GPU (Runtime, Change runtime
-type) the *full* profile runs, with more seeds and finer grids; `%env SIGNAL_FIRST_PROFILE=quick`, in a cell before it,
-asks for the short one.
-"""
-
-COLOPHON = """\
----
-Made from chapter {number} of *{book}*{link}. Code: MIT licence. Text and figures:
-[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/).
-
-**Works cited**
-
-{references}"""
+# The first cell, what stands below the title, and the end.
+FRAME = Template(Path(__file__).with_name("colab.md").read_text("utf-8"))
 
 
-def notebook(pair, package, targets, bibliography, site="", times=None):
+def notebook(pair, package, targets, site="", times=None):
     """The Colab notebook of the paired notebook `pair`.
 
     package : what pip installs. targets : of numbering. site : address of the book or "". times : {profile: words}, of
@@ -69,17 +38,17 @@ def notebook(pair, package, targets, bibliography, site="", times=None):
     """
     made = nbformat.read(pair, as_version=4)
     page = f"nbs/{pair.stem}"
-    plain = Plain(page, targets, bibliography, site)
+    plain = Plain(page, targets, bibliography(), site)
     cells = [cell for cell in _cells(made.cells, plain) if cell.source.strip()]
     book = next(target for target in targets.values() if target.kind == "page")
     link = f" ([on the web]({site}/{page}.html))" if site else ""
-    words = {"number": targets[page].number, "book": book.title, "link": link}
-    heading, _, text = cells[0].source.partition("\n")
-    cells[0].source = heading + "\n" + INTRODUCTION.format(**words) + text
     times = json.dumps(_said(times or {}), indent=4, ensure_ascii=False)
-    first = SET_UP.format(kept=KEPT, package=package, times=times)
-    last = COLOPHON.format(references=plain.references() or "none", **words)
-    set_up, end = nbformat.v4.new_code_cell(first, id="set-up"), nbformat.v4.new_markdown_cell(last, id="colophon")
+    frame = FRAME.substitute(kept=KEPT, package=package, times=times, number=targets[page].number, book=book.title,
+                             link=link, references=plain.references() or "none")
+    set_up, introduction, end = jupytext.reads(frame, fmt="md:myst").cells
+    heading, _, text = cells[0].source.partition("\n")
+    cells[0].source = f"{heading}\n\n{introduction.source}\n{text}"
+    set_up.id, end.id = "set-up", "colophon"
     made.cells = [set_up, *cells, end]
     made.metadata.colab = {"name": pair.name, "provenance": [], "toc_visible": True}
     nbformat.validate(made)
@@ -113,13 +82,12 @@ def _cells(cells, plain):
 
 def make(folder, package, site="", root=execution.ROOT):
     """Write every chapter's notebook to folder/nbs/NN_slug.ipynb. Returns their paths."""
-    targets, bibliography = numbering.targets(root), parse_file(str(Path(root) / "book" / "references.bib"))
-    times, written = status.words(root), []
+    targets, times, written = numbering.targets(root), status.words(root), []
     for source in execution.chapters(root):
         path = Path(folder) / "nbs" / f"{source.stem}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         pair = source.with_suffix(".ipynb")
-        nbformat.write(notebook(pair, package, targets, bibliography, site, times.get(source.stem)), path)
+        nbformat.write(notebook(pair, package, targets, site, times.get(source.stem)), path)
         written.append(path)
     return written
 

@@ -1,7 +1,11 @@
-"""The one reader of MyST: what a page holds besides prose, found by the parser that Sphinx, too, reads it with."""
+"""The one reader of MyST: what a page holds besides prose, found by the parser that Sphinx, too, reads it with.
+
+A solution is one directive (`solution`), or, where its code is run on the page, what stands between `solution-start`
+and `solution-end`. The stars at the end of an exercise's title say how hard it is.
+"""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import dedent
 
 import yaml
@@ -16,14 +20,16 @@ PARSER = (MarkdownIt("commonmark").disable("inline").use(front_matter_plugin).us
 DIRECTIVE = re.compile(r"[:`~]{3,}\{([\w:-]+)\}[ \t]*(.*)")
 OPTION = re.compile(r"[ \t]*:([\w-]+):[ \t]*(.*)")
 VERBATIM = {"code-cell", "raw"}  # directives without MyST inside
+STAR = "★"
 
 
 @dataclass(frozen=True)
 class Block:
-    """A directive, code in a fence, an equation with a label, or the heading of a section with one.
+    """A directive, code in a fence, an equation with a label, or the heading of a section.
 
-    name : the directive's, the code's language, "equation" or "section". options : a label is one of them. text : what
-    is inside. first, last : the block is lines first to last - 1 of its page, from 0. inside : all blocks in it.
+    name : the directive's, the code's language, "equation" or "section". options : a label is one of them, and the
+    level of a heading ("h2"). text : what is inside. first, last : the block is lines first to last - 1 of its page,
+    from 0. inside : all blocks in it.
     """
 
     name: str
@@ -37,6 +43,27 @@ class Block:
     @property
     def label(self):
         return self.options.get("label", "")
+
+    @property
+    def statement(self):
+        """Its kind ("theorem") if the block states something, else ""."""
+        return self.name[4:] if self.name.startswith("prf:") and self.name != "prf:proof" else ""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise and its solution, None if there is none. stars : 0 if the title has none."""
+
+    label: str
+    title: str
+    stars: int
+    text: str
+    solution: str | None
+
+    @property
+    def code(self):
+        """The code blocks of the solution, in order."""
+        return code_blocks(self.solution or "")
 
 
 def walk(text, begin=0, page="MyST"):
@@ -58,8 +85,10 @@ def blocks(text, begin=0, page="MyST"):
             found.append(_fenced(token, lines, begin, page))
         elif token.type == "math_block_label":
             found.append(Block("equation", "", {"label": token.info}, token.content.strip(), *span))
-        elif token.type == "heading_open" and index and tokens[index - 1].type == "myst_target":
-            found.append(Block("section", tokens[index + 1].content, {"label": tokens[index - 1].content}, "", *span))
+        elif token.type == "heading_open":
+            label = tokens[index - 1].content if index and tokens[index - 1].type == "myst_target" else ""
+            options = {"level": token.tag, "label": label}
+            found.append(Block("section", tokens[index + 1].content, options, "", *span))
     return found
 
 
@@ -80,3 +109,32 @@ def _fenced(token, lines, begin, page):
     inside = walk(text, begin + start, page) if directive and directive[1] not in VERBATIM else ()
     name, title = directive.groups() if directive else (token.info.strip(), "")
     return Block(name, title.strip(), options, text.strip("\n"), begin + first, begin + last, tuple(inside))
+
+
+def code_blocks(text):
+    """The source of every ```python block and every code cell, without the cell's options."""
+    return [block.text for block in walk(text) if block.name in ("python", "code-cell")]
+
+
+def solution_blocks(text):
+    """Every solution, in order; the title is the label of its exercise."""
+    lines, found, start = text.split("\n"), [], None
+    for block in walk(text):
+        if block.name == "solution":
+            found.append(block)
+        elif block.name == "solution-start":
+            start = block
+        elif block.name == "solution-end" and start:
+            inside = "\n".join(lines[start.last:block.first]).strip("\n")
+            found.append(replace(start, last=block.last, text=inside))
+            start = None
+    if start:
+        raise ValueError(f"line {start.first + 1}: the solution of {start.title} has no solution-end")
+    return found
+
+
+def exercises(text):
+    """Every exercise of a chapter's source, in order."""
+    solutions = {block.title: block.text for block in solution_blocks(text)}
+    return [Exercise(block.label, block.title.rstrip(STAR + " "), block.title.count(STAR), block.text,
+                     solutions.get(block.label)) for block in walk(text) if block.name == "exercise"]

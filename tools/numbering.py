@@ -1,10 +1,10 @@
 """The numbers and titles that the book gives to its pages, statements, equations, figures, exercises and sections.
 
-Counted from the sources as Sphinx counts them, so that a notebook outside the book can say "Theorem 3.2" too.
-tools/book_extension.py compares them with Sphinx's own in every build.
+Counted from the sources as Sphinx counts them, so that a notebook outside the book can say "Theorem 3.2" too. Sphinx's
+own would be there only after every chapter ran, since a figure is a cell's output, and with titles that are no MyST any
+more. tools/book_extension.py compares the two in every build.
 """
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -13,10 +13,6 @@ from pathlib import Path
 import execution
 import myst
 import yaml
-
-# Of sphinx-proof, each with a counter of its own.
-KINDS = {"theorem", "lemma", "proposition", "corollary", "definition", "observation", "conjecture", "property",
-         "remark", "example", "assumption", "axiom", "algorithm", "criterion", "notation"}
 
 
 @dataclass(frozen=True)
@@ -32,18 +28,12 @@ class Target:
 def pages(root=execution.ROOT):
     """{page: (chapter's number or "", title)} in the order of _toc.yml; parts that say `numbered` count chapters."""
     toc = yaml.safe_load((Path(root) / "_toc.yml").read_text("utf-8"))
-    found, number = {toc["root"]: ("", title(toc["root"], root))}, 0
+    found, number = {toc["root"]: ("", _title(toc["root"], root))}, 0
     for part in [toc, *toc.get("parts", [])]:
         for chapter in part.get("chapters", []):
             number += bool(part.get("numbered"))
-            found[chapter["file"]] = str(number) if part.get("numbered") else "", title(chapter["file"], root)
+            found[chapter["file"]] = str(number) if part.get("numbered") else "", _title(chapter["file"], root)
     return found
-
-
-def title(page, root=execution.ROOT):
-    """The first heading of a page; its name where it has none."""
-    heading = re.search(r"^# +(.*)$", _source(page, root), re.MULTILINE)
-    return heading[1].strip() if heading else page
 
 
 @cache  # a build asks for each page
@@ -52,24 +42,24 @@ def targets(root=execution.ROOT):
     found, counts = {}, Counter()
     for page, (chapter, name) in pages(root).items():
         found[page] = Target("page", chapter, name, page)
-        for kind, label, text in _things(page, root):
-            if kind != "section":
-                counts[kind, chapter] += 1
-            number = "" if kind == "section" else f"{chapter}.{counts[kind, chapter]}".lstrip(".")
+        for block in _blocks(page, root):
+            figure = block.options.get("mystnb", {}).get("figure", {})
+            kind, label = block.statement or block.name, block.label
+            if "name" in figure:
+                kind, label = "figure", figure["name"]
+            counted = block.statement or kind in ("figure", "equation", "exercise")
+            counts[kind, chapter] += bool(counted)
             if label:
-                found[label] = Target(kind, number, text, page)
+                number = f"{chapter}.{counts[kind, chapter]}".lstrip(".") if counted else ""
+                found[label] = Target(kind, number, "" if kind == "figure" else block.title, page)
     return found
 
 
-def _source(page, root):
-    return (Path(root) / f"{page}.md").read_text("utf-8")
+@cache
+def _blocks(page, root):
+    return tuple(myst.walk((Path(root) / f"{page}.md").read_text("utf-8")))
 
 
-def _things(page, root):
-    """(kind, label, title) of what is numbered on a page, in order, and of the labelled sections."""
-    for block in myst.walk(_source(page, root)):
-        kind, figure = block.name.removeprefix("prf:"), block.options.get("mystnb", {}).get("figure", {})
-        if "name" in figure:
-            yield "figure", figure["name"], ""
-        elif kind in KINDS | {"exercise", "equation", "section"}:
-            yield kind, block.label, block.title
+def _title(page, root):
+    """The first heading of a page; its name where it has none."""
+    return next((block.title for block in _blocks(page, root) if block.name == "section"), page)

@@ -3,22 +3,28 @@
 Every formula goes onto one line: Colab takes a line "=" inside a longer one for the underline of a heading, and the
 marks of a quotation would become part of it. Statements become quotations with a bold head, folded solutions fold by
 HTML, references become numbers, with a link where the book's address is known.
+
+No library does this: sphinx-tojupyter garbles the heads of exercises, folds and lists, and a parser's tokens do not
+say where in a line they stand. So roles and formulas are found by their marks; tools/myst.py finds the blocks.
 """
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 
+import execution
 import myst
-from numbering import KINDS
+from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 
-ADMONITIONS = {"note", "tip", "important", "warning", "seealso", "hint", "caution", "attention", "admonition"}
+ADMONITIONS = {"note", "tip", "important", "warning", "seealso", "hint", "caution", "attention", "admonition",
+               "exercise"}
 ROLE = re.compile(r"\{([\w:-]+)\}`([^`]*)`")
-CODE = re.compile(r"^( *)(`{3,}|~{3,}).*?^\1\2 *$|`+[^`\n]+`+", re.MULTILINE | re.DOTALL)
-DISPLAY = re.compile(r"\$\$(.+?)\$\$(?:[ \t]*\(([\w:-]+)\))?", re.DOTALL)
-INLINE = re.compile(r"(?<![\\$\w])\$(?!\s)((?:[^$\\]|\\.)+?)(?<!\s)\$(?![\w$])", re.DOTALL)
+# What is no prose: code; a displayed formula and its label; a formula in a line.
+KEPT = re.compile(r"^( *)(`{3,}|~{3,})(?s:.*?)^\1\2 *$|`+[^`\n]+`+"
+                  r"|\$\$(?P<display>(?s:.+?))\$\$(?:[ \t]*\((?P<label>[\w:-]+)\))?"
+                  r"|(?<![\\$\w])\$(?!\s)(?P<inline>(?s:[^$\\]|\\.)+?)(?<!\s)\$(?![\w$])", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]*)\)")
-MARK = "\x00{}\x00"
 NO_PROSE = re.compile(r" *(\x00\d+\x00$|[|>]|</)")  # how a line begins that takes no words beside it
 FOLD = ["<details>", "<summary><b>{}</b></summary>", ""]
 EMPTY_FOLD = re.compile(r"<details>\n<summary><b>([^<]*)</b></summary>\s*</details>")
@@ -52,14 +58,14 @@ class Plain:
     def __call__(self, text):
         """Plain Markdown of a text. Raises ValueError on a role or directive without a plain form."""
         text = re.sub(r"^\([\w:-]+\)=[ \t]*\n", "", text, flags=re.MULTILINE)
-        text = ROLE.sub(self._role, text)
-        text, kept = _set_aside(CODE, text, lambda match: match[0])
-        text, formulas = _set_aside(DISPLAY, text, self._display, len(kept))
-        text, more = _set_aside(INLINE, text, lambda match: f"${_one_line(match[1])}$", len(kept) + len(formulas))
-        text = LINK.sub(self._link, text)
-        text = "\n".join(self._blocks(text))
-        for index, piece in reversed(list(enumerate([*kept, *formulas, *more]))):
-            text = text.replace(MARK.format(index), piece)
+        kept = []
+
+        def set_aside(match):
+            kept.append(self._formula(match) or match[0])
+            return f"\x00{len(kept) - 1}\x00"
+
+        text = LINK.sub(self._link, KEPT.sub(set_aside, ROLE.sub(self._role, text)))
+        text = re.sub(r"\x00(\d+)\x00", lambda mark: kept[int(mark[1])], "\n".join(self._blocks(text)))
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
     def references(self):
@@ -76,6 +82,10 @@ class Plain:
         if target.kind == "page" and target.number:
             return f"chapter {target.number}"
         return f"{target.kind.capitalize()} {target.number}" if target.number else f"*{target.title}*"
+
+    def tag(self, label):
+        """What stands beside an equation."""
+        return self.target(label).number
 
     def target(self, label):
         name = label.rsplit("/")[-1]
@@ -111,9 +121,12 @@ class Plain:
         names, year = authors(entry), entry.fields["year"]
         return f"{names} ({year})" if role == "cite:t" else f"{names}, {year}"
 
-    def _display(self, match):
-        number = rf" \tag{{{self.target(match[2]).number}}}" if match[2] else ""
-        return f"$${_one_line(match[1])}{number}$$"
+    def _formula(self, match):
+        """A formula on one line; "<" before a letter, which looks like an HTML tag, as its TeX name. None for code."""
+        if formula := match["display"] or match["inline"]:
+            line = re.sub(r"<(?=[A-Za-z])", r"\\lt ", " ".join(formula.split()))
+            number = rf" \tag{{{self.tag(match['label'])}}}" if match["label"] else ""
+            return f"$${line}{number}$$" if match["display"] else f"${line}$"
 
     def _link(self, match):
         text, where = match[1], match[2].removesuffix(".md")
@@ -123,17 +136,20 @@ class Plain:
         """Lines without colon fences."""
         lines, out, index = text.split("\n"), [], 0
         for block in myst.blocks(text, page=self.page):
+            if block.name == "section":
+                continue
             body = self._blocks(block.text)
             out += [*lines[index:block.first], "", *self._directive(block.name, block.title, block.options, body), ""]
             index = block.last
         return out + lines[index:]
 
     def _directive(self, name, argument, options, body):
-        body = _trimmed(body)
+        body = "\n".join(body).strip("\n").split("\n")
         kind = name.removeprefix("prf:")
-        if kind in KINDS | {"exercise"} | ADMONITIONS:
+        if kind in ADMONITIONS or (name.startswith("prf:") and kind != "proof"):
             head = self.name(options["label"]) if "label" in options else kind.capitalize()
-            return _quoted(f"**{head}**" + (f" ({argument})" if argument else "") + ".", body)
+            title = f" ({argument})" if argument else ""
+            return [f"> **{head}**{title}.", ">", *(f"> {line}".rstrip() for line in body)]
         if kind == "proof":
             head = f"*Proof{' ' + argument if argument else ''}.*"
             body = [head, "", *body] if NO_PROSE.match(body[0]) else [f"{head} {body[0]}", *body[1:]]
@@ -150,6 +166,36 @@ class Plain:
         raise ValueError(f"{self.page}: no plain form of the directive {name!r}")
 
 
+class Words(Plain):
+    """For slides, which have no other page to point to, and no numbers to look up: everything is called by its title.
+
+    An equation and a figure have none; their labels, in words, do.
+    """
+
+    def name(self, label):
+        target = self.target(label)
+        if target.kind == "equation":
+            return f"({self.tag(label)})"
+        if target.kind == "figure":
+            return f"the figure “{in_words(label)}”"
+        title = f"“{target.title.rstrip(myst.STAR + ' ')}”"
+        return f"exercise {title}" if target.kind == "exercise" else title
+
+    def tag(self, label):
+        return in_words(label)
+
+
+def in_words(label):
+    """A label without its kind: eq-three-conditions -> three conditions."""
+    return label.partition("-")[2].replace("-", " ")
+
+
+@cache
+def bibliography():
+    """The works that the book cites, as pybtex reads them."""
+    return parse_file(str(execution.ROOT / "book" / "references.bib"))
+
+
 def authors(entry):
     """The last names of a work's authors, TeX's accents as letters: one, two, or the first "et al."."""
     people = [" ".join(map(str, [*person.rich_prelast_names, *person.rich_last_names]))
@@ -157,36 +203,7 @@ def authors(entry):
     return people[0] + " et al." if len(people) > 2 else " and ".join(people)
 
 
-def _set_aside(pattern, text, form, first=0):
-    """(`text` with marks numbered from `first` in the matches' place, what stands for each of them)."""
-    kept = []
-
-    def replace(match):
-        kept.append(form(match))
-        return MARK.format(first + len(kept) - 1)
-
-    return pattern.sub(replace, text), kept
-
-
-def _one_line(formula):
-    """A formula on one line; "<" before a letter, which looks like an HTML tag, as its TeX name."""
-    return re.sub(r"<(?=[A-Za-z])", r"\\lt ", " ".join(formula.split()))
-
-
 def _capital(name, match):
     """`name`, with a capital letter at the beginning of a sentence or of a line's first sentence."""
     before = match.string[:match.start()]
     return name[0].upper() + name[1:] if re.search(r"(?:^|\n\n|[.?!] |\| |[-*] |\d\. |\*\* )$", before) else name
-
-
-def _trimmed(lines):
-    while lines and not lines[0].strip():
-        lines = lines[1:]
-    while lines and not lines[-1].strip():
-        lines = lines[:-1]
-    return lines
-
-
-def _quoted(head, body):
-    """A quotation: a bold head, then the text."""
-    return [f"> {head}", ">", *(f"> {line}".rstrip() for line in body)]

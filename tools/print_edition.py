@@ -2,7 +2,8 @@
 
 Chapters keep their numbers and parts; the pages behind them become appendices. Code that only draws is left out, as
 pages fold it. Solutions stand behind a chapter's exercises. A proof is no box, a data frame is a table, and wide
-tables get columns that fit. The laboratory, which is live, says where it is.
+tables get columns that fit. The laboratory, which is live, goes without its controls.
+sphinx-jupyterbook-latex does some of this with parts and titles, and knows no proofs, exercises or data frames.
 """
 
 import os
@@ -18,55 +19,17 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx import addnodes
 
-LABORATORY, BIBLIOGRAPHY = "book/laboratory", "book/bibliography"
+BIBLIOGRAPHY = "book/bibliography"
 LINE = 88  # characters, about, of a table's row that fits the page without asking
 LONG = 14  # rows; a longer table may run over pages
 FIGURE = re.compile(r"[-+−±.,%\d\s]*(?:e[-+]?\d+)?|nan|inf|NaN")
 TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}"} | {sign: "\\" + sign for sign in "_#%&$"}
-# Outputs have no frame, figures stand near their text, and code is in the figures' own font, narrow enough for a line.
-PREAMBLE = r"""
-\usepackage{amsthm}
-\renewcommand{\qedsymbol}{\(\blacksquare\)}
-\newenvironment{sphinxclasscell_output}{\sphinxsetup{VerbatimColor={rgb}{1,1,1},VerbatimBorderColor={rgb}{1,1,1}}}{}
-\renewcommand{\topfraction}{0.9}\renewcommand{\bottomfraction}{0.8}
-\renewcommand{\textfraction}{0.06}\renewcommand{\floatpagefraction}{0.8}
-\setcounter{topnumber}{4}\setcounter{bottomnumber}{3}\setcounter{totalnumber}{6}
-\setcounter{tocdepth}{1}
-\usepackage{newunicodechar}
-\AtBeginEnvironment{sphinxadmonition}{\needspace{8\baselineskip}}
-\newunicodechar{°}{\ensuremath{{}^\circ}}
-\renewcommand{\sphinxtablecontinued}[1]{}
-\newcolumntype{T}{L}
-\makeatletter
-\newcolumntype{\X}[2]{>{\raggedright\arraybackslash}p{\dimexpr
-  (\linewidth-\spx@arrayrulewidth)*#1/#2-\tw@\tabcolsep-\spx@arrayrulewidth\relax}}
-\makeatother
-"""
-FONTS = r"""
-\usepackage{mathptmx}
-\setmainfont{FreeSerif}[Extension=.otf, UprightFont=*, ItalicFont=*Italic, BoldFont=*Bold, BoldItalicFont=*BoldItalic]
-\setsansfont{FreeSans}[Extension=.otf, UprightFont=*, ItalicFont=*Oblique, BoldFont=*Bold, BoldItalicFont=*BoldOblique]
-\setmonofont{DejaVuSansMono}[Path=./, Extension=.ttf, Scale=0.8, UprightFont=*, ItalicFont=*-Oblique, BoldFont=*-Bold,
-  BoldItalicFont=*-BoldOblique]
-"""
 
 
-def typeset(app, config):
-    """LaTeX's settings."""
-    address = f" The book itself is at {tex(site_url(os.environ))}." if site_url(os.environ) else ""
-    imprint = ("Code: MIT licence. Text and figures: CC BY 4.0.\\par\\smallskip\n"
-               "This is the book on paper: the same text, results and figures, made by the same run. Code that only "
-               "draws, which pages fold, is left out, and solutions stand behind a chapter's exercises; the pages and "
-               f"the notebooks have all of it.{address}")
-    config.nb_mime_priority_overrides = [*config.nb_mime_priority_overrides, ("latex", "text/plain", 200),
-                                         ("latex", "text/html", 100)]
-    config.latex_elements = {
-        "papersize": "a4paper", "extraclassoptions": "openany,oneside", "figure_align": "!htbp",
-        "sphinxsetup": "hmargin={25mm,25mm}, vmargin={25mm,25mm}", "fncychap": r"\usepackage[Sonny]{fncychap}",
-        "fontpkg": FONTS, "fvset": r"\fvset{fontsize=\small}", "preamble": PREAMBLE,
-        # After Sphinx has given it the first part's name.
-        "maketitle": "\\renewcommand{\\contentsname}{Contents}\n"
-                     f"\\newcommand\\sphinxbackoftitlepage{{\\small {imprint}}}\n\\sphinxmaketitle"}
+def address(app, config):
+    """Say in the imprint where the book is published, if that is known."""
+    known = f" The book itself is at {tex(site_url(os.environ))}." if site_url(os.environ) else ""
+    config.latex_elements["maketitle"] = config.latex_elements["maketitle"].replace("ADDRESS", known)
 
 
 def bring_fonts(app, error):
@@ -83,7 +46,8 @@ def prepare(app, doctree, docname):
     pages = {page["docname"]: page for page in doctree.findall(addnodes.start_of_file)}
     open_introduction(doctree)
     open_parts(pages, app.srcdir)
-    still_laboratory(pages.get(LABORATORY))
+    for keys in [node for node in doctree.findall(nodes.section) if "keys" in node["ids"]]:  # of the laboratory
+        keys.parent.remove(keys)
     one_bibliography(doctree, pages.get(BIBLIOGRAPHY))
     fold_code(doctree)
     number_exercises(doctree, numbering.targets(app.srcdir))
@@ -128,25 +92,6 @@ def open_parts(pages, root):
         name = tex(part["caption"])
         first.parent.insert(first.parent.index(first),
                             latex(f"\\clearpage\n{appendix}\\phantomsection\\addcontentsline{{toc}}{{part}}{{{name}}}\n"))
-
-
-def still_laboratory(page):
-    """Without its controls, and with the place where it is live."""
-    if page is None:
-        return
-    for section in [node for node in page.findall(nodes.section) if "keys" in node["ids"]]:
-        section.parent.remove(section)
-    for line in [node for node in page.findall(nodes.paragraph) if node.astext().endswith("Set it up</button>")
-                 or node.astext().strip() == "Set it up"]:
-        line.parent.remove(line)
-    site = site_url(os.environ)
-    where = f"{site}/{LABORATORY}.html" if site else f"{LABORATORY}.html"
-    told = nodes.paragraph("", "", nodes.strong("", "The laboratory is a live page; on paper it stands still. "),
-                           nodes.Text("Open "), nodes.reference("", where, refuri=where) if site else
-                           nodes.literal("", where), nodes.Text(
-        " of the book in a browser: it needs no network. What follows are its experiments, and what they show."))
-    title = next(page.findall(nodes.title))
-    title.parent.insert(title.parent.index(title) + 1, told)
 
 
 def one_bibliography(doctree, page):

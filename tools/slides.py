@@ -4,7 +4,7 @@
 
 What goes on a slide is a rule, no second text: title; opening; sections; each statement without its proof, and each
 equation that it cites; each figure under its finding, the caption's first sentence; the verdict; the summary; the
-exercises' titles.
+exercises' titles. sphinx-revealjs would put a whole page on slides, section by section, and knows no such rule.
 """
 
 import argparse
@@ -12,13 +12,18 @@ import html
 import re
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
+from string import Template
 
 import execution
-import exercises
 import jupytext
 import myst
-from myst_words import equations, equations_cited, equations_in, in_words, inline, rendered, tagged
+import numbering
+import statements
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from plain_markdown import ROLE, Words, bibliography, in_words
 
 OUT = execution.ROOT / "build" / "slides"
 ASSETS = execution.ROOT / "book" / "assets"
@@ -29,18 +34,38 @@ PANELS = {"Left", "Right", "Top", "Bottom", "Above", "Below"}
 FINDING = 120  # characters of a caption's first sentence that make a title
 LINE = 100  # how many of them a line of a displayed formula counts, and the space around it
 SECTIONS_LEFT_OUT = {"Exercises", "Summary", "Verdict", "In this chapter"}
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="assets/reveal/reveal.css"><link rel="stylesheet" href="assets/slides.css">
-<script>MathJax = {{tex: {{inlineMath: [["\\\\(", "\\\\)"]]}}, chtml: {{displayAlign: "left", displayIndent: "1em"}},
-  options: {{enableMenu: false}}}};</script>
-<script defer src="assets/mathjax/tex-mml-chtml.js"></script>
-<script defer src="assets/reveal/reveal.js"></script><script defer src="assets/slides.js"></script>
-</head><body><div class="reveal"><div class="slides">
-{sections}
-</div></div></body></html>
-"""
+PAGE = Template(Path(__file__).with_name("slides.html").read_text("utf-8"))
+
+
+@cache
+def words():
+    """MyST in plain words, as in the whole book."""
+    return Words("slides", numbering.targets(), bibliography())
+
+
+@cache
+def markdown():
+    """Markdown to HTML, with formulas left to MathJax."""
+    def formula(text, options):
+        return html.escape(rf"\[{text}\]" if options["display_mode"] else rf"\({text}\)")
+    return MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, allow_labels=False, renderer=formula)
+
+
+@cache
+def equations():
+    """{label: MyST} of every labelled equation of the book."""
+    return {block.label: f"$$\n{block.text}\n$$ ({block.label})" for page in statements.pages()
+            for block in myst.walk(page.read_text("utf-8")) if block.name == "equation"}
+
+
+def rendered(text):
+    """The HTML of a piece of MyST."""
+    return markdown().render(words()(text))
+
+
+def inline(text):
+    """The HTML of a title."""
+    return markdown().renderInline(words()(text))
 
 
 def slide(where, title, body):
@@ -82,24 +107,24 @@ def text_slides(where, title, text, shown, kind="text"):
     mark = [f" ({number} of {len(parts)})" if len(parts) > 1 else "" for number in range(1, len(parts) + 1)]
     made = [slide(where, title + which, f'<div class="{kind}">{rendered(part)}</div>')
             for part, which in zip(parts, mark)]
-    shown |= equations_in(text)
-    cited = [label for label in equations_cited(text) if label not in shown]
+    shown |= {block.label for block in myst.walk(text) if block.name == "equation"}
+    cited = [label for label in dict.fromkeys(label for role, label in ROLE.findall(text) if role == "eq")
+             if label not in shown]
     shown |= set(cited)
-    for page in pages_of("\n\n".join(f"$$\n{tagged(equations()[label], label)}\n$$" for label in cited)):
+    for page in pages_of("\n\n".join(equations()[label] for label in cited)):
         made += [slide(where, "What it refers to", rendered(page))] if page else []
     return made
 
 
 def statement_slides(chapter, where, text, shown):
     """(slides of the statements in a piece of Markdown, the section in which it ends); proofs are left out."""
-    blocks, made = {block.first: block for block in myst.blocks(text)}, []
-    for first, line in enumerate(text.split("\n")):
-        where = f"{chapter} · {line[3:]}" if line.startswith("## ") else where
-        block = blocks.get(first)
-        if block and block.name.startswith("prf:") and block.name != "prf:proof":
-            kind = block.name[4:].capitalize()
-            made += text_slides(where, f"{kind}: {block.title}" if block.title else kind, block.text, shown,
-                                "statement")
+    made = []
+    for block in myst.blocks(text):
+        if block.options.get("level") == "h2":
+            where = f"{chapter} · {block.title}"
+        elif block.statement:
+            title = f"{block.statement.capitalize()}: {block.title}".removesuffix(": ")
+            made += text_slides(where, title, block.text, shown, "statement")
     return made, where
 
 
@@ -124,12 +149,11 @@ def figure_slide(where, cell):
 def deck(path, notebook):
     """The slides of a chapter, as HTML sections. notebook : its cells, executed or not."""
     text = path.read_text("utf-8")
-    title, number = re.search(r"^# (.+)$", text, re.MULTILINE)[1], int(path.stem[:2])
-    where, shown = f"{number}. {title}", set()
-    chapter = where
+    title, *headings = [block.title for block in myst.blocks(text) if block.options.get("level") in ("h1", "h2")]
+    number, shown = int(path.stem[:2]), set()
+    chapter = where = f"{number}. {title}"
     opening = re.search(r"^(?:\*\*In this chapter\.\*\*|## In this chapter\n)(.+?)(?=^```|^#)", text, re.M | re.S)[1]
-    headings = [heading for heading in re.findall(r"^## (.+)$", text, re.MULTILINE) if heading not in SECTIONS_LEFT_OUT]
-    way = "\n".join(f"- {heading}" for heading in headings)
+    way = "\n".join(f"- {heading}" for heading in headings if heading not in SECTIONS_LEFT_OUT)
     made = [f'<section class="title"><p class="where">{BOOK}</p><h1>{inline(title)}</h1>'
             f"<p>Chapter {number}</p></section>",
             *text_slides(where, "In this chapter", re.sub(r"^:::.*?^:::$", "", opening, flags=re.M | re.S), shown),
@@ -144,8 +168,7 @@ def deck(path, notebook):
             made.append(slide(where, "Verdict", f"<pre>{html.escape(output(cell, 'stream'))}</pre>"))
     summary = re.search(r"^(?:## Summary\n|\*\*Summary\.\*\*)(.+?)(?=^#|^```)", text, re.M | re.S)
     made += text_slides(chapter, "Summary", summary[1], shown) if summary else []
-    items = [f'- {one.title} <span class="stars">{one.stars * exercises.STAR}</span>'
-             for one in exercises.exercises(text)]
+    items = [f'- {one.title} <span class="stars">{one.stars * myst.STAR}</span>' for one in myst.exercises(text)]
     return [*made, slide(chapter, "Exercises", rendered("\n".join(items)))]
 
 
@@ -167,7 +190,7 @@ def main(arguments=None):
             missing.append(path.name)
             notebook = jupytext.read(path)
         sections = "\n".join(deck(path, notebook))
-        page = PAGE.format(title=html.escape(path.stem), sections=sections)
+        page = PAGE.substitute(title=html.escape(path.stem), sections=sections)
         (options.out / f"{path.stem}.html").write_text(page, "utf-8")
     print(f"{len(chosen)} decks in {options.out}")
     if missing:

@@ -3,7 +3,8 @@
     python tools/students.py [--out FOLDER]
 
 Where a solution stood there is an empty cell for the answer: of code if the solution had code, of text otherwise.
-The text is plain Markdown, which every notebook program shows as it is meant.
+The text is plain Markdown, which every notebook program shows as it is meant. nbgrader would empty cells that are
+marked as solutions; here a solution is a directive, within a cell or over several.
 """
 
 import argparse
@@ -11,13 +12,12 @@ import sys
 from pathlib import Path
 
 import execution
-import exercises
 import jupytext
+import myst
 import nbformat
 import notebooks
 import numbering
-from plain_markdown import Plain
-from pybtex.database import parse_file
+from plain_markdown import Plain, bibliography
 
 OUT = execution.ROOT / "build" / "students"
 CODE_ANSWER = ["```{code-cell} ipython3", "# Your answer", "```"]
@@ -27,8 +27,8 @@ TEXT_ANSWER = ["+++", "", "*Your answer:*", "", "+++"]
 def without_solutions(text):
     """A chapter's source with an empty cell in the place of each solution."""
     lines = text.splitlines()
-    for block in reversed(exercises.solution_blocks(text)):
-        answer = CODE_ANSWER if exercises.code_blocks(block.text) else TEXT_ANSWER
+    for block in reversed(myst.solution_blocks(text)):
+        answer = CODE_ANSWER if myst.code_blocks(block.text) else TEXT_ANSWER
         lines[block.first:block.last] = answer
     return "\n".join(lines) + "\n"
 
@@ -36,8 +36,7 @@ def without_solutions(text):
 def student_notebook(path, root=execution.ROOT):
     """The notebook for students of a chapter's source: the same cells, in order, without solutions and outputs."""
     made = notebooks.identified(jupytext.reads(without_solutions(path.read_text("utf-8")), fmt="md:myst"))
-    bibliography = parse_file(str(execution.ROOT / "book" / "references.bib"))
-    plain = Plain(f"nbs/{path.stem}", numbering.targets(root), bibliography)
+    plain = Plain(f"nbs/{path.stem}", numbering.targets(root), bibliography())
     for cell in made.cells:
         cell.source = plain(cell.source) if cell.cell_type == "markdown" else cell.source
     if plain.cited:

@@ -7,9 +7,7 @@ import subprocess
 import sys
 
 import book_extension
-import environment
 import execution
-import links
 import pytest
 import yaml
 from made_up import HEADER
@@ -17,10 +15,84 @@ from made_up import HEADER
 ROOT = execution.ROOT
 
 
-def test_an_old_python_is_refused_with_advice():
-    with pytest.raises(SystemExit, match=r"3\.11 or newer is needed, but /usr/bin/python3 is 3\.9.*make PYTHON="):
-        environment.check_python((3, 9, 2), "/usr/bin/python3")
-    environment.check_python((3, 11, 0), "python3")
+# A Python for make: it notes what pip is asked for, makes environments of itself, and can pretend to be another.
+STUB = f"""#!{sys.executable}
+import os, shutil, sys
+if sys.argv[1] == "-c":
+    exec(os.environ.get("PRETEND", "") + chr(10) + sys.argv[2])
+elif sys.argv[2] == "venv":
+    shutil.rmtree(sys.argv[-1], ignore_errors=True)
+    os.makedirs(f"{{sys.argv[-1]}}/bin")
+    shutil.copy(__file__, f"{{sys.argv[-1]}}/bin/python")
+elif sys.argv[2] == "pip":
+    print(*sys.argv[3:], file=open("installed-with", "a"))
+    sys.exit(os.path.exists("no-network"))
+"""
+OLD = "import sys; sys.executable, sys.version_info = '/usr/bin/python3', (3, 9, 2)"
+
+
+def make(folder, *arguments, **variables):
+    """(exit code, output, how often pip was asked so far) of make with the stub."""
+    done = subprocess.run(["make", "PYTHON=./stub", *arguments], cwd=folder, env=os.environ | variables, text=True,
+                          timeout=60, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    asked = folder / "installed-with"
+    return done.returncode, done.stdout, len(asked.read_text().splitlines()) if asked.exists() else 0
+
+
+@pytest.fixture
+def makes(book):
+    """A folder in which make can make environments."""
+    shutil.copy(ROOT / "Makefile", book)
+    (book / "stub").write_text(STUB)
+    (book / "stub").chmod(0o755)
+    return book
+
+
+def test_an_old_python_is_refused_with_advice(makes):
+    code, text, asked = make(makes, "env", PRETEND=OLD)
+    assert code != 0 and asked == 0 and not (makes / ".venv").exists()
+    assert re.search(r"3\.11 or newer is needed, but /usr/bin/python3 is 3\.9\..*make PYTHON=", text)
+    assert make(makes, "env", PRETEND=OLD.replace("3, 9", "3, 11"))[0] == 0
+
+
+def test_a_python_without_venv_is_refused_with_advice(makes):
+    code, text, asked = make(makes, "env", PRETEND="import sys; sys.modules['venv'] = None")
+    assert code != 0 and asked == 0 and "apt-get install python3-venv" in text
+
+
+def test_environment_is_made_once(makes):
+    assert make(makes, "env")[0] == 0
+    asked = (makes / "installed-with").read_text()
+    assert "-r requirements.txt -e ." in asked, "one resolution, so that pip sees every constraint"
+    assert make(makes, "env")[2] == 1
+
+
+def test_interrupted_installation_goes_on(makes):
+    (makes / "no-network").touch()
+    code, text, _ = make(makes, "env")
+    assert code != 0 and "Run the same command again" in text
+    (makes / "no-network").unlink()
+    (makes / ".venv" / "half").touch()
+    code, _, asked = make(makes, "env")
+    assert code == 0 and asked == 2 and (makes / ".venv" / "half").exists()
+
+
+@pytest.mark.parametrize("what", ["version", "folder", "python", "pip"])
+def test_environment_begins_anew_where_it_would_not_work(makes, what):
+    make(makes, "env")
+    (makes / ".venv" / "old").touch()
+    variables = {}
+    if what == "version":
+        variables = {"PRETEND": OLD.replace("3, 9", "3, 99")}
+    elif what == "folder":
+        makes = makes.rename(makes.with_name("moved"))
+    elif what == "python":
+        (makes / ".venv" / "bin" / "python").unlink()
+    else:
+        (makes / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    code, _, asked = make(makes, "env", **variables)
+    assert code == 0 and asked == 2 and not (makes / ".venv" / "old").exists()
+    assert make(makes, "env", **variables)[2] == 2
 
 
 @pytest.fixture
@@ -34,10 +106,12 @@ def book(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
-def test_environment_is_redone_when_its_lists_change(book, name):
-    before = environment.fingerprint(str(book))
-    (book / name).write_text("numpy==2\n")
-    assert environment.fingerprint(str(book)) != before
+def test_environment_is_redone_when_its_lists_change(makes, name):
+    assert make(makes, "env")[0] == 0
+    (makes / ".venv" / "kept").touch()
+    (makes / name).write_text("numpy==2\n")
+    code, _, asked = make(makes, "env")
+    assert code == 0 and asked == 2 and (makes / ".venv" / "kept").exists()
 
 
 @pytest.mark.parametrize(
@@ -189,11 +263,21 @@ def test_a_failed_cell_fails_the_build(site):
     assert code != 0 and "ZeroDivisionError" in text
 
 
-def test_links_says_when_there_is_no_network(monkeypatch):
-    assert "https://arxiv.org" in links.hosts() and "https://doi.org" not in links.hosts()
-    monkeypatch.setattr(links, "answers", lambda address: False)
-    assert "no network" in links.main() and "arxiv.org" in links.main()
-    monkeypatch.setattr(links, "answers", lambda address: address == "https://arxiv.org")
-    assert links.main() == 0
-    monkeypatch.undo()
-    assert not links.answers("https://localhost:1")
+def linkcheck(folder, **answers):
+    """(exit code, output) of `make links` where Sphinx finds these answers."""
+    told = "".join(f'{{"status": "{status}", "uri": "https://{name}.org"}}\n' for name, status in answers.items())
+    (folder / "answers").write_text(told)
+    (folder / "build").write_text("#!/bin/sh\nmkdir -p _build/html && cp answers _build/html/output.json\n"
+                                  "! grep -q broken answers\n")
+    (folder / "build").chmod(0o755)
+    return make(folder, "links", "BUILD=./build")[:2]
+
+
+def test_links_says_when_there_is_no_network(makes):
+    code, text = linkcheck(makes, a="broken", b="broken", doi="ignored")
+    assert code != 0 and "error: no network: none of the addresses answers" in text
+    code, text = linkcheck(makes, a="broken", b="working")
+    assert code != 0 and "error: no network" not in text, "one answer: then the other address is wrong"
+    assert linkcheck(makes, a="redirected", b="working")[0] == 0
+    (ignored,) = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]["linkcheck_ignore"]
+    assert re.match(ignored, "https://doi.org/10.1/x") and not re.match(ignored, "https://arxiv.org/abs/1")

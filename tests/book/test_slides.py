@@ -9,10 +9,11 @@ import io
 import re
 
 import execution
-import exercises
 import jupytext
 import matplotlib.pyplot as plt
-import myst_words
+import myst
+import numbering
+import plain_markdown
 import pytest
 import slides
 import statements
@@ -110,9 +111,18 @@ def deck(tmp_path):
     return path, notebook
 
 
+@pytest.fixture(autouse=True)
+def labels(request, monkeypatch):
+    """What the made-up chapter refers to, where it is used."""
+    if "deck" in request.fixturenames:
+        targets = {label: numbering.Target(kind, "1.1", title, "nbs/01_sums") for label, kind, title in [
+            ("thm-sum", "theorem", "Two & more"), ("eq-sum", "equation", ""), ("eq-order", "equation", "")]}
+        monkeypatch.setattr(slides, "words", lambda: plain_markdown.Words("nbs/01_sums", targets, None))
+        monkeypatch.setattr(slides, "equations", lambda: {"eq-sum": "$$1 + 1 = 2$$ (eq-sum)"})
+
+
 @pytest.fixture
-def sections(deck, monkeypatch):
-    monkeypatch.setattr(slides, "equations", lambda: {"eq-sum": "1 + 1 = 2"})
+def sections(deck):
     return slides.deck(*deck)
 
 
@@ -121,6 +131,7 @@ def test_what_goes_on_a_slide(sections):
     assert titles == ["Sums of two", "In this chapter", "The way", "Theorem: Two &amp; more", "What it refers to",
                       "Two <em>sums</em>", "Verdict", "Summary", "Exercises"]
     text = "\n".join(sections)
+    assert "More in “Two &amp; more”." in sections[1] and "By (sum) and" in sections[3]
     assert "secret" not in text and "And three?" not in text
     assert 'src="data:image/png;base64,PICTURE"' in text and "True &lt;" in text
     assert r"1 + 1 = 2 \tag{sum}" in sections[4] and r"\tag{order}" in sections[3] and r"\(2\)" in sections[7]
@@ -132,8 +143,7 @@ def test_a_slide_says_its_section(sections):
     assert '<p class="where">1. Sums of two · Verdict</p>' in sections[5]
 
 
-def test_without_outputs_there_are_no_pictures_and_no_verdict(deck, monkeypatch):
-    monkeypatch.setattr(slides, "equations", lambda: {"eq-sum": "1 + 1 = 2"})
+def test_without_outputs_there_are_no_pictures_and_no_verdict(deck):
     text = "\n".join(slides.deck(deck[0], jupytext.read(deck[0])))
     assert "<img" not in text and "<h2>Verdict" not in text and "Two <em>sums" in text
 
@@ -168,16 +178,16 @@ def test_every_statement_figure_and_exercise_is_on_a_slide(path):
     notebook = jupytext.read(path)
     text = "\n".join(slides.deck(path, notebook))
     titles = [title for _, title, _ in statements.claims(path.read_text("utf-8"))]
-    titles += [one.title for one in exercises.exercises(path.read_text("utf-8"))]
+    titles += [one.title for one in myst.exercises(path.read_text("utf-8"))]
     figures = [cell.metadata["mystnb"]["figure"] for cell in notebook.cells
                if "figure" in cell.metadata.get("mystnb", {})]
-    missing = [title for title in titles if myst_words.inline(title) not in text]
+    missing = [title for title in titles if slides.inline(title) not in text]
     for title, rest in [slides.finding(figure["caption"], figure["name"]) for figure in figures]:
-        missing += [] if myst_words.inline(title) in text and myst_words.rendered(rest) in text else [title]
+        missing += [] if slides.inline(title) in text and slides.rendered(rest) in text else [title]
     assert not missing, f"not on a slide: {missing}"
     words = re.sub(r"\\\(.*?\\\)|\\\[.*?\\\]|<[^>]+>", "", html.unescape(text), flags=re.DOTALL)
     left = re.findall(r".{20}(?:\{[a-z:]+\}`|\$\$|:::).{20}", words)
-    assert not left, f"MyST that tools/myst_words.py does not put in words: {left}"
+    assert not left, f"MyST that tools/plain_markdown.py does not put in words: {left}"
     assert not re.search(r"(?:src|href)=\"?https?:", text), "slides must need no network"
 
 

@@ -4,8 +4,8 @@ import ast
 import re
 
 import execution
-import exercises
 import jupytext
+import myst
 import nbclient
 import nbformat
 import pytest
@@ -94,8 +94,8 @@ def test_student_version_is_the_chapter_without_solutions(path):
     assert not any(cell.outputs or cell.execution_count for cell in cells)
     written = "\n".join(cell.source for cell in notebook.cells)
     assert not re.search(r"\{(solution|exercise|prf:|doc\}|eq\}|numref)|^:::", written, re.MULTILINE), "MyST is left"
-    found = exercises.exercises(text)
-    heads = [f"({one.title} {one.stars * exercises.STAR})." for one in found]
+    found = myst.exercises(text)
+    heads = [f"({one.title} {one.stars * myst.STAR})." for one in found]
     assert all(head in written for head in heads), "an exercise is missing, or its stars"
     answers = [number for number, cell in enumerate(notebook.cells) if "our answer" in cell.source]
     assert len(answers) == len(found) and all(

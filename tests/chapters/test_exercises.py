@@ -13,8 +13,8 @@ import re
 from functools import cache
 
 import execution
-import exercises
 import matplotlib.pyplot as plt
+import myst
 import numpy as np
 import pytest
 import slices
@@ -24,7 +24,7 @@ from helpers.theory.limit import limit_law
 
 CHAPTERS = execution.chapters()
 FIND = {exercise.label: (path, exercise) for path in CHAPTERS
-        for exercise in exercises.exercises(path.read_text("utf-8"))}
+        for exercise in myst.exercises(path.read_text("utf-8"))}
 LABELS = [label for label, (_, exercise) in FIND.items() if exercise.code]
 
 SMALLER = {  # label: {what stands in the chapter or in the solution: what runs here}
@@ -161,9 +161,9 @@ MATHEMATICS = {
 def chapter_code(path):
     """The source of a chapter's code without its solutions."""
     lines = path.read_text("utf-8").splitlines()
-    for block in reversed(exercises.solution_blocks("\n".join(lines))):
+    for block in reversed(myst.solution_blocks("\n".join(lines))):
         del lines[block.first:block.last]
-    code = "\n".join(exercises.code_blocks("\n".join(lines)))
+    code = "\n".join(myst.code_blocks("\n".join(lines)))
     return re.sub(r"^[%!].*$", "", code, flags=re.MULTILINE)
 
 
@@ -198,8 +198,8 @@ def numbers(text):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_each_exercise_has_a_title_stars_and_a_solution(path):
-    found = exercises.exercises(path.read_text("utf-8"))
-    faults = [f"{one.label}: give the exercise a title that ends with one to three {exercises.STAR}, its difficulty"
+    found = myst.exercises(path.read_text("utf-8"))
+    faults = [f"{one.label}: give the exercise a title that ends with one to three {myst.STAR}, its difficulty"
               for one in found if not one.title or not 1 <= one.stars <= 3]
     faults += [f"{one.label}: write a solution directive that names it" for one in found if not one.solution]
     assert found and not faults, "\n".join(faults)
@@ -280,17 +280,17 @@ print(other)
 
 
 def test_exercises_and_solutions_are_read_in_both_forms():
-    sums, shown = exercises.exercises(CHAPTER)
+    sums, shown = myst.exercises(CHAPTER)
     assert (sums.label, sums.title, sums.stars, sums.text) == ("ex-sums", "Sums", 2, "Add.")
     assert sums.code == ["print(sum(table.values()))"]
     assert (shown.title, shown.stars, shown.code) == ("Shown", 0, ["print(other)"])
     with pytest.raises(ValueError, match="ex-shown has no solution-end"):
-        exercises.exercises(CHAPTER.partition(":::{solution-end}")[0])
-    assert exercises.exercises(CHAPTER.replace("{solution} ex-sums", "{note} x"))[0].solution is None
+        myst.exercises(CHAPTER.partition(":::{solution-end}")[0])
+    assert myst.exercises(CHAPTER.replace("{solution} ex-sums", "{note} x"))[0].solution is None
 
 
 def test_a_slice_is_what_a_solution_needs_and_no_more():
-    chapter = ast.parse("\n".join(exercises.code_blocks(CHAPTER)[:2])).body
+    chapter = ast.parse("\n".join(myst.code_blocks(CHAPTER)[:2])).body
     kept = slices.slice_for(slices.needed(ast.parse("print(sum(table.values()))").body), chapter)
     assert [ast.unparse(statement).partition("\n")[0] for statement in kept] == [
         "import numpy as np", "table, other = ({}, np.ones(3))", "for name in ('a', 'b'):"]
