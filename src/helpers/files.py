@@ -33,11 +33,16 @@ def fetch_file(url: str, sha256: str, path: str | PathLike, *, progress: bool = 
 
     Parameters
     ----------
-    url : where the file can be downloaded.
-    sha256 : its SHA-256 checksum, in hexadecimal.
-    path : the file's name on this machine.
-    progress : whether to show a bar.
-    timeout : seconds, for each wait on the server.
+    url
+        where the file can be downloaded.
+    sha256
+        its SHA-256 checksum, in hexadecimal.
+    path
+        the file's name on this machine.
+    progress
+        whether to show a bar.
+    timeout
+        seconds, for each wait on the server.
 
     Raises
     ------

@@ -14,12 +14,15 @@ def t_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[np.floating, 
 
     Parameters
     ----------
-    values : one number per run.
-    level : probability that such an interval holds the mean.
+    values
+        one number per run.
+    level
+        probability that such an interval holds the mean.
 
     Returns
     -------
-    mean, half : the mean, and half the width of the interval around it.
+    mean, half
+        the mean, and half the width of the interval around it.
 
     Raises
     ------

@@ -39,12 +39,18 @@ def band(x: ArrayLike, runs: ArrayLike, role: str, label: str | None = None, ax:
 
     Parameters
     ----------
-    x : the places of the columns of `runs`.
-    runs : a row per run.
-    role : a key of `COLORS`.
-    label : the line's name in the legend.
-    ax : where to draw; the current axes by default.
-    quantiles : the ends of the band, in [0, 1].
+    x
+        the places of the columns of `runs`.
+    runs
+        a row per run.
+    role
+        a key of `COLORS`.
+    label
+        the line's name in the legend.
+    ax
+        where to draw; the current axes by default.
+    quantiles
+        the ends of the band, in [0, 1].
     """
     ax = ax or plt.gca()
     runs = np.asarray(runs, float)

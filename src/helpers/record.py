@@ -39,26 +39,41 @@ class Record:
 
     Attributes
     ----------
-    times : gradient steps (signal-noise world) or epochs (images), strictly increasing.
-    y, y_obs : true and observed labels. Two-class records use -1 and +1.
-    margins : of two classes y_obs * f; of several, the observed label's logit minus the log-sum-exp of the others.
-        Either way the sample's cross-entropy is log(1 + exp(-margin)).
-    predictions : predicted labels; None where the margins tell them, as they do for two classes (see `predicted`).
-    fresh_error, reused_error, observed_error : share of wrong test predictions: with new noise and true labels; with
-        noise patches of the training set and true labels; with new noise and freshly flipped labels.
-    validation_error, validation_observed_error : the same as fresh_error and observed_error, on a validation set that
-        shares no draw with the test set.
-    noise_mean, noise_scale : mean of f on a fresh noise patch, and sigma times a bound on its Lipschitz constant in the
-        patch (prop-fresh-error).
-    signal_response : f on the signal patch alone, for y = +1 and y = -1.
-    gamma : signal coefficients, index 0 for j = +1.
-    rho, rho_max : mean and largest over filters r of rho_{j,r,i} with j = y_obs_i.
-    rho_cross, rho_cross_min : mean and smallest of those with j = -y_obs_i.
-    active : share of the filters with j = y_obs_i that are active on xi_i.
-    gamma_final, rho_final : every coefficient at the last time.
-    test_sizes : how many test draws stand behind each test error, by name; 0 says that the rate is exact.
-    runs : one dict per run: its seed and configuration.
-    config : what the runs share: engine, dtype, device, versions, wall time.
+    times
+        gradient steps (signal-noise world) or epochs (images), strictly increasing.
+    y, y_obs
+        true and observed labels. Two-class records use -1 and +1.
+    margins
+        of two classes y_obs * f; of several, the observed label's logit minus the log-sum-exp of the others. Either way
+        the sample's cross-entropy is log(1 + exp(-margin)).
+    predictions
+        predicted labels; None where the margins tell them, as they do for two classes (see `predicted`).
+    fresh_error, reused_error, observed_error
+        share of wrong test predictions: with new noise and true labels; with noise patches of the training set and true
+        labels; with new noise and freshly flipped labels.
+    validation_error, validation_observed_error
+        the same as fresh_error and observed_error, on a validation set that shares no draw with the test set.
+    noise_mean, noise_scale
+        mean of f on a fresh noise patch, and sigma times a bound on its Lipschitz constant in the patch
+        (prop-fresh-error).
+    signal_response
+        f on the signal patch alone, for y = +1 and y = -1.
+    gamma
+        signal coefficients, index 0 for j = +1.
+    rho, rho_max
+        mean and largest over filters r of rho_{j,r,i} with j = y_obs_i.
+    rho_cross, rho_cross_min
+        mean and smallest of those with j = -y_obs_i.
+    active
+        share of the filters with j = y_obs_i that are active on xi_i.
+    gamma_final, rho_final
+        every coefficient at the last time.
+    test_sizes
+        how many test draws stand behind each test error, by name; 0 says that the rate is exact.
+    runs
+        one dict per run: its seed and configuration.
+    config
+        what the runs share: engine, dtype, device, versions, wall time.
 
     Raises
     ------
@@ -162,12 +177,15 @@ class Record:
 
         Parameters
         ----------
-        values : a number per run, time and sample, such as `losses`.
-        which : the samples: "all", "clean" (observed label true) or "noisy".
+        values
+            a number per run, time and sample, such as `losses`.
+        which
+            the samples: "all", "clean" (observed label true) or "noisy".
 
         Returns
         -------
-        mean : NaN where a run has no such sample.
+        mean
+            NaN where a run has no such sample.
         """
         checks.one_of("which", which, ("all", "clean", "noisy"))
         shape = np.shape(values)
@@ -185,8 +203,10 @@ class Record:
 
         Parameters
         ----------
-        which : "fresh", "reused", "observed", "validation" or "validation_observed".
-        level : probability that such an interval holds the error.
+        which
+            "fresh", "reused", "observed", "validation" or "validation_observed".
+        level
+            probability that such an interval holds the error.
 
         Raises
         ------

@@ -67,9 +67,10 @@ def source_hash(module: str | None = None) -> str:
 
     Parameters
     ----------
-    module : the name of a module, "training.loop" for helpers.training.loop: then only its source counts, and that of
-        the modules which it imports, directly or not. Of a name that is imported from a wing, not from its module
-        (`from helpers.data import SignalNoise`), all modules of the wing count.
+    module
+        the name of a module, "training.loop" for helpers.training.loop: then only its source counts, and that of the
+        modules which it imports, directly or not. Of a name that is imported from a wing, not from its module (`from
+        helpers.data import SignalNoise`), all modules of the wing count.
     """
     digest = hashlib.sha256()
     for path in sorted(FOLDER.rglob("*.py") if module is None else _reached(module)):

@@ -15,8 +15,10 @@ def random_stream(seed: int | np.integer, stream: str) -> np.random.Generator:
 
     Parameters
     ----------
-    seed : an integer >= 0.
-    stream : the name of the purpose, such as "label noise".
+    seed
+        an integer >= 0.
+    stream
+        the name of the purpose, such as "label noise".
 
     Raises
     ------

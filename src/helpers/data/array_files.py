@@ -23,11 +23,16 @@ class ArraySpec:
 
     Parameters
     ----------
-    argument : the name under which errors mention the file's path.
-    wanted : what to put there, in words.
-    dataset : the name of torchvision's class for this data set; None if there is none.
-    image_shape : (height, width, channels), or (height, width) of grey images; None admits any.
-    n_classes : labels are 0 to n_classes - 1; None admits any.
+    argument
+        the name under which errors mention the file's path.
+    wanted
+        what to put there, in words.
+    dataset
+        the name of torchvision's class for this data set; None if there is none.
+    image_shape
+        (height, width, channels), or (height, width) of grey images; None admits any.
+    n_classes
+        labels are 0 to n_classes - 1; None admits any.
     """
 
     argument: str
@@ -50,13 +55,17 @@ def read_arrays(path: str | PathLike, spec: ArraySpec, *, download: bool = False
 
     Parameters
     ----------
-    path : the file or the folder.
-    spec : what it has to hold.
-    download : fill the folder first where it has to be.
+    path
+        the file or the folder.
+    spec
+        what it has to hold.
+    download
+        fill the folder first where it has to be.
 
     Returns
     -------
-    arrays : x_train and x_test, uint8 as in the file; y_train and y_test, one integer per image.
+    arrays
+        x_train and x_test, uint8 as in the file; y_train and y_test, one integer per image.
 
     Raises
     ------

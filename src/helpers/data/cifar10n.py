@@ -43,13 +43,16 @@ def load_cifar10n(path: str | PathLike | None = None, *,
 
     Parameters
     ----------
-    path : CIFAR-10_human.pt, the folder that holds it, or an .npz file with the same arrays; by default the one that
+    path
+        CIFAR-10_human.pt, the folder that holds it, or an .npz file with the same arrays; by default the one that
         SIGNAL_FIRST_CIFAR10N names.
-    download : fetch CIFAR-10_human.pt to `path` (a folder, or a file's name) if it is not there, and check its SHA-256.
+    download
+        fetch CIFAR-10_human.pt to `path` (a folder, or a file's name) if it is not there, and check its SHA-256.
 
     Returns
     -------
-    labels : by name: clean_label, aggre_label, random_label1, random_label2, random_label3 and worse_label.
+    labels
+        by name: clean_label, aggre_label, random_label1, random_label2, random_label3 and worse_label.
 
     Raises
     ------
@@ -73,11 +76,14 @@ def human_labels(data: LabelledImages, kind: str, *, path: str | PathLike | None
 
     Parameters
     ----------
-    data : CIFAR-10 with its ten classes and its whole training set in the order of the file, as `load_cifar10` gives
-        it. Take a subset or two classes afterwards; the same seed then gives the same images for each kind.
-    kind : "aggregate" (majority of three people), "random1", "random2", "random3" (one of them), or "worst" (a wrong
-        label wherever one of the three was wrong).
-    path, download : as for `load_cifar10n`.
+    data
+        CIFAR-10 with its ten classes and its whole training set in the order of the file, as `load_cifar10` gives it.
+        Take a subset or two classes afterwards; the same seed then gives the same images for each kind.
+    kind
+        "aggregate" (majority of three people), "random1", "random2", "random3" (one of them), or "worst" (a wrong label
+        wherever one of the three was wrong).
+    path, download
+        as for `load_cifar10n`.
 
     Raises
     ------

@@ -65,8 +65,10 @@ def load_mnist(folder: str | PathLike, *, download: bool = False) -> LabelledIma
 
     Parameters
     ----------
-    folder : torchvision's `root` (the one that holds MNIST/raw), or an .npz file (see `load_npz`).
-    download : fill the folder first where it has to be.
+    folder
+        torchvision's `root` (the one that holds MNIST/raw), or an .npz file (see `load_npz`).
+    download
+        fill the folder first where it has to be.
 
     Raises
     ------
@@ -86,8 +88,10 @@ def load_cifar10(path: str | PathLike, *, download: bool = False) -> LabelledIma
 
     Parameters
     ----------
-    path : an .npz file (see `load_npz`) or torchvision's `root` (the folder that holds cifar-10-batches-py).
-    download : fill the folder first where it has to be.
+    path
+        an .npz file (see `load_npz`) or torchvision's `root` (the folder that holds cifar-10-batches-py).
+    download
+        fill the folder first where it has to be.
 
     Raises
     ------
@@ -109,9 +113,12 @@ def load_npz(path: str | PathLike, *, name: str | None = None, classes: Iterable
 
     Parameters
     ----------
-    path : the file.
-    name : what to call the data; the file's name by default.
-    classes : names of the K classes; by default the numbers 0 to K - 1, K - 1 being the largest label.
+    path
+        the file.
+    name
+        what to call the data; the file's name by default.
+    classes
+        names of the K classes; by default the numbers 0 to K - 1, K - 1 being the largest label.
 
     Raises
     ------

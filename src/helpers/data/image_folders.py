@@ -23,8 +23,10 @@ class Listed:
 
     Attributes
     ----------
-    files : the images' paths.
-    true, observed : positions of their true and of their observed classes.
+    files
+        the images' paths.
+    true, observed
+        positions of their true and of their observed classes.
     """
 
     files: tuple[Path, ...]
@@ -48,16 +50,24 @@ def load_folder(path: str | PathLike, *, noisy_labels: str | PathLike | None = N
 
     Parameters
     ----------
-    path : the folder. Classes are in the order of the alphabet, images in that of their names.
-    noisy_labels : a text file of observed labels, one image per line: its place below `path` (train/cat/7.jpg), a tab
-        or spaces, and the name of a class or its number from 0 on. Images that it does not name keep the true label.
-    size : images are cut to a square in the middle and scaled to `size` by `size` pixels.
-    mode : "RGB", three channels, or "L", one of grey.
-    n_train, n_test : read only so many, drawn at random with `seed`; all by default.
-    name : what to call the data; the folder's name by default.
-    labels_are : "true", or "observed" where the folders of the training set hold labels of which some are wrong and
-        nobody knows which: then y repeats y_obs and noise["kind"] is "unknown". Test folders are taken for true.
-    progress : show a bar.
+    path
+        the folder. Classes are in the order of the alphabet, images in that of their names.
+    noisy_labels
+        a text file of observed labels, one image per line: its place below `path` (train/cat/7.jpg), a tab or spaces,
+        and the name of a class or its number from 0 on. Images that it does not name keep the true label.
+    size
+        images are cut to a square in the middle and scaled to `size` by `size` pixels.
+    mode
+        "RGB", three channels, or "L", one of grey.
+    n_train, n_test
+        read only so many, drawn at random with `seed`; all by default.
+    name
+        what to call the data; the folder's name by default.
+    labels_are
+        "true", or "observed" where the folders of the training set hold labels of which some are wrong and nobody knows
+        which: then y repeats y_obs and noise["kind"] is "unknown". Test folders are taken for true.
+    progress
+        show a bar.
 
     Raises
     ------
@@ -88,13 +98,16 @@ def load_clothing1m(path: str | PathLike, *, train: str = "noisy", size: int = 6
 
     Parameters
     ----------
-    path : the folder that holds images/ and, in it or in annotations/, the authors' lists: noisy_train_key_list.txt,
+    path
+        the folder that holds images/ and, in it or in annotations/, the authors' lists: noisy_train_key_list.txt,
         noisy_label_kv.txt, clean_train_key_list.txt, clean_test_key_list.txt, clean_label_kv.txt and
         category_names_eng.txt. Each line of a key list is images/..., one of a kv list adds the class, 0 to 13.
-    train : "noisy", the million images whose true labels nobody knows: y repeats y_obs, `flipped` is empty of meaning
-        and noise["kind"] is "unknown". "both", those images of the clean training set that also have a label from the
-        web: y is the label of an expert, y_obs that of the web, and the noise is really measured.
-    size, n_train, n_test, seed, progress : as for `load_folder`. A million images of 64 by 64 pixels take 49 GB.
+    train
+        "noisy", the million images whose true labels nobody knows: y repeats y_obs, `flipped` is empty of meaning and
+        noise["kind"] is "unknown". "both", those images of the clean training set that also have a label from the web:
+        y is the label of an expert, y_obs that of the web, and the noise is really measured.
+    size, n_train, n_test, seed, progress
+        as for `load_folder`. A million images of 64 by 64 pixels take 49 GB.
 
     Raises
     ------
@@ -129,10 +142,13 @@ def load_webvision(path: str | PathLike, *, n_classes: int = 50, size: int = 64,
 
     Parameters
     ----------
-    path : the folder that holds info/train_filelist_google.txt and info/val_filelist.txt (lines "image class"),
-        google/... and val_images_256/..., and, if the classes are to have names, info/synsets.txt.
-    n_classes : only the first so many classes; 50 is what is called mini-WebVision, 1000 all.
-    size, n_train, n_test, seed, progress : as for `load_folder`.
+    path
+        the folder that holds info/train_filelist_google.txt and info/val_filelist.txt (lines "image class"), google/...
+        and val_images_256/..., and, if the classes are to have names, info/synsets.txt.
+    n_classes
+        only the first so many classes; 50 is what is called mini-WebVision, 1000 all.
+    size, n_train, n_test, seed, progress
+        as for `load_folder`.
 
     Raises
     ------

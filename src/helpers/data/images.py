@@ -27,12 +27,18 @@ class LabelledImages:
 
     Attributes
     ----------
-    name : what to call the data in text and figures.
-    classes : the K names; with two, those of the classes -1 and +1, in this order.
-    x, x_test : pixels in [0, 1].
-    y, y_test : true labels.
-    y_obs, y_test_obs : observed labels; the true ones unless given. `add_label_noise` makes wrong ones.
-    noise : how the observed labels came about; `fit` copies it into the Record. Where noise["kind"] is "unknown" nobody
+    name
+        what to call the data in text and figures.
+    classes
+        the K names; with two, those of the classes -1 and +1, in this order.
+    x, x_test
+        pixels in [0, 1].
+    y, y_test
+        true labels.
+    y_obs, y_test_obs
+        observed labels; the true ones unless given. `add_label_noise` makes wrong ones.
+    noise
+        how the observed labels came about; `fit` copies it into the Record. Where noise["kind"] is "unknown" nobody
         knows the true labels of the training set: y repeats y_obs there, and `flipped` says nothing.
 
     Raises
@@ -146,8 +152,10 @@ def as_two_classes(data: LabelledImages, negative: str | tuple, positive: str | 
 
     Parameters
     ----------
-    data : images of many classes.
-    negative, positive : each a name or a tuple of names of `data.classes`.
+    data
+        images of many classes.
+    negative, positive
+        each a name or a tuple of names of `data.classes`.
 
     Raises
     ------
@@ -194,8 +202,10 @@ def load_digits(*, n_train: int = 1000, seed: int = 0) -> LabelledImages:
 
     Parameters
     ----------
-    n_train : how many images are for training; the others are for testing.
-    seed : decides which.
+    n_train
+        how many images are for training; the others are for testing.
+    seed
+        decides which.
 
     Examples
     --------
@@ -231,8 +241,9 @@ def load_cifar10_pair(path: str | PathLike) -> LabelledImages:
 
     Parameters
     ----------
-    path : an .npz file with the arrays x_train, y_train, x_test, y_test (images uint8 (n, 32, 32, 3), labels 0 to 9),
-        or the folder in which torchvision keeps CIFAR-10 (its `root`, the one that holds cifar-10-batches-py).
+    path
+        an .npz file with the arrays x_train, y_train, x_test, y_test (images uint8 (n, 32, 32, 3), labels 0 to 9), or
+        the folder in which torchvision keeps CIFAR-10 (its `root`, the one that holds cifar-10-batches-py).
 
     Raises
     ------

@@ -18,16 +18,22 @@ def flip_labels(labels: ArrayLike, rate: float, seed: int, *, draw: str = "berno
 
     Parameters
     ----------
-    labels : true labels, of two classes or more.
-    rate : share of wrong labels, in [0, 1 - 1/K) for K classes: the true class stays the most likely one.
-    seed, stream : an integer >= 0 and the name of the stream of random numbers.
-    draw : "bernoulli" flips each label independently with probability `rate`, as the theory does; "exact" flips
-        round(rate * n) of them, chosen at random.
-    classes : all classes; by default those among `labels`.
+    labels
+        true labels, of two classes or more.
+    rate
+        share of wrong labels, in [0, 1 - 1/K) for K classes: the true class stays the most likely one.
+    seed, stream
+        an integer >= 0 and the name of the stream of random numbers.
+    draw
+        "bernoulli" flips each label independently with probability `rate`, as the theory does; "exact" flips round(rate
+        * n) of them, chosen at random.
+    classes
+        all classes; by default those among `labels`.
 
     Returns
     -------
-    observed : the observed labels, in the dtype of `labels`.
+    observed
+        the observed labels, in the dtype of `labels`.
 
     Raises
     ------
@@ -68,16 +74,21 @@ def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceD
 
     Parameters
     ----------
-    data : images. Noise is put on the true labels: observed labels that they have are replaced.
-    noise : a number, the rate of symmetric noise, or one of the kinds: `Symmetric`, `SymmetricRedraw`, `PairFlip`,
+    data
+        images. Noise is put on the true labels: observed labels that they have are replaced.
+    noise
+        a number, the rate of symmetric noise, or one of the kinds: `Symmetric`, `SymmetricRedraw`, `PairFlip`,
         `AsymmetricCIFAR10`, `AsymmetricCIFAR100`, `ClassConditional`, `Transition`, `InstanceDependent`, `HumanLabels`.
-    seed : an integer >= 0; only `HumanLabels` need none.
-    draw : "bernoulli", each image by itself, or "exact" counts: round(rate * n) wrong labels of symmetric noise, and
+    seed
+        an integer >= 0; only `HumanLabels` need none.
+    draw
+        "bernoulli", each image by itself, or "exact" counts: round(rate * n) wrong labels of symmetric noise, and
         n_class T_ij, rounded, of noise with a transition matrix. Instance-dependent noise has no exact draw.
 
     Returns
     -------
-    noisy : the images; their field `noise` says what was done. A number on two classes gives flip_rate (asked for),
+    noisy
+        the images; their field `noise` says what was done. A number on two classes gives flip_rate (asked for),
         realised_flip_rate (on the training set) and draw. All else gives also kind, expected_flip_rate (the mean over
         the training images of the probability of a wrong label: what a requested rate means depends on the kind) and
         noise_seed; human labels give kind, source and realised_flip_rate.
@@ -114,13 +125,16 @@ def empirical_transition(y: ArrayLike, y_obs: ArrayLike,
 
     Parameters
     ----------
-    y, y_obs : true and observed labels, -1 and +1 for two classes, 0 to K - 1 for more.
-    n_classes : K.
+    y, y_obs
+        true and observed labels, -1 and +1 for two classes, 0 to K - 1 for more.
+    n_classes
+        K.
 
     Returns
     -------
-    matrix, counts : counts[i, j] images of the class at position i are observed as that at j; the matrix is counts over
-        the sums of its rows, row-stochastic: the maximum likelihood estimate of T.
+    matrix, counts
+        counts[i, j] images of the class at position i are observed as that at j; the matrix is counts over the sums of
+        its rows, row-stochastic: the maximum likelihood estimate of T.
 
     Raises
     ------

@@ -197,11 +197,14 @@ class InstanceDependent:
 
     Parameters
     ----------
-    rate : the mean of q_i before the truncation, in (0, 1).
-    std : their standard deviation before the truncation.
-    centred : subtract the mean training image from x_i first. Without it (the paper's formula, on pixels in [0, 1]) the
-        mean image has much say, and images of one class often agree: on CIFAR-10, seed 0, the favourite wrong class
-        takes 46 to 96 per cent of a class's wrong labels; with it, 18 to 34.
+    rate
+        the mean of q_i before the truncation, in (0, 1).
+    std
+        their standard deviation before the truncation.
+    centred
+        subtract the mean training image from x_i first. Without it (the paper's formula, on pixels in [0, 1]) the mean
+        image has much say, and images of one class often agree: on CIFAR-10, seed 0, the favourite wrong class takes 46
+        to 96 per cent of a class's wrong labels; with it, 18 to 34.
     """
 
     rate: float
@@ -221,12 +224,18 @@ class InstanceDependent:
 
         Parameters
         ----------
-        x : the images.
-        index : positions of their true classes.
-        classes : names of the classes, or their number.
-        seed : decides the rates of the images and the directions W_y.
-        stream : tells training from test images.
-        mean : the mean training image, which is subtracted where the noise is `centred`.
+        x
+            the images.
+        index
+            positions of their true classes.
+        classes
+            names of the classes, or their number.
+        seed
+            decides the rates of the images and the directions W_y.
+        stream
+            tells training from test images.
+        mean
+            the mean training image, which is subtracted where the noise is `centred`.
         """
         k, low, high = class_count(classes), -self.rate / self.std, (1 - self.rate) / self.std
         q = truncnorm.rvs(low, high, loc=self.rate, scale=self.std, size=len(index),
@@ -251,8 +260,10 @@ class HumanLabels:
 
     Parameters
     ----------
-    labels : a label per training image, in the convention of the data.
-    source : says which, e.g. "CIFAR-10N, worst".
+    labels
+        a label per training image, in the convention of the data.
+    source
+        says which, e.g. "CIFAR-10N, worst".
     """
 
     labels: Real[np.ndarray, " n"]
@@ -272,10 +283,14 @@ def draw_classes(rows: Float[np.ndarray, "n K"], index: Int[np.ndarray, " n"], r
 
     Parameters
     ----------
-    rows : probability of each observed class, one row per image.
-    index : positions of the true classes.
-    rng : where the numbers come from.
-    draw : "bernoulli" draws each image independently. The draws of one generator are nested: an image that is wrong at
+    rows
+        probability of each observed class, one row per image.
+    index
+        positions of the true classes.
+    rng
+        where the numbers come from.
+    draw
+        "bernoulli" draws each image independently. The draws of one generator are nested: an image that is wrong at
         some rate is wrong at each larger one. "exact" needs rows that depend on the class alone: within each true class
         the counts of the observed classes are n_class T_ij, rounded so that they sum to n_class (largest remainders
         first).

@@ -36,8 +36,10 @@ def rater_law(school: LabelledImages, data: LabelledImages, rate: float) -> Law:
 
     Parameters
     ----------
-    school, data : images, whose true labels are used.
-    rate : mean chance of a mistake.
+    school, data
+        images, whose true labels are used.
+    rate
+        mean chance of a mistake.
 
     Raises
     ------
@@ -140,11 +142,14 @@ def loosened(data: LabelledImages, keep: str, seed: int) -> LabelledImages:
 
     Parameters
     ----------
-    data : images with wrong labels.
-    keep : "image", all of it: labels as they are. "places": which images are wrong; the wrong labels change places
-        among the wrong images of each true class. "class": all labels change places among the images of each true
-        class. "rate": as many images, drawn from all, get any other class with equal chances.
-    seed : decides the permutation, or the draw.
+    data
+        images with wrong labels.
+    keep
+        "image", all of it: labels as they are. "places": which images are wrong; the wrong labels change places among
+        the wrong images of each true class. "class": all labels change places among the images of each true class.
+        "rate": as many images, drawn from all, get any other class with equal chances.
+    seed
+        decides the permutation, or the draw.
     """
     checks.one_of("keep", keep, KEEPS)
     rng, k = random_stream(seed, f"control that keeps the {keep}"), data.n_classes
@@ -173,8 +178,9 @@ def joint_mistakes(true: Positions, ratings: Ratings) -> dict[str, float]:
 
     Returns
     -------
-    shares : shares of the images, by name. "two wrong": both of a pair of raters, "same wrong label": with the same
-        label (each the mean over the three pairs); "all wrong", "all agree": the three.
+    shares
+        shares of the images, by name. "two wrong": both of a pair of raters, "same wrong label": with the same label
+        (each the mean over the three pairs); "all wrong", "all agree": the three.
 
     Raises
     ------
@@ -209,13 +215,17 @@ def mistake_bounds(true: Positions, ratings: Ratings, weight: Callable[[np.ndarr
 
     Parameters
     ----------
-    true, ratings : positions of the true classes, and of the three raters' labels.
-    weight : a function of an array of q: a polynomial of degree 3 at most, so that the moments fix its mean.
-    event : a function of an array of q with boolean values.
+    true, ratings
+        positions of the true classes, and of the three raters' labels.
+    weight
+        a function of an array of q: a polynomial of degree 3 at most, so that the moments fix its mean.
+    event
+        a function of an array of q with boolean values.
 
     Returns
     -------
-    low, high : the bounds.
+    low, high
+        the bounds.
 
     Raises
     ------

@@ -28,11 +28,16 @@ class Sample:
 
     Attributes
     ----------
-    mu : the signal.
-    xi : the noise patches.
-    y, y_obs : true and observed labels, each -1 or +1.
-    xi_test, y_test : fresh noise patches and their true labels; n_test may be 0.
-    distribution : the SignalNoise this was drawn from; it tells what fresh test noise looks like.
+    mu
+        the signal.
+    xi
+        the noise patches.
+    y, y_obs
+        true and observed labels, each -1 or +1.
+    xi_test, y_test
+        fresh noise patches and their true labels; n_test may be 0.
+    distribution
+        the SignalNoise this was drawn from; it tells what fresh test noise looks like.
 
     Raises
     ------
@@ -98,13 +103,20 @@ class SignalNoise:
 
     Parameters
     ----------
-    n, d : number of training samples, dimension of a patch.
-    n_snr2 : n SNR^2 = ``n |mu|^2 / (noise_std^2 d)``, the paper's order-one quantity.
-    mu_norm : ``|mu|``, the length of the signal.
-    snr : SNR = ``|mu| / (noise_std sqrt(d))``.
-    noise_std : standard deviation of each noise coordinate.
-    flip_plus, flip_minus : probability in [0, 1/2) that the label of a y = +1 (y = -1) sample is flipped.
-    orthogonal : project the noise off the signal, a common variant.
+    n, d
+        number of training samples, dimension of a patch.
+    n_snr2
+        n SNR^2 = ``n |mu|^2 / (noise_std^2 d)``, the paper's order-one quantity.
+    mu_norm
+        ``|mu|``, the length of the signal.
+    snr
+        SNR = ``|mu| / (noise_std sqrt(d))``.
+    noise_std
+        standard deviation of each noise coordinate.
+    flip_plus, flip_minus
+        probability in [0, 1/2) that the label of a y = +1 (y = -1) sample is flipped.
+    orthogonal
+        project the noise off the signal, a common variant.
 
     Raises
     ------

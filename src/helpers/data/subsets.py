@@ -33,8 +33,10 @@ def keep_samples(data: Samples, kept: ArrayLike) -> Samples:
 
     Parameters
     ----------
-    data : a Sample or LabelledImages.
-    kept : a mask, True for the samples that stay.
+    data
+        a Sample or LabelledImages.
+    kept
+        a mask, True for the samples that stay.
 
     Raises
     ------

@@ -35,26 +35,41 @@ def descend(problem: SignalNoise | Sample | list[SignalNoise | Sample] | tuple[S
 
     Parameters
     ----------
-    problem : a SignalNoise (each seed draws its own data), a Sample (the data are fixed), or a list of either that
-        shares n. Runs are all pairs of a problem and a seed, problem by problem.
-    m : filters per sign.
-    init_std : standard deviation sigma_0 of the initial weights; a number, or one for each problem.
-    lr : step size eta; a number, or one for each problem.
-    steps : gradient steps.
-    seeds : an integer or several. On a Sample, seed s starts from ``TwoLayerCNN(d, m, init_std, s)``.
-    engine : "reduced" (through inner products, any d; exact) or "explicit" (autograd on the weights). On a Sample both
-        give the same result; on a SignalNoise the same labels and, in law, the same result.
-    record_at : increasing steps in [0, steps] to record at; log-spaced by default. The run ends at the last of them.
-    device, dtype : "cpu" or a CUDA device; torch.float64 or torch.float32.
-    n_test : test draws behind each fresh and observed error (a Sample's own test set takes their place).
-    n_val : draws, independent of those, behind the errors on a validation set; 0 with a Sample's own test set.
-    zeta : standard deviation of what is added to a reused noise patch; at 0 the reused error is exact.
-    memory : bytes the batch may use at a time; by default half of what is free. A larger batch is split.
-    progress : show a progress bar.
+    problem
+        a SignalNoise (each seed draws its own data), a Sample (the data are fixed), or a list of either that shares n.
+        Runs are all pairs of a problem and a seed, problem by problem.
+    m
+        filters per sign.
+    init_std
+        standard deviation sigma_0 of the initial weights; a number, or one for each problem.
+    lr
+        step size eta; a number, or one for each problem.
+    steps
+        gradient steps.
+    seeds
+        an integer or several. On a Sample, seed s starts from ``TwoLayerCNN(d, m, init_std, s)``.
+    engine
+        "reduced" (through inner products, any d; exact) or "explicit" (autograd on the weights). On a Sample both give
+        the same result; on a SignalNoise the same labels and, in law, the same result.
+    record_at
+        increasing steps in [0, steps] to record at; log-spaced by default. The run ends at the last of them.
+    device, dtype
+        "cpu" or a CUDA device; torch.float64 or torch.float32.
+    n_test
+        test draws behind each fresh and observed error (a Sample's own test set takes their place).
+    n_val
+        draws, independent of those, behind the errors on a validation set; 0 with a Sample's own test set.
+    zeta
+        standard deviation of what is added to a reused noise patch; at 0 the reused error is exact.
+    memory
+        bytes the batch may use at a time; by default half of what is free. A larger batch is split.
+    progress
+        show a progress bar.
 
     Returns
     -------
-    record : the runs at the recorded steps.
+    record
+        the runs at the recorded steps.
 
     Raises
     ------

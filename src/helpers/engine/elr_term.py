@@ -12,10 +12,14 @@ def moved_targets(p: Float[torch.Tensor, "*batch K n"], missing: Float[torch.Ten
 
     Parameters
     ----------
-    p : probabilities of the K classes; here they are clamped and renormalised.
-    missing : 1 - t before the step.
-    momentum : beta in [0, 1].
-    clamp : p is clamped to [clamp, 1 - clamp]; 0 for no clamp.
+    p
+        probabilities of the K classes; here they are clamped and renormalised.
+    missing
+        1 - t before the step.
+    momentum
+        beta in [0, 1].
+    clamp
+        p is clamped to [clamp, 1 - clamp]; 0 for no clamp.
     """
     p = p.clamp(clamp, 1 - clamp) if clamp else p
     others = torch.ones(p.shape[-2], p.shape[-2], dtype=p.dtype).fill_diagonal_(0) @ p  # keeps the digits of 1 - p
@@ -30,10 +34,14 @@ def term_slope(p: Float[torch.Tensor, "*batch K n"], missing: Float[torch.Tensor
 
     Parameters
     ----------
-    p : probabilities of the K classes.
-    missing : 1 - t, where t are the targets.
-    term : "elr" for the first, "kl" for the second.
-    clamp : in "elr", p stands for p clamped to [clamp, 1 - clamp], through which no gradient passes outside.
+    p
+        probabilities of the K classes.
+    missing
+        1 - t, where t are the targets.
+    term
+        "elr" for the first, "kl" for the second.
+    clamp
+        in "elr", p stands for p clamped to [clamp, 1 - clamp], through which no gradient passes outside.
     """
     if term == "kl":
         return (1 - missing).sum(-2, keepdim=True) * p - (1 - missing)

@@ -15,10 +15,14 @@ class ExplicitEngine:
 
     Parameters
     ----------
-    samples : the data of each run, all with the same n and number of test patches.
-    m : filters per sign.
-    init_std, lr, seeds : of each run: the scale of the initial weights, the step size, the seed of the weights.
-    device, dtype : where, and how precisely, the runs are trained.
+    samples
+        the data of each run, all with the same n and number of test patches.
+    m
+        filters per sign.
+    init_std, lr, seeds
+        of each run: the scale of the initial weights, the step size, the seed of the weights.
+    device, dtype
+        where, and how precisely, the runs are trained.
     """
 
     def __init__(self, samples: Sequence[Sample], m: int, init_std: Sequence[float], lr: Sequence[float],

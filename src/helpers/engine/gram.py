@@ -24,13 +24,19 @@ class InnerProducts:
 
     Attributes
     ----------
-    gram : K, the inner products among mu and the noise patches.
-    responses : of the initial filters with them.
-    weight_gram : among the initial filters, those of j = +1 first.
-    y, y_obs : true and observed labels.
-    test_gram, test_responses : of given test patches with mu and the noise patches, and of the initial filters with
-        the test patches. There may be none, n_test = 0.
-    y_test : true labels of the test patches.
+    gram
+        K, the inner products among mu and the noise patches.
+    responses
+        of the initial filters with them.
+    weight_gram
+        among the initial filters, those of j = +1 first.
+    y, y_obs
+        true and observed labels.
+    test_gram, test_responses
+        of given test patches with mu and the noise patches, and of the initial filters with the test patches. There may
+        be none, n_test = 0.
+    y_test
+        true labels of the test patches.
     """
 
     gram: Float[torch.Tensor, "R R"]
@@ -85,17 +91,25 @@ def draw_products(
 
     Parameters
     ----------
-    problem : its n, d and noise count; its signal and its labels do not.
-    lengths : of the signals, which are orthogonal.
-    units : K, the number of output units, each with m filters.
-    m, init_std : filters per unit, and the standard deviation of their initial weights.
-    rng : where the draws come from.
+    problem
+        its n, d and noise count; its signal and its labels do not.
+    lengths
+        of the signals, which are orthogonal.
+    units
+        K, the number of output units, each with m filters.
+    m, init_std
+        filters per unit, and the standard deviation of their initial weights.
+    rng
+        where the draws come from.
 
     Returns
     -------
-    gram : of the signals, which come first, and the noise patches.
-    responses : of the initial filters with them.
-    weight_gram : of the initial filters.
+    gram
+        of the signals, which come first, and the noise patches.
+    responses
+        of the initial filters with them.
+    weight_gram
+        of the initial filters.
     """
     factor = draw_factor(problem, lengths, problem.n, rng)
     # The initial weights are independent of the data: normals in these coordinates, a Wishart matrix in all others.
@@ -142,9 +156,12 @@ def moved_weight_gram(
 
     Parameters
     ----------
-    initial : W(0) W(0)^T.
-    responses, responses_now : W(0) V^T and W V^T.
-    change : C.
+    initial
+        W(0) W(0)^T.
+    responses, responses_now
+        W(0) V^T and W V^T.
+    change
+        C.
     """
     return initial + change @ responses.swapaxes(-1, -2) + responses_now @ change.swapaxes(-1, -2)
 

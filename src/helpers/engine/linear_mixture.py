@@ -36,11 +36,16 @@ class MixtureDraw:
 
     Attributes
     ----------
-    x : the samples.
-    y, y_obs : true and observed labels, each -1 or +1.
-    start : the part of theta_0 in these coordinates.
-    outside : length of the part of theta_0 orthogonal to all of them; gradient descent never changes it.
-    noise_std, p : sigma and the dimension.
+    x
+        the samples.
+    y, y_obs
+        true and observed labels, each -1 or +1.
+    start
+        the part of theta_0 in these coordinates.
+    outside
+        length of the part of theta_0 orthogonal to all of them; gradient descent never changes it.
+    noise_std, p
+        sigma and the dimension.
     """
 
     x: Float[np.ndarray, "n k"]
@@ -74,9 +79,12 @@ def draw_mixture(problem: SignalNoise, radius: float, seed: int) -> MixtureDraw:
 
     Parameters
     ----------
-    problem : what `mixture` makes. Raises ValueError for another signal length and for projected noise.
-    radius : theta_0 is uniform on the sphere of this radius >= 0.
-    seed : of data and start.
+    problem
+        what `mixture` makes. Raises ValueError for another signal length and for projected noise.
+    radius
+        theta_0 is uniform on the sphere of this radius >= 0.
+    seed
+        of data and start.
     """
     problem = checks.instance("problem", problem, SignalNoise)
     checks.require(problem.mu_norm == 1.0, "problem.mu_norm", problem.mu_norm, "1")
@@ -100,12 +108,18 @@ class MixtureCourse:
 
     Attributes
     ----------
-    times : gradient steps.
-    signal : A = <theta, v>.
-    noise_responses : r_i = y_obs <theta, sigma z_i>, so that the margin is y y_obs A + r_i.
-    length : of theta.
-    alignment, pull : cosine of -grad L with v, and -<grad L, v>.
-    draw : the data and the start.
+    times
+        gradient steps.
+    signal
+        A = <theta, v>.
+    noise_responses
+        r_i = y_obs <theta, sigma z_i>, so that the margin is y y_obs A + r_i.
+    length
+        of theta.
+    alignment, pull
+        cosine of -grad L with v, and -<grad L, v>.
+    draw
+        the data and the start.
     """
 
     times: Int[np.ndarray, " T"]

@@ -22,14 +22,19 @@ class TwoLayerCNN(nn.Module):
 
     Parameters
     ----------
-    d : length of a patch.
-    m : filters per sign.
-    init_std : standard deviation sigma_0 of the initial weights.
-    seed : of the initial weights, an integer >= 0.
+    d
+        length of a patch.
+    m
+        filters per sign.
+    init_std
+        standard deviation sigma_0 of the initial weights.
+    seed
+        of the initial weights, an integer >= 0.
 
     Attributes
     ----------
-    weight : the filters w_{j,r}, index 0 for j = +1 and 1 for j = -1; float64.
+    weight
+        the filters w_{j,r}, index 0 for j = +1 and 1 for j = -1; float64.
 
     Examples
     --------
@@ -56,8 +61,9 @@ class TwoLayerCNN(nn.Module):
 
         Parameters
         ----------
-        patches : the patches, each of shape (..., d), one by one or as a tuple; or all of them in one tensor of shape
-            (..., patches, d).
+        patches
+            the patches, each of shape (..., d), one by one or as a tuple; or all of them in one tensor of shape (...,
+            patches, d).
         """
         if len(patches) == 1 and isinstance(patches[0], tuple | list):
             patches = patches[0]
@@ -128,13 +134,17 @@ def decompose(weight: ArrayLike | torch.Tensor, weight_init: ArrayLike | torch.T
 
     Parameters
     ----------
-    weight, weight_init : the weights now and at the start, each of shape (2, m, d).
-    sample : the data they were trained on.
+    weight, weight_init
+        the weights now and at the start, each of shape (2, m, d).
+    sample
+        the data they were trained on.
 
     Returns
     -------
-    gamma : signal coefficients, float64 on the CPU.
-    rho : noise coefficients, likewise.
+    gamma
+        signal coefficients, float64 on the CPU.
+    rho
+        noise coefficients, likewise.
 
     Raises
     ------
@@ -177,14 +187,19 @@ def coefficient_steps(
 
     Parameters
     ----------
-    responses : inner products of the filters with mu (index 0) and with xi_1..xi_n, R = n + 1 of them.
-    y, y_obs : true and observed labels.
-    rate : lr / (n m).
+    responses
+        inner products of the filters with mu (index 0) and with xi_1..xi_n, R = n + 1 of them.
+    y, y_obs
+        true and observed labels.
+    rate
+        lr / (n m).
 
     Returns
     -------
-    steps : S.
-    margins : y_obs f, before the step.
+    steps
+        S.
+    margins
+        y_obs f, before the step.
     """
     on_signal = responses[..., :1]
     on_noise = responses[..., 1:]

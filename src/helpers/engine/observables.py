@@ -24,14 +24,22 @@ class TestDraws:
 
     Attributes
     ----------
-    normals : behind the filters' responses to fresh noise; only for the validation set where the tests are given.
-    zeta_normals : behind their responses to what is added to a reused patch; none at zeta = 0.
-    y, y_obs : true and freshly flipped labels.
-    patch : index of the reused training patch.
-    noise_std, mu_norm, orthogonal : of each run's law; `orthogonal` is 1 for noise projected off the signal.
-    zeta : standard deviation of what is added to a reused patch.
-    given : whether the fresh noise patches are the sample's own test patches.
-    n_val : how many of the draws are the validation set, which comes from a stream of its own.
+    normals
+        behind the filters' responses to fresh noise; only for the validation set where the tests are given.
+    zeta_normals
+        behind their responses to what is added to a reused patch; none at zeta = 0.
+    y, y_obs
+        true and freshly flipped labels.
+    patch
+        index of the reused training patch.
+    noise_std, mu_norm, orthogonal
+        of each run's law; `orthogonal` is 1 for noise projected off the signal.
+    zeta
+        standard deviation of what is added to a reused patch.
+    given
+        whether the fresh noise patches are the sample's own test patches.
+    n_val
+        how many of the draws are the validation set, which comes from a stream of its own.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name

@@ -24,9 +24,12 @@ class ReducedEngine:
 
     Parameters
     ----------
-    products : of each run, all with the same n, m and number of test patches.
-    lr : the step size of each run.
-    device, dtype : where, and how precisely, the runs are trained.
+    products
+        of each run, all with the same n, m and number of test patches.
+    lr
+        the step size of each run.
+    device, dtype
+        where, and how precisely, the runs are trained.
     """
 
     def __init__(self, products: Iterable[InnerProducts], lr: Sequence[float], device: torch.device,

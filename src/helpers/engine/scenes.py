@@ -28,16 +28,25 @@ class Scene:
 
     Attributes
     ----------
-    gram : inner products among the rows of V, the noise patches xi_1..xi_n being the last n.
-    responses : of the initial filters of each output unit with the rows of V.
-    weight_gram : among the initial filters; None where fresh noise is not asked for.
-    patches : index of the rows that each sample consists of.
-    contexts, context_labels : index of the rows that may stand beside a noise patch in a test sample, all equally
-        likely, and the true label they carry.
-    y, y_obs : index of the true and of the observed class. With two classes, 0 is y = +1 and 1 is y = -1.
-    noise_std : standard deviation of a fresh noise coordinate.
-    orthogonal_to : index of mutually orthogonal rows that fresh noise has no component along.
-    about : seed and configuration, for the Record.
+    gram
+        inner products among the rows of V, the noise patches xi_1..xi_n being the last n.
+    responses
+        of the initial filters of each output unit with the rows of V.
+    weight_gram
+        among the initial filters; None where fresh noise is not asked for.
+    patches
+        index of the rows that each sample consists of.
+    contexts, context_labels
+        index of the rows that may stand beside a noise patch in a test sample, all equally likely, and the true label
+        they carry.
+    y, y_obs
+        index of the true and of the observed class. With two classes, 0 is y = +1 and 1 is y = -1.
+    noise_std
+        standard deviation of a fresh noise coordinate.
+    orthogonal_to
+        index of mutually orthogonal rows that fresh noise has no component along.
+    about
+        seed and configuration, for the Record.
     """
 
     gram: Float[torch.Tensor, "R R"]
@@ -66,11 +75,15 @@ def recurring_patch(problem: SignalNoise, strength: float, flips: str, m: int, i
 
     Parameters
     ----------
-    problem : n, d, mu, the noise, and the overall flip rate tau = flip_plus = flip_minus.
-    strength : ``n |nu|^2 / (sigma^2 d)``.
-    flips : on whom the flips fall. "random": on everyone alike; "patch": on a = +1 only, with probability 2 tau;
-        "pair": on a = -y only, with probability 2 tau.
-    m, init_std, seed : filters per sign, scale of the initial weights, and the seed of data and weights.
+    problem
+        n, d, mu, the noise, and the overall flip rate tau = flip_plus = flip_minus.
+    strength
+        ``n |nu|^2 / (sigma^2 d)``.
+    flips
+        on whom the flips fall. "random": on everyone alike; "patch": on a = +1 only, with probability 2 tau; "pair": on
+        a = -y only, with probability 2 tau.
+    m, init_std, seed
+        filters per sign, scale of the initial weights, and the seed of data and weights.
     """
     strength = checks.positive("strength", strength)
     checks.one_of("flips", flips, FLIPS)
@@ -187,15 +200,21 @@ def contrary_samples(scene: Scene, share: float, weight: float, seed: int) -> tu
 
     Parameters
     ----------
-    scene : what `two_classes` made.
-    share : probability that a clean sample becomes contrary.
-    weight : the signal patch y mu of a contrary sample is replaced by -weight y mu.
-    seed : of the choice.
+    scene
+        what `two_classes` made.
+    share
+        probability that a clean sample becomes contrary.
+    weight
+        the signal patch y mu of a contrary sample is replaced by -weight y mu.
+    seed
+        of the choice.
 
     Returns
     -------
-    scene : the copy.
-    chosen : which samples are contrary.
+    scene
+        the copy.
+    chosen
+        which samples are contrary.
     """
     checks.real("share", share, 0.0, 1.0)
     checks.positive("weight", weight)

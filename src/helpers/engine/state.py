@@ -16,10 +16,14 @@ class State:
 
     Attributes
     ----------
-    responses : inner products of the filters with mu, which comes first, and with the noise patches.
-    gamma, rho : signal and noise coefficients of the weights, as `decompose` finds them.
-    weight_gram : W W^T, the inner products among the filters, those of j = +1 first.
-    test_responses : inner products of the filters with the test patches that a Sample brings.
+    responses
+        inner products of the filters with mu, which comes first, and with the noise patches.
+    gamma, rho
+        signal and noise coefficients of the weights, as `decompose` finds them.
+    weight_gram
+        W W^T, the inner products among the filters, those of j = +1 first.
+    test_responses
+        inner products of the filters with the test patches that a Sample brings.
     """
 
     responses: Float[torch.Tensor, "runs 2 m R"]
@@ -35,8 +39,10 @@ class Engine(Protocol):
 
     Attributes
     ----------
-    step : gradient steps taken so far.
-    y, y_obs : true and observed labels of the training samples.
+    step
+        gradient steps taken so far.
+    y, y_obs
+        true and observed labels of the training samples.
     """
 
     step: int
@@ -55,8 +61,10 @@ class Diverged(FloatingPointError):
 
     Attributes
     ----------
-    step : the gradient step at which this was seen.
-    run : the position of the run in its batch.
+    step
+        the gradient step at which this was seen.
+    run
+        the position of the run in its batch.
     """
 
     def __init__(self, step: int, run: int) -> None:

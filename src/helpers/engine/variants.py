@@ -39,16 +39,24 @@ class Method:
 
     Attributes
     ----------
-    activation : "relu", max(z, leak z); or "squared", max(z, 0)^2.
-    leak : slope in [0, 1] on negative inputs; with "relu" only.
-    batch_size : samples per step; None for all. It must divide n.
-    batches : "reshuffled": each epoch goes once through a new random order; "independent": each step draws its own.
-    flip_rate : label-noise gradient descent: each step flips each label anew with this probability.
-    strength : lambda >= 0, the weight of a term added to the loss of a sample with probabilities p and targets t: with
-        `term` "elr" it is log(1 - <p, t>) (chapter 16), with "kl" the divergence of p from t. t starts at 0, and each
-        step that sees the sample, before anything else, moves it to momentum t + (1 - momentum) p.
-    momentum : beta in [0, 1).
-    clamp : in the term p stands for p clamped to [clamp, 1 - clamp], no gradient passing outside; 0 for no clamp.
+    activation
+        "relu", max(z, leak z); or "squared", max(z, 0)^2.
+    leak
+        slope in [0, 1] on negative inputs; with "relu" only.
+    batch_size
+        samples per step; None for all. It must divide n.
+    batches
+        "reshuffled": each epoch goes once through a new random order; "independent": each step draws its own.
+    flip_rate
+        label-noise gradient descent: each step flips each label anew with this probability.
+    strength
+        lambda >= 0, the weight of a term added to the loss of a sample with probabilities p and targets t: with `term`
+        "elr" it is log(1 - <p, t>) (chapter 16), with "kl" the divergence of p from t. t starts at 0, and each step
+        that sees the sample, before anything else, moves it to momentum t + (1 - momentum) p.
+    momentum
+        beta in [0, 1).
+    clamp
+        in the term p stands for p clamped to [clamp, 1 - clamp], no gradient passing outside; 0 for no clamp.
     """
 
     _: KW_ONLY
@@ -96,16 +104,23 @@ def descend_scenes(scenes: Iterable[Scene], lr: float | Iterable[float], steps: 
 
     Parameters
     ----------
-    scenes : Scenes with the same numbers of rows, samples, classes and filters.
-    lr : step size eta; a number, or one for each scene.
-    steps : gradient steps.
-    record_at : increasing steps in [0, steps]; log-spaced by default. The run ends at the last of them.
-    n_test : test draws behind each fresh error; 0 for none.
-    method : fields of `Method`.
+    scenes
+        Scenes with the same numbers of rows, samples, classes and filters.
+    lr
+        step size eta; a number, or one for each scene.
+    steps
+        gradient steps.
+    record_at
+        increasing steps in [0, steps]; log-spaced by default. The run ends at the last of them.
+    n_test
+        test draws behind each fresh error; 0 for none.
+    method
+        fields of `Method`.
 
     Returns
     -------
-    record : the runs at the recorded steps.
+    record
+        the runs at the recorded steps.
 
     Raises
     ------
@@ -158,10 +173,14 @@ class SceneEngine:
 
     Attributes
     ----------
-    scenes : of each run, all of one shape.
-    rates : the step size of each run.
-    method : what differs from full-batch gradient descent with relu.
-    step : gradient steps taken so far.
+    scenes
+        of each run, all of one shape.
+    rates
+        the step size of each run.
+    method
+        what differs from full-batch gradient descent with relu.
+    step
+        gradient steps taken so far.
     """
 
     scenes: Sequence[Scene]

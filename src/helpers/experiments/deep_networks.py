@@ -48,12 +48,18 @@ def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float
 
     Parameters
     ----------
-    data, network, size : see `setting`, which makes the network and its recipe of them.
-    seed : of weights and batches.
-    init_scale : factor of all initial weights.
-    model : the network itself, where it is already built.
-    watch, threads, precision : as of `fit`.
-    changes : fields of the `Recipe`.
+    data, network, size
+        see `setting`, which makes the network and its recipe of them.
+    seed
+        of weights and batches.
+    init_scale
+        factor of all initial weights.
+    model
+        the network itself, where it is already built.
+    watch, threads, precision
+        as of `fit`.
+    changes
+        fields of the `Recipe`.
     """
     chosen = setting("deep_networks", data, network=network, size=size)
     recipe = replace(chosen.recipe, **changes)
@@ -86,8 +92,10 @@ def measured_in_three_ways(data: LabelledImages, network: str, noise: float | Ma
 
     Parameters
     ----------
-    data, network, noise, seeds : as of `deep_runs`.
-    options : of the network's constructor.
+    data, network, noise, seeds
+        as of `deep_runs`.
+    options
+        of the network's constructor.
 
     Returns
     -------
@@ -198,11 +206,16 @@ def deep_cell(network: str, flip_rate: float, seed: int, *, flip_minus: float | 
 
     Parameters
     ----------
-    network, seed, size, init_scale, threads, precision : as of `deep_run`.
-    flip_rate : of both classes, or of +1 only where `flip_minus` is that of -1.
-    n_train : training images.
-    ten : with the ten-way head.
-    changes : fields of the `Recipe`, such as epochs, lr or augment.
+    network, seed, size, init_scale, threads, precision
+        as of `deep_run`.
+    flip_rate
+        of both classes, or of +1 only where `flip_minus` is that of -1.
+    n_train
+        training images.
+    ten
+        with the ten-way head.
+    changes
+        fields of the `Recipe`, such as epochs, lr or augment.
     """
     noise = flip_rate if flip_minus is None else ClassConditional(flip_rate, flip_minus)
     data = load_images()

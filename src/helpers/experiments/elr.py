@@ -36,11 +36,16 @@ def elr_run(data: LabelledImages, rate: float, loss: CrossEntropy | ELR | ELRPlu
 
     Parameters
     ----------
-    data : "ten digits" or "CIFAR-10".
-    rate : the nominal noise rate.
-    loss : under `ELRPlus` there are two networks, the second with initial weights of its own.
-    seed : of the noise, the weights and the batches.
-    changes : fields of the `Recipe`.
+    data
+        "ten digits" or "CIFAR-10".
+    rate
+        the nominal noise rate.
+    loss
+        under `ELRPlus` there are two networks, the second with initial weights of its own.
+    seed
+        of the noise, the weights and the batches.
+    changes
+        fields of the `Recipe`.
     """
     chosen = setting("elr", data)
     recipe = replace(chosen.recipe, loss=loss, **changes)
@@ -67,14 +72,21 @@ def elr_cell(loss: str, rate: float, seed: int, *, n_train: int = 20_000, side: 
 
     Parameters
     ----------
-    loss : "cross-entropy", "ELR" or "ELR+"; the last averages weights over an epoch, about the paper's span, and ramps
-        up over half of the steps, as there.
-    rate, seed : as of `elr_run`.
-    n_train : training images.
-    side : images are shrunk to so many pixels a side, by default not at all.
-    width : of the `SmallCNN`.
-    epochs, lr, augment : fields of the `Recipe`.
-    precision : as of `fit`.
+    loss
+        "cross-entropy", "ELR" or "ELR+"; the last averages weights over an epoch, about the paper's span, and ramps up
+        over half of the steps, as there.
+    rate, seed
+        as of `elr_run`.
+    n_train
+        training images.
+    side
+        images are shrunk to so many pixels a side, by default not at all.
+    width
+        of the `SmallCNN`.
+    epochs, lr, augment
+        fields of the `Recipe`.
+    precision
+        as of `fit`.
 
     Returns
     -------

@@ -52,11 +52,16 @@ def noise_run(data: LabelledImages, seed: int, *, width: int = DIGITS.width, rec
 
     Parameters
     ----------
-    data : images with the labels that they have.
-    seed : of the weights and the batches.
-    width : of the network.
-    recipe : how to train it.
-    n_val : how many images are held out (`hold_out`).
+    data
+        images with the labels that they have.
+    seed
+        of the weights and the batches.
+    width
+        of the network.
+    recipe
+        how to train it.
+    n_val
+        how many images are held out (`hold_out`).
     """
     held = hold_out(data, n_val)
     return fit(small_cnn(width, recipe).network(held, seed), held, recipe, seed,
@@ -69,13 +74,20 @@ def cifar10n_cell(kind: str, keep: str, seed: int, *, n_train: int = 10_000, sid
 
     Parameters
     ----------
-    kind : which labels (`human_labels`).
-    keep : what stays of their tie to the image (`loosened`).
-    seed : of the run, and of the draw of n_train + n_val images, which is the same for all kinds.
-    n_train, n_val : images to train on, and held out.
-    side : 16, with squares of 2 by 2 pixels averaged, or 32.
-    width : of the network.
-    epochs, lr : fields of the `Recipe`.
+    kind
+        which labels (`human_labels`).
+    keep
+        what stays of their tie to the image (`loosened`).
+    seed
+        of the run, and of the draw of n_train + n_val images, which is the same for all kinds.
+    n_train, n_val
+        images to train on, and held out.
+    side
+        16, with squares of 2 by 2 pixels averaged, or 32.
+    width
+        of the network.
+    epochs, lr
+        fields of the `Recipe`.
 
     Returns
     -------

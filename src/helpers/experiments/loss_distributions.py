@@ -37,12 +37,18 @@ def loss_run(data: LabelledImages, noise: float | MatrixNoise, seed: int, *, n_v
 
     Parameters
     ----------
-    data : images that `setting` knows: "ten digits", "handwritten digits", "MNIST" or "CIFAR-10".
-    noise : as of `add_label_noise`.
-    seed : of the labels, the weights and the batches.
-    n_val : as of `fit`.
-    width : of the network; by default that of the setting.
-    changes : fields of the `Recipe`.
+    data
+        images that `setting` knows: "ten digits", "handwritten digits", "MNIST" or "CIFAR-10".
+    noise
+        as of `add_label_noise`.
+    seed
+        of the labels, the weights and the batches.
+    n_val
+        as of `fit`.
+    width
+        of the network; by default that of the setting.
+    changes
+        fields of the `Recipe`.
     """
     chosen = setting("loss_distributions", data)
     recipe, noisy = replace(chosen.recipe, **changes), add_label_noise(data, noise, seed=seed)
@@ -81,12 +87,17 @@ def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int =
 
     Parameters
     ----------
-    dataset : "ten digits", "even or odd", "MNIST" or "CIFAR-10"; the last two from the files that SIGNAL_FIRST_MNIST
-        and SIGNAL_FIRST_CIFAR10 name.
-    kind : of noise, "symmetric" or "pair".
-    rate : of wrong labels.
-    seed : as of `loss_run`.
-    n_train, epochs : 0 for all images, and for the usual epochs.
+    dataset
+        "ten digits", "even or odd", "MNIST" or "CIFAR-10"; the last two from the files that SIGNAL_FIRST_MNIST and
+        SIGNAL_FIRST_CIFAR10 name.
+    kind
+        of noise, "symmetric" or "pair".
+    rate
+        of wrong labels.
+    seed
+        as of `loss_run`.
+    n_train, epochs
+        0 for all images, and for the usual epochs.
     """
     data = _load(checks.one_of("dataset", dataset, DATASETS))
     data = data.subset(n_train) if n_train else data

@@ -32,11 +32,16 @@ def phase_cell(n_snr2: float, flip_rate: float, d_over_n: int | float, *, n: int
 
     Parameters
     ----------
-    n_snr2 : c = n SNR^2.
-    flip_rate : tau, of both classes.
-    d_over_n : d/n, with d = round(n d/n) at least n + 1.
-    n, m, runs : samples, filters of each sign, runs. Runs of different cells share their seeds.
-    s_end : the time at which training ends. The step h = s_end / steps is at most 0.1 and at most 1 / (1 + c).
+    n_snr2
+        c = n SNR^2.
+    flip_rate
+        tau, of both classes.
+    d_over_n
+        d/n, with d = round(n d/n) at least n + 1.
+    n, m, runs
+        samples, filters of each sign, runs. Runs of different cells share their seeds.
+    s_end
+        the time at which training ends. The step h = s_end / steps is at most 0.1 and at most 1 / (1 + c).
 
     Returns
     -------

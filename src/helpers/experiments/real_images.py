@@ -18,10 +18,14 @@ def image_run(data: LabelledImages, seed: int, *, recipe: Recipe | None = None, 
 
     Parameters
     ----------
-    data : images of two classes that `setting` knows, "handwritten digits" or "CIFAR-10 images".
-    seed : of the weights and the batches.
-    recipe : by default that of the setting.
-    n_val, record_at : as of `fit`.
+    data
+        images of two classes that `setting` knows, "handwritten digits" or "CIFAR-10 images".
+    seed
+        of the weights and the batches.
+    recipe
+        by default that of the setting.
+    n_val, record_at
+        as of `fit`.
 
     Examples
     --------

@@ -27,12 +27,18 @@ class Setting:
 
     Attributes
     ----------
-    name : the network in words.
-    make : called as make(image_shape, n_outputs=..., seed=...), with `width` where there is one.
-    recipe : how to train it.
-    width : channels of its first convolution; None for a network of one width.
-    n_val : how many test images become validation images.
-    one_output : whether two classes get one output f instead of two logits.
+    name
+        the network in words.
+    make
+        called as make(image_shape, n_outputs=..., seed=...), with `width` where there is one.
+    recipe
+        how to train it.
+    width
+        channels of its first convolution; None for a network of one width.
+    n_val
+        how many test images become validation images.
+    one_output
+        whether two classes get one output f instead of two logits.
     """
 
     name: str
@@ -100,10 +106,14 @@ def setting(experiment: str, data: LabelledImages, *, network: str | None = None
 
     Parameters
     ----------
-    experiment : its module: "real_images", "deep_networks", "loss_distributions", "elr" or "human_noise".
-    data : known by its name.
-    network : "VGG" or "ResNet" of "deep_networks"; the other experiments have one network for each data set.
-    size : "quick" or "full"; by default that of the profile.
+    experiment
+        its module: "real_images", "deep_networks", "loss_distributions", "elr" or "human_noise".
+    data
+        known by its name.
+    network
+        "VGG" or "ResNet" of "deep_networks"; the other experiments have one network for each data set.
+    size
+        "quick" or "full"; by default that of the profile.
 
     Raises
     ------

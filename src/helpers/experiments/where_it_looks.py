@@ -47,19 +47,28 @@ class Explained:
 
     Attributes
     ----------
-    x, pixels : the images, standardised as in training, and in [0, 1].
-    background : clean training images that are not among them, standardised.
-    group : "noisy", "clean" (training images) or "test".
-    y : positions of the true classes.
-    wrong : the observed class of noisy images; for the others the class that symmetric label noise could have given
-        them.
-    models : by moment: "turn", the recorded epoch at which the mean margin of all noisy training images is lowest;
-        "last"; "control turn" and "control last", the control at the same two epochs; and "matched", the recorded epoch
-        after "turn" at which the weights have moved as far from it as the control's between its two, or most nearly so.
-    maps : by moment, attributions toward the *true* class.
-    epochs : by moment.
-    record : of the run with wrong labels.
-    seed : of both runs.
+    x, pixels
+        the images, standardised as in training, and in [0, 1].
+    background
+        clean training images that are not among them, standardised.
+    group
+        "noisy", "clean" (training images) or "test".
+    y
+        positions of the true classes.
+    wrong
+        the observed class of noisy images; for the others the class that symmetric label noise could have given them.
+    models
+        by moment: "turn", the recorded epoch at which the mean margin of all noisy training images is lowest; "last";
+        "control turn" and "control last", the control at the same two epochs; and "matched", the recorded epoch after
+        "turn" at which the weights have moved as far from it as the control's between its two, or most nearly so.
+    maps
+        by moment, attributions toward the *true* class.
+    epochs
+        by moment.
+    record
+        of the run with wrong labels.
+    seed
+        of both runs.
     """
 
     x: Float[torch.Tensor, "n channels height width"]
@@ -115,15 +124,24 @@ def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_grou
 
     Parameters
     ----------
-    data : images of two classes or more.
-    flip_rate : share of wrong labels.
-    seed : of labels, weights, batches and of the choice of images.
-    per_group : images explained of each group, all where there are fewer.
-    n_background : background images.
-    recipe, width : by default those of the standard runs (`image_run`), which must know the data then.
-    record_at : epochs among which the turning point is sought, the last of them the end (`fit`).
-    method : as of `attribution_maps`.
-    network : "small", a `SmallCNN`, or "vgg11", torchvision's without batch normalisation, as in the code of Han et al.
+    data
+        images of two classes or more.
+    flip_rate
+        share of wrong labels.
+    seed
+        of labels, weights, batches and of the choice of images.
+    per_group
+        images explained of each group, all where there are fewer.
+    n_background
+        background images.
+    recipe, width
+        by default those of the standard runs (`image_run`), which must know the data then.
+    record_at
+        epochs among which the turning point is sought, the last of them the end (`fit`).
+    method
+        as of `attribution_maps`.
+    network
+        "small", a `SmallCNN`, or "vgg11", torchvision's without batch normalisation, as in the code of Han et al.
         (2025).
     """
     chosen, device = _setting(data, network, width, recipe), best_device()
@@ -211,10 +229,14 @@ def survival(run: Explained, moment: str, counts: Iterable[int], *, order: str =
 
     Parameters
     ----------
-    run, moment : which network says so.
-    counts : numbers of pixels, one row of the answer for each.
-    order : "largest", the pixels with the largest contributions to the predicted class first, or "random".
-    keep : instead, keep only so many pixels.
+    run, moment
+        which network says so.
+    counts
+        numbers of pixels, one row of the answer for each.
+    order
+        "largest", the pixels with the largest contributions to the predicted class first, or "random".
+    keep
+        instead, keep only so many pixels.
     """
     checks.one_of("order", order, ("largest", "random"))
     before, mean, alive = run.predicted(moment), run.background.mean(0, keepdim=True), []
@@ -234,10 +256,14 @@ def transplants(run: Explained, moment: str, count: int, *, order: str = "larges
 
     Parameters
     ----------
-    run, moment : which network reads.
-    count : pixels that a recipient gets.
-    order : "largest", the pixels with the largest contributions to that class in the donor's map, or "random".
-    donors : a mask of the n images; by default the training images.
+    run, moment
+        which network reads.
+    count
+        pixels that a recipient gets.
+    order
+        "largest", the pixels with the largest contributions to that class in the donor's map, or "random".
+    donors
+        a mask of the n images; by default the training images.
     """
     checks.one_of("order", order, ("largest", "random"))
     truly, donors = run.predicted(moment) == run.y, run.group != "test" if donors is None else np.asarray(donors)
@@ -276,10 +302,14 @@ def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", 
 
     Parameters
     ----------
-    flip_rate, seed, per_group, n_background, network, width, recipe, method : as of `explained_run`.
-    data : "two classes" (`load_images`) or "all classes" (`load_image_classes`).
-    n_train : training images, by default all.
-    deleted : share of the pixels deleted and transplanted.
+    flip_rate, seed, per_group, n_background, network, width, recipe, method
+        as of `explained_run`.
+    data
+        "two classes" (`load_images`) or "all classes" (`load_image_classes`).
+    n_train
+        training images, by default all.
+    deleted
+        share of the pixels deleted and transplanted.
 
     Returns
     -------

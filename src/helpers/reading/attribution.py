@@ -37,8 +37,9 @@ def shapley_values(values: ArrayLike) -> Float[np.ndarray, "... p"]:
 
     Parameters
     ----------
-    values : of shape (..., 2^p). Player i is in a coalition if bit i of its index is set. Raises ValueError if the last
-        axis is no power of two, or p > 20.
+    values
+        of shape (..., 2^p). Player i is in a coalition if bit i of its index is set. Raises ValueError if the last axis
+        is no power of two, or p > 20.
 
     Examples
     --------
@@ -70,10 +71,14 @@ def coalition_worths(f: Callable[[torch.Tensor], torch.Tensor], x: Float[torch.T
 
     Parameters
     ----------
-    f : maps a batch of images to a number for each.
-    x : one image.
-    background : b images of the same shape.
-    groups : integers 0 to p - 1, broadcast to x: which player owns a pixel.
+    f
+        maps a batch of images to a number for each.
+    x
+        one image.
+    background
+        b images of the same shape.
+    groups
+        integers 0 to p - 1, broadcast to x: which player owns a pixel.
     """
     checks.require(background.shape[1:] == x.shape, "background.shape", tuple(background.shape), f"(b, {x.shape})")
     groups = torch.as_tensor(groups, device=x.device).expand(x.shape)
@@ -131,18 +136,24 @@ def attribution_maps(
 
     Parameters
     ----------
-    model : with one output per image (positive for class 1) or K logits; taken in evaluation mode.
-    x, background : images on the model's device, standardised as in training.
-    classes : positions of the n classes explained, e.g. ``class_index(y, n_classes)``.
-    method : "deep_shap", DeepLIFT with the rescale rule, averaged over the background images (Lundberg and Lee 2017),
-        for networks whose only nonlinearities are ReLU modules; "integrated_gradients", averaged over them
-        too, that is expected gradients (Sundararajan et al. 2017; Erion et al. 2021), for any network; and two that
-        replace blocks of side x side pixels by the background's mean image: "occlusion", one block at a time, and
-        "shapley_sampling", in random orders (Strumbelj and Kononenko 2010). A block's value is spread evenly over its
-        pixels.
-    side : of a block, in pixels.
-    steps : points on each path of integrated gradients (Gauss-Legendre).
-    draws, seed : how many random orders of the blocks, and their seed.
+    model
+        with one output per image (positive for class 1) or K logits; taken in evaluation mode.
+    x, background
+        images on the model's device, standardised as in training.
+    classes
+        positions of the n classes explained, e.g. ``class_index(y, n_classes)``.
+    method
+        "deep_shap", DeepLIFT with the rescale rule, averaged over the background images (Lundberg and Lee 2017), for
+        networks whose only nonlinearities are ReLU modules; "integrated_gradients", averaged over them too, that is
+        expected gradients (Sundararajan et al. 2017; Erion et al. 2021), for any network; and two that replace blocks
+        of side x side pixels by the background's mean image: "occlusion", one block at a time, and "shapley_sampling",
+        in random orders (Strumbelj and Kononenko 2010). A block's value is spread evenly over its pixels.
+    side
+        of a block, in pixels.
+    steps
+        points on each path of integrated gradients (Gauss-Legendre).
+    draws, seed
+        how many random orders of the blocks, and their seed.
 
     Raises
     ------
@@ -215,9 +226,11 @@ def turned(before: ArrayLike, after: ArrayLike, *, kind: str = "signed") -> Floa
 
     Parameters
     ----------
-    before, after : the maps of n images, of one shape. A zero map gives NaN.
-    kind : "signed", from 0 (the same map, up to scale) to 2 (its opposite); "place", of the maps' absolute values: from
-        0 (the same pixels in the same proportions, whatever the signs) to 1 (no pixel in common).
+    before, after
+        the maps of n images, of one shape. A zero map gives NaN.
+    kind
+        "signed", from 0 (the same map, up to scale) to 2 (its opposite); "place", of the maps' absolute values: from 0
+        (the same pixels in the same proportions, whatever the signs) to 1 (no pixel in common).
     """
     checks.one_of("kind", kind, ("signed", "place"))
     a, b = (_flat(name, maps) for name, maps in (("before", before), ("after", after)))

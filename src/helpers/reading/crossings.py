@@ -23,13 +23,17 @@ def half_crossing(parameter: ArrayLike, shares: ArrayLike, *, resamples: int = 4
 
     Parameters
     ----------
-    parameter : increasing values.
-    shares : of shape (values, runs), the share of each run at each value.
-    resamples, seed : how many draws of the runs make the interval, and their seed.
+    parameter
+        increasing values.
+    shares
+        of shape (values, runs), the share of each run at each value.
+    resamples, seed
+        how many draws of the runs make the interval, and their seed.
 
     Returns
     -------
-    estimate, low, high : the crossing and the ends of its interval.
+    estimate, low, high
+        the crossing and the ends of its interval.
     """
     shares = np.asarray(shares, float)
     checks.require(shares.ndim == 2 and len(shares) == len(parameter), "shares.shape", shares.shape,
@@ -52,13 +56,17 @@ def boundary(table: pd.DataFrame, quantity: str, *, level: float = 0.5, along: s
 
     Parameters
     ----------
-    table : one row per cell of the map, with the columns named here.
-    quantity, along, by : names of columns: what is mapped, and the two parameters.
-    level : the level that is crossed.
+    table
+        one row per cell of the map, with the columns named here.
+    quantity, along, by
+        names of columns: what is mapped, and the two parameters.
+    level
+        the level that is crossed.
 
     Returns
     -------
-    crossings : indexed by `by`; NaN where a row does not cross.
+    crossings
+        indexed by `by`; NaN where a row does not cross.
     """
     for name in (quantity, along, by):
         checks.require(name in table, "table's columns", list(table), f"such that {name!r} is one of them")

@@ -21,10 +21,14 @@ class Distances(NamedTuple):
 
     Attributes
     ----------
-    ks : largest difference of the two distribution functions (Kolmogorov-Smirnov).
-    auc : chance that a noisy sample has the larger loss, ties counting one half.
-    w1, w1_log : mean distance that mass must travel to turn one into the other, of losses and of log losses.
-    shape : ks of the log losses after the median of each group has been subtracted.
+    ks
+        largest difference of the two distribution functions (Kolmogorov-Smirnov).
+    auc
+        chance that a noisy sample has the larger loss, ties counting one half.
+    w1, w1_log
+        mean distance that mass must travel to turn one into the other, of losses and of log losses.
+    shape
+        ks of the log losses after the median of each group has been subtracted.
     """
 
     ks: float | Float[np.ndarray, "runs T"]

@@ -42,9 +42,12 @@ def loss_mixture(losses: ArrayLike, *, seed: int = 0, log: bool = False) -> Bool
 
     Parameters
     ----------
-    losses : of shape (..., n) with n of 2 or more.
-    seed : of the k-means start of EM.
-    log : fit the logarithms of the losses; DivideMix (Li, Socher and Hoi 2020) fits the losses themselves.
+    losses
+        of shape (..., n) with n of 2 or more.
+    seed
+        of the k-means start of EM.
+    log
+        fit the logarithms of the losses; DivideMix (Li, Socher and Hoi 2020) fits the losses themselves.
     """
     seed = checks.integer("seed", seed, 0)
     losses = np.asarray(losses, float)
@@ -69,10 +72,14 @@ class Quality(NamedTuple):
 
     Attributes
     ----------
-    precision : share of noisy samples among the dropped ones; 1 by convention where nothing is dropped.
-    recall : share of the noisy samples that are dropped; 1 where there is none.
-    purity : share of clean samples among the kept ones; 1 where nothing is kept.
-    lost : share of the clean samples that are dropped; 0 where there is none.
+    precision
+        share of noisy samples among the dropped ones; 1 by convention where nothing is dropped.
+    recall
+        share of the noisy samples that are dropped; 1 where there is none.
+    purity
+        share of clean samples among the kept ones; 1 where nothing is kept.
+    lost
+        share of the clean samples that are dropped; 0 where there is none.
     """
 
     precision: Float[np.ndarray, "..."]
@@ -86,12 +93,15 @@ def quality(kept: ArrayLike, flipped: ArrayLike) -> Quality:
 
     Parameters
     ----------
-    kept : mask of shape (..., n), what a rule returned.
-    flipped : mask of the noisy samples, broadcast to the same shape.
+    kept
+        mask of shape (..., n), what a rule returned.
+    flipped
+        mask of the noisy samples, broadcast to the same shape.
 
     Returns
     -------
-    quality : of each row of n samples.
+    quality
+        of each row of n samples.
 
     Examples
     --------
@@ -117,12 +127,15 @@ def assess(record: Record, rules: Mapping[str, Callable[[np.ndarray], np.ndarray
 
     Parameters
     ----------
-    record : whose losses the rules read.
-    rules : by name, functions of losses (..., n) that return a mask of the samples to keep.
+    record
+        whose losses the rules read.
+    rules
+        by name, functions of losses (..., n) that return a mask of the samples to keep.
 
     Returns
     -------
-    table : with the columns rule, run, time, kept (the share of samples kept) and those of `Quality`.
+    table
+        with the columns rule, run, time, kept (the share of samples kept) and those of `Quality`.
     """
     runs, steps, _ = record.margins.shape
     losses = record.losses

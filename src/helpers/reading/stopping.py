@@ -155,14 +155,19 @@ def regret_table(record: Record, stops: Mapping[str, Int[np.ndarray, " runs"]], 
 
     Parameters
     ----------
-    record : with the test errors.
-    stops : what `all_stops` returns, or some of it.
-    times : what to call the recorded times; record.times by default.
-    errors : which test errors.
+    record
+        with the test errors.
+    stops
+        what `all_stops` returns, or some of it.
+    times
+        what to call the recorded times; record.times by default.
+    errors
+        which test errors.
 
     Returns
     -------
-    table : one row per rule, with the median time at which it stops and two columns for each error.
+    table
+        one row per rule, with the median time at which it stops and two columns for each error.
     """
     times = record.times if times is None else np.asarray(times)
     rows = {name: {"stops at": np.median(times[chosen])} for name, chosen in stops.items()}

@@ -34,20 +34,27 @@ def sweep(function: Callable, grid: dict[str, Sequence | np.ndarray] | Sequence[
 
     Parameters
     ----------
-    function : returns a scalar (column "value"), a dict of scalars, or several rows: a list of dicts or a DataFrame.
-    grid : a dict of argument name -> sequence of values, whose product is taken (the last name runs fastest), or a
-        list of dicts, the cells. A value is None, a bool, int, float, str, path, list, tuple, frozen dataclass or
-        numpy scalar; the last is passed on as Python's.
-    executor : any concurrent.futures.Executor, e.g. a process pool or a Dask client's get_executor(); None: here.
-        It must be able to send the function to its workers: a process pool needs one that can be imported.
-    store : a folder. Each finished cell is written there at once, and not computed again by a later call.
-        See `helpers.sweeps.store.cell_keys` for when a cell counts as the same.
-    progress : whether to draw a progress bar; None: only where standard error is a terminal.
-    damaged : what to do with a store file that is truncated or not this cell's: "error", or "recompute" it.
+    function
+        returns a scalar (column "value"), a dict of scalars, or several rows: a list of dicts or a DataFrame.
+    grid
+        a dict of argument name -> sequence of values, whose product is taken (the last name runs fastest), or a list of
+        dicts, the cells. A value is None, a bool, int, float, str, path, list, tuple, frozen dataclass or numpy scalar;
+        the last is passed on as Python's.
+    executor
+        any concurrent.futures.Executor, e.g. a process pool or a Dask client's get_executor(); None: here. It must be
+        able to send the function to its workers: a process pool needs one that can be imported.
+    store
+        a folder. Each finished cell is written there at once, and not computed again by a later call. See
+        `helpers.sweeps.store.cell_keys` for when a cell counts as the same.
+    progress
+        whether to draw a progress bar; None: only where standard error is a terminal.
+    damaged
+        what to do with a store file that is truncated or not this cell's: "error", or "recompute" it.
 
     Returns
     -------
-    table : a column per argument and per name in the results, a row per row of the results.
+    table
+        a column per argument and per name in the results, a row per row of the results.
 
     Raises
     ------

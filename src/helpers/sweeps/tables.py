@@ -43,11 +43,16 @@ class TablePlan:
 
     Parameters
     ----------
-    function : computes one cell.
-    grid : argument name -> list of values, as for `sweep`.
-    about : what the table shows, in a sentence.
-    at_a_time : cells given to the workers at once; between two such parts the clock is read.
-    reads : environment variables that name the files which the cells read.
+    function
+        computes one cell.
+    grid
+        argument name -> list of values, as for `sweep`.
+    about
+        what the table shows, in a sentence.
+    at_a_time
+        cells given to the workers at once; between two such parts the clock is read.
+    reads
+        environment variables that name the files which the cells read.
     """
 
     function: Callable
@@ -64,10 +69,13 @@ class Table:
 
     Attributes
     ----------
-    name : its files are NAME.csv and NAME.json.
-    table : a row per row of the sweep.
-    made : function, grid, arguments, seconds, workers, date, the files read, a note, and made_by: device, versions,
-        source hash and commit.
+    name
+        its files are NAME.csv and NAME.json.
+    table
+        a row per row of the sweep.
+    made
+        function, grid, arguments, seconds, workers, date, the files read, a note, and made_by: device, versions, source
+        hash and commit.
     """
 
     name: str
@@ -90,13 +98,17 @@ class Table:
 
         Parameters
         ----------
-        column : the column.
-        time, run : the columns that tell times and runs apart.
-        where : values of other columns that choose the rows.
+        column
+            the column.
+        time, run
+            the columns that tell times and runs apart.
+        where
+            values of other columns that choose the rows.
 
         Returns
         -------
-        times, values : the times, and the column's value for each run and time.
+        times, values
+            the times, and the column's value for each run and time.
 
         Raises
         ------
@@ -177,17 +189,25 @@ def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike,
 
     Parameters
     ----------
-    name, plan : the table's name, and what to sweep for it.
-    results : the folder for both files.
-    store : the folder for finished cells, which are not computed again.
-    workers : processes; 1 computes here.
-    deadline : a time of `time.monotonic` at which to begin no new part of the grid.
-    files : as from `files_read`. The cells of other files are other cells, and kept apart.
-    note, commit : kept in the JSON.
+    name, plan
+        the table's name, and what to sweep for it.
+    results
+        the folder for both files.
+    store
+        the folder for finished cells, which are not computed again.
+    workers
+        processes; 1 computes here.
+    deadline
+        a time of `time.monotonic` at which to begin no new part of the grid.
+    files
+        as from `files_read`. The cells of other files are other cells, and kept apart.
+    note, commit
+        kept in the JSON.
 
     Returns
     -------
-    made : what the JSON says; None if the deadline came first, with the cells so far in the store.
+    made
+        what the JSON says; None if the deadline came first, with the cells so far in the store.
     """
     made_by, start = provenance() | {"commit": commit}, time.perf_counter()
     if files:

@@ -20,10 +20,14 @@ def conditions(problem: SignalNoise, m: int, init_std: float, lr: float, *, delt
 
     Parameters
     ----------
-    problem : the distribution.
-    m, init_std, lr : filters of each sign, sigma_0 and eta.
-    delta : the probability at which the good event (prop-good-event) and the Stage I theorem are asked to fail.
-    s1 : the time, in units of n m / (eta sigma^2 d) steps, until which thm-stage-one is asked to hold.
+    problem
+        the distribution.
+    m, init_std, lr
+        filters of each sign, sigma_0 and eta.
+    delta
+        the probability at which the good event (prop-good-event) and the Stage I theorem are asked to fail.
+    s1
+        the time, in units of n m / (eta sigma^2 d) steps, until which thm-stage-one is asked to hold.
 
     Returns
     -------

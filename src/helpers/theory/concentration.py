@@ -95,12 +95,18 @@ class Deviations:
 
     Attributes
     ----------
-    norms : max over i of ``| |xi_i|^2 / (sigma^2 d) - 1 |``.
-    inner_products : max over i != k of ``|<xi_i, xi_k>|``.
-    signal_noise : max over i of ``|<mu, xi_i>|``.
-    signal_responses, noise_responses : max over j, r (and i) of ``|<w_{j,r}(0), mu>|`` and ``|<w_{j,r}(0), xi_i>|``.
-    active_filters : max over j and v = mu, xi_1, ..., xi_n of ``|#{r : <w_{j,r}(0), v> > 0} - m/2|``.
-    counts : max over the six counts of lem-counts of ``|count - its mean|``.
+    norms
+        max over i of ``| |xi_i|^2 / (sigma^2 d) - 1 |``.
+    inner_products
+        max over i != k of ``|<xi_i, xi_k>|``.
+    signal_noise
+        max over i of ``|<mu, xi_i>|``.
+    signal_responses, noise_responses
+        max over j, r (and i) of ``|<w_{j,r}(0), mu>|`` and ``|<w_{j,r}(0), xi_i>|``.
+    active_filters
+        max over j and v = mu, xi_1, ..., xi_n of ``|#{r : <w_{j,r}(0), v> > 0} - m/2|``.
+    counts
+        max over the six counts of lem-counts of ``|count - its mean|``.
     """
 
     norms: float
@@ -145,9 +151,12 @@ class CrossTalk:
 
     Attributes
     ----------
-    noise_on_noise : max over k of ``sum_{i != k} |<xi_i, xi_k>| / |xi_i|^2``.
-    noise_on_signal : ``sum_i |<xi_i, mu>| / |xi_i|^2``.
-    signal_on_noise : max over i of ``|<mu, xi_i>| / |mu|^2``.
+    noise_on_noise
+        max over k of ``sum_{i != k} |<xi_i, xi_k>| / |xi_i|^2``.
+    noise_on_signal
+        ``sum_i |<xi_i, mu>| / |xi_i|^2``.
+    signal_on_noise
+        max over i of ``|<mu, xi_i>| / |mu|^2``.
     """
 
     noise_on_noise: float

@@ -24,8 +24,10 @@ def one_sided_exponents(record: Record, weight_gram: Float[np.ndarray, "runs fil
 
     Parameters
     ----------
-    record : the runs.
-    weight_gram : inner products of all 2m filters at the last recorded time, e.g. from `final_weight_gram`.
+    record
+        the runs.
+    weight_gram
+        inner products of all 2m filters at the last recorded time, e.g. from `final_weight_gram`.
     """
     gram = np.asarray(weight_gram, float)
     m = gram.shape[-1] // 2
@@ -52,12 +54,18 @@ class EarlyBound:
 
     Attributes
     ----------
-    stage : the StageOne constants of the run.
-    steps : T_1.
-    n_over_d : n / d.
-    label_share : the larger share of the samples with one observed label.
-    initial_scale : ``sigma max_j ||W_j(0)|| / sqrt(m)``.
-    initial_length : sigma max_j of the mean of ``|w_{j,r}(0)|`` over r.
+    stage
+        the StageOne constants of the run.
+    steps
+        T_1.
+    n_over_d
+        n / d.
+    label_share
+        the larger share of the samples with one observed label.
+    initial_scale
+        ``sigma max_j ||W_j(0)|| / sqrt(m)``.
+    initial_length
+        sigma max_j of the mean of ``|w_{j,r}(0)|`` over r.
     """
 
     stage: StageOne
@@ -134,10 +142,14 @@ def early_bound(problem: SignalNoise, products: InnerProducts, s1: float, steps:
 
     Parameters
     ----------
-    problem : the distribution behind the draw.
-    products : the inner products of the draw.
-    s1 : the time s_1 = eta sigma^2 d T_1 / (n m) at which training stops.
-    steps : T_1, the gradient steps until then.
+    problem
+        the distribution behind the draw.
+    products
+        the inner products of the draw.
+    s1
+        the time s_1 = eta sigma^2 d T_1 / (n m) at which training stops.
+    steps
+        T_1, the gradient steps until then.
 
     Examples
     --------

@@ -85,8 +85,10 @@ class ElrLaw(Margins):
 
     Attributes
     ----------
-    times, signal, r_clean, r_noisy : s, A, r_c and r_n.
-    miss_clean, miss_noisy : 1 - own and 1 - other, what the targets of clean and of noisy samples lack of 1.
+    times, signal, r_clean, r_noisy
+        s, A, r_c and r_n.
+    miss_clean, miss_noisy
+        1 - own and 1 - other, what the targets of clean and of noisy samples lack of 1.
     """
 
     times: Float[np.ndarray, " T"]
@@ -111,10 +113,14 @@ def elr_law(n_snr2: float, flip_rate: float, strength: float, memory: float, tim
 
     Parameters
     ----------
-    n_snr2, flip_rate : c > 0 and tau in [0, 1/2).
-    strength : lambda >= 0, the weight of the regulariser.
-    memory : theta >= 0 in units of s; 0 is the settled law, in which t = p at all times.
-    times : increasing from 0 on, such that margins stay below about 700.
+    n_snr2, flip_rate
+        c > 0 and tau in [0, 1/2).
+    strength
+        lambda >= 0, the weight of the regulariser.
+    memory
+        theta >= 0 in units of s; 0 is the settled law, in which t = p at all times.
+    times
+        increasing from 0 on, such that margins stay below about 700.
 
     Examples
     --------
@@ -170,10 +176,14 @@ def elr_euler(n_snr2: float, flip_rate: float, strength: float, momentum: float,
 
     Parameters
     ----------
-    n_snr2, flip_rate, strength : c, tau and lambda, as in `elr_law`.
-    momentum : beta in [0, 1); the memory is theta = h / (1 - beta).
-    h, steps : the step in s, and the number of steps.
-    term, clamp : as in `helpers.engine.variants.Method`.
+    n_snr2, flip_rate, strength
+        c, tau and lambda, as in `elr_law`.
+    momentum
+        beta in [0, 1); the memory is theta = h / (1 - beta).
+    h, steps
+        the step in s, and the number of steps.
+    term, clamp
+        as in `helpers.engine.variants.Method`.
     """
     c, tau = _strengths(n_snr2, flip_rate)
     beta = checks.real("momentum", momentum, 0.0, 1.0, open_high=True)
@@ -206,10 +216,14 @@ class Certificate(NamedTuple):
 
     Attributes
     ----------
-    ratio : r-bar.
-    least_pull : G_0.
-    needed : max((1 + b) / (2 a), b / (a - 1)).
-    holds : whether every hypothesis does, so that the noisy margin stays below 0 from s1 on.
+    ratio
+        r-bar.
+    least_pull
+        G_0.
+    needed
+        max((1 + b) / (2 a), b / (a - 1)).
+    holds
+        whether every hypothesis does, so that the noisy margin stays below 0 from s1 on.
     """
 
     ratio: float

@@ -17,9 +17,12 @@ def late_losses(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
 
     Parameters
     ----------
-    n_snr2 : c = n SNR^2.
-    y, y_obs : true and observed labels of the n samples, each -1 or +1.
-    shares : p_i > 0, the share of filters with j = y_obs_i active on xi_i times ``|xi_i|^2 / (sigma^2 d)``.
+    n_snr2
+        c = n SNR^2.
+    y, y_obs
+        true and observed labels of the n samples, each -1 or +1.
+    shares
+        p_i > 0, the share of filters with j = y_obs_i active on xi_i times ``|xi_i|^2 / (sigma^2 d)``.
     """
     y, y_obs, shares = np.asarray(y), np.asarray(y_obs), np.asarray(shares, float)
     checks.require((shares > 0).all(), "shares", shares, "positive: no sample without an active filter")

@@ -63,10 +63,13 @@ class LimitLaw(Margins):
 
     Attributes
     ----------
-    n_snr2, flip_rate : c and tau.
-    times, signal, r_clean : s, A and r_c.
-    r_noisy : r_n. With tau = 0 there is no noisy sample: it is then the response of a single one among infinitely many
-        clean samples.
+    n_snr2, flip_rate
+        c and tau.
+    times, signal, r_clean
+        s, A and r_c.
+    r_noisy
+        r_n. With tau = 0 there is no noisy sample: it is then the response of a single one among infinitely many clean
+        samples.
     """
 
     n_snr2: float
@@ -180,9 +183,12 @@ def limit_law(n_snr2: float, flip_rate: float, times: ArrayLike) -> LimitLaw:
 
     Parameters
     ----------
-    n_snr2 : c = n SNR^2 in (0, 1e6].
-    flip_rate : tau in [0, 1/2), the flip rate of the class.
-    times : strictly increasing numbers in [0, 1e300], in units of n m / (eta sigma^2 d) gradient steps.
+    n_snr2
+        c = n SNR^2 in (0, 1e6].
+    flip_rate
+        tau in [0, 1/2), the flip rate of the class.
+    times
+        strictly increasing numbers in [0, 1e300], in units of n m / (eta sigma^2 d) gradient steps.
 
     Returns
     -------
@@ -237,9 +243,12 @@ def class_laws(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
 
     Parameters
     ----------
-    n_snr2 : c of the run.
-    y, y_obs : true and observed labels of the n samples, each -1 or +1.
-    law : makes a LimitLaw of a strength and a flip rate, e.g. `limit_law` at given times.
+    n_snr2
+        c of the run.
+    y, y_obs
+        true and observed labels of the n samples, each -1 or +1.
+    law
+        makes a LimitLaw of a strength and a flip rate, e.g. `limit_law` at given times.
     """
     y, y_obs = np.asarray(y), np.asarray(y_obs)
     return {side: law(2 * n_snr2 * np.mean(y == side), np.mean(y_obs[y == side] != side)) for side in (1, -1)}

@@ -29,12 +29,18 @@ class Course:
 
     Attributes
     ----------
-    times : s, in units of n m / (eta sigma^2 d) steps.
-    margins : y_obs f of each sample.
-    gamma : signal coefficients, index 0 for j = +1.
-    rho : mean of rho_{j,r,i} over the filters with j = y_obs_i.
-    active : share of those filters that are active on xi_i.
-    reused_error : error on reused noise with zeta = 0.
+    times
+        s, in units of n m / (eta sigma^2 d) steps.
+    margins
+        y_obs f of each sample.
+    gamma
+        signal coefficients, index 0 for j = +1.
+    rho
+        mean of rho_{j,r,i} over the filters with j = y_obs_i.
+    active
+        share of those filters that are active on xi_i.
+    reused_error
+        error on reused noise with zeta = 0.
     """
 
     times: Float[np.ndarray, " T"]
@@ -50,11 +56,16 @@ def descend_products(products: InnerProducts, h: float, steps: int, *, unit: flo
 
     Parameters
     ----------
-    products : the inner products of one draw.
-    h : the step in s, eta sigma^2 d / (n m).
-    steps : gradient steps.
-    unit : sigma^2 d of the draw.
-    every : record each `every`-th step.
+    products
+        the inner products of one draw.
+    h
+        the step in s, eta sigma^2 d / (n m).
+    steps
+        gradient steps.
+    unit
+        sigma^2 d of the draw.
+    every
+        record each `every`-th step.
     """
     steps, every, h = checks.integer("steps", steps, 0), checks.integer("every", every), checks.positive("h", h)
     n, m = len(products.y), products.responses.shape[1]
@@ -73,11 +84,16 @@ class LimitErrors:
 
     Attributes
     ----------
-    s1 : the time until which they hold.
-    n_snr2 : c = n SNR^2.
-    initial, cross_talk, norm_error : beta, eps_x, eps_1 of thm-stage-one, as in `StageOne`.
-    share_error : eps_a, how far the share of the filters with j = y_obs_i that are active on xi_i can be from 1/2.
-    count_error : eps_n, the larger over the classes of ``|clean / n - (1 - tau) / 2| + |noisy / n - tau / 2|``.
+    s1
+        the time until which they hold.
+    n_snr2
+        c = n SNR^2.
+    initial, cross_talk, norm_error
+        beta, eps_x, eps_1 of thm-stage-one, as in `StageOne`.
+    share_error
+        eps_a, how far the share of the filters with j = y_obs_i that are active on xi_i can be from 1/2.
+    count_error
+        eps_n, the larger over the classes of ``|clean / n - (1 - tau) / 2| + |noisy / n - tau / 2|``.
     """
 
     s1: float
@@ -133,10 +149,14 @@ def limit_errors(problem: SignalNoise, products: InnerProducts, flip_rate: float
 
     Parameters
     ----------
-    problem : the distribution behind the draw, for sigma^2 d.
-    products : the inner products of the draw.
-    flip_rate : tau of the law.
-    s1 : the time until which the errors are asked to hold, in units of n m / (eta sigma^2 d) steps.
+    problem
+        the distribution behind the draw, for sigma^2 d.
+    products
+        the inner products of the draw.
+    flip_rate
+        tau of the law.
+    s1
+        the time until which the errors are asked to hold, in units of n m / (eta sigma^2 d) steps.
     """
     base = stage_one_bounds(problem, products, s1)
     y, y_obs = products.y.numpy(), products.y_obs.numpy()

@@ -25,8 +25,10 @@ def population_gradient(signal: float, length: float, noise_std: float, flip_rat
 
     Parameters
     ----------
-    signal, length : <theta, v> and ``|theta|``.
-    noise_std, flip_rate : sigma and the share of wrong labels.
+    signal, length
+        <theta, v> and ``|theta|``.
+    noise_std, flip_rate
+        sigma and the share of wrong labels.
 
     Returns
     -------
@@ -67,8 +69,10 @@ def separability_threshold(noise_std: float, flip_rate: float) -> float:
 
     Parameters
     ----------
-    noise_std : sigma > 0.
-    flip_rate : the share of wrong labels, in [0, 1/2).
+    noise_std
+        sigma > 0.
+    flip_rate
+        the share of wrong labels, in [0, 1/2).
 
     Examples
     --------
@@ -98,8 +102,10 @@ def law_of_run(draw: MixtureDraw, lr: float, steps: int) -> tuple[LimitLaw, Floa
 
     Parameters
     ----------
-    draw : the training set and the start.
-    lr, steps : the step size of gradient descent, and the number of steps.
+    draw
+        the training set and the start.
+    lr, steps
+        the step size of gradient descent, and the number of steps.
 
     Raises
     ------

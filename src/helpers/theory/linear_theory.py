@@ -25,16 +25,26 @@ class MixtureConstants:
 
     Attributes
     ----------
-    flip_rate : share of noisy samples.
-    spread : spectral norm of the noise matrix sigma Z, over the root of the number of its rows.
-    spread_clean, spread_noisy : the same of its clean and of its noisy rows.
-    label_noise : ``|mean of y_obs <x, v> - (1 - 2 flip_rate)|``, which is that of y_obs sigma <z, v>.
-    signal_rms : root mean square of <x, v>.
-    start, radius, noise_std : ``|<theta_0, v>|``, ``|theta_0|`` and sigma.
-    start_noise, along_noise : pairs (clean, noisy) of means of ``sigma |<theta_0, z>|`` and of ``sigma |<v, z>|``.
-    far_start : share of the noisy samples with ``sigma |<theta_0, z>| >= target / 3``.
-    far_along : share of the noisy samples with ``sigma |<v, z>| >= 1 / (3 (1 + start / target))``.
-    target : omega, the level of <theta, v> that ends the early phase.
+    flip_rate
+        share of noisy samples.
+    spread
+        spectral norm of the noise matrix sigma Z, over the root of the number of its rows.
+    spread_clean, spread_noisy
+        the same of its clean and of its noisy rows.
+    label_noise
+        ``|mean of y_obs <x, v> - (1 - 2 flip_rate)|``, which is that of y_obs sigma <z, v>.
+    signal_rms
+        root mean square of <x, v>.
+    start, radius, noise_std
+        ``|<theta_0, v>|``, ``|theta_0|`` and sigma.
+    start_noise, along_noise
+        pairs (clean, noisy) of means of ``sigma |<theta_0, z>|`` and of ``sigma |<v, z>|``.
+    far_start
+        share of the noisy samples with ``sigma |<theta_0, z>| >= target / 3``.
+    far_along
+        share of the noisy samples with ``sigma |<v, z>| >= 1 / (3 (1 + start / target))``.
+    target
+        omega, the level of <theta, v> that ends the early phase.
     """
 
     flip_rate: float
@@ -80,9 +90,12 @@ def likely_constants(problem: SignalNoise, radius: float, delta: float, *, targe
 
     Parameters
     ----------
-    problem : the mixture, with equal flip rates, as `helpers.engine.mixture` makes it.
-    radius, target : ``|theta_0|``, and omega as in `MixtureConstants`.
-    delta : the probability at which they may fail.
+    problem
+        the mixture, with equal flip rates, as `helpers.engine.mixture` makes it.
+    radius, target
+        ``|theta_0|``, and omega as in `MixtureConstants`.
+    delta
+        the probability at which they may fail.
     """
     checks.require(problem.flip_plus == problem.flip_minus, "problem.flip_minus", problem.flip_minus, "flip_plus")
     n, p, sigma, tau = problem.n, problem.d, problem.noise_std, problem.flip_plus
@@ -112,9 +125,12 @@ def limit_constants(ratio: float, noise_std: float, flip_rate: float, radius: fl
 
     Parameters
     ----------
-    ratio : p / n > 0.
-    noise_std, flip_rate, radius, target : as in `MixtureConstants`; flip_rate in (0, 1/2).
-    start : the limit of ``|<theta_0, v>|``.
+    ratio
+        p / n > 0.
+    noise_std, flip_rate, radius, target
+        as in `MixtureConstants`; flip_rate in (0, 1/2).
+    start
+        the limit of ``|<theta_0, v>|``.
     """
     ratio, sigma = checks.positive("ratio", ratio), checks.positive("noise_std", noise_std)
     tau = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_low=True, open_high=True)
@@ -137,14 +153,21 @@ class EarlyLearning:
 
     Attributes
     ----------
-    holds : whether the theorem applies.
-    slowest, fastest : G and G+, bounds on -2 <grad L, v>.
-    tangent, alignment : q, and the bound on the cosine of theta_T with v.
-    first, last : bounds on T, times the step size (add 1 to ``last`` over the step size).
-    fresh : bound on the accuracy of theta_T on fresh samples.
-    read_truly : bound on the share of noisy samples that theta_T reads by their true label.
-    fall, rise : bounds on the changes of the mean squared coefficients, of clean and of noisy samples, when the
-        component along v has come from start to target.
+    holds
+        whether the theorem applies.
+    slowest, fastest
+        G and G+, bounds on -2 <grad L, v>.
+    tangent, alignment
+        q, and the bound on the cosine of theta_T with v.
+    first, last
+        bounds on T, times the step size (add 1 to ``last`` over the step size).
+    fresh
+        bound on the accuracy of theta_T on fresh samples.
+    read_truly
+        bound on the share of noisy samples that theta_T reads by their true label.
+    fall, rise
+        bounds on the changes of the mean squared coefficients, of clean and of noisy samples, when the component along
+        v has come from start to target.
     """
 
     holds: bool

@@ -22,11 +22,16 @@ class Convergence:
 
     Attributes
     ----------
-    step : h = eta sigma^2 d / (n m).
-    curvature : Xi, with h Xi <= 1 asked for.
-    spread : H, about the mean of 1 / p_i^2.
-    initial : beta, the largest initial response.
-    shares : p_i, the smallest share over time of the filters with j = y_obs_i that are active on xi_i.
+    step
+        h = eta sigma^2 d / (n m).
+    curvature
+        Xi, with h Xi <= 1 asked for.
+    spread
+        H, about the mean of 1 / p_i^2.
+    initial
+        beta, the largest initial response.
+    shares
+        p_i, the smallest share over time of the filters with j = y_obs_i that are active on xi_i.
     """
 
     step: float
@@ -57,9 +62,12 @@ def convergence(record: Record, products: Sequence[InnerProducts], *, run: int =
 
     Parameters
     ----------
-    record : the runs. p_i is the smallest share at the *recorded* times, so record every step for a proof.
-    products : the inner products behind each run, e.g. from `products_of`.
-    run : which of the runs.
+    record
+        the runs. p_i is the smallest share at the *recorded* times, so record every step for a proof.
+    products
+        the inner products behind each run, e.g. from `products_of`.
+    run
+        which of the runs.
 
     Examples
     --------
@@ -99,9 +107,12 @@ def likely_curvature(problem: SignalNoise, event: Deviations, *, delta: float) -
 
     Parameters
     ----------
-    problem : the distribution.
-    event : the bounds of the good event, from `good_event`, for the size of the larger class.
-    delta : the probability at which the bound may fail.
+    problem
+        the distribution.
+    event
+        the bounds of the good event, from `good_event`, for the size of the larger class.
+    delta
+        the probability at which the bound may fail.
     """
     n, d, share = problem.n, problem.d, 0.5 + event.counts / problem.n
     long = math.sqrt(n) + math.sqrt(2 * math.log(4 / delta))

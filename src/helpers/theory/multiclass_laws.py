@@ -20,9 +20,12 @@ class ClassesLaw(NamedTuple):
 
     Attributes
     ----------
-    signal : logit of the true class on its signal.
-    r_clean, r_noisy : logit of the observed class on a clean and on a noisy sample's noise patch.
-    classes : K, their number.
+    signal
+        logit of the true class on its signal.
+    r_clean, r_noisy
+        logit of the observed class on a clean and on a noisy sample's noise patch.
+    classes
+        K, their number.
     """
 
     signal: Float[np.ndarray, " T"]
@@ -43,8 +46,10 @@ def classes_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLike)
 
     Parameters
     ----------
-    n_snr2, flip_rate, classes : c, tau and K.
-    times : increasing, from 0 or later, in units of n m / (eta sigma^2 d) steps.
+    n_snr2, flip_rate, classes
+        c, tau and K.
+    times
+        increasing, from 0 or later, in units of n m / (eta sigma^2 d) steps.
 
     Examples
     --------
@@ -72,9 +77,12 @@ class NextClassLaw(NamedTuple):
 
     Attributes
     ----------
-    signal, leak : logits of the true class and of the next one on a signal.
-    r_clean, r_noisy : logit of the observed class on a clean and on a noisy sample's noise patch.
-    classes : K, their number.
+    signal, leak
+        logits of the true class and of the next one on a signal.
+    r_clean, r_noisy
+        logit of the observed class on a clean and on a noisy sample's noise patch.
+    classes
+        K, their number.
     """
 
     signal: Float[np.ndarray, " T"]
@@ -99,10 +107,14 @@ def next_class_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLi
 
     Parameters
     ----------
-    n_snr2 : c > 0.
-    flip_rate : tau in (0, 1/2), not 1/K.
-    classes : K >= 2.
-    times : increasing, from 0 or later, in units of n m / (eta sigma^2 d) steps.
+    n_snr2
+        c > 0.
+    flip_rate
+        tau in (0, 1/2), not 1/K.
+    classes
+        K >= 2.
+    times
+        increasing, from 0 or later, in units of n m / (eta sigma^2 d) steps.
 
     Raises
     ------
@@ -147,8 +159,10 @@ def loss_levels(noise: MatrixNoise, classes: int | Sequence[str]) -> tuple[float
 
     Parameters
     ----------
-    noise : a kind of label noise with a transition matrix T.
-    classes : the names of the classes, or their number.
+    noise
+        a kind of label noise with a transition matrix T.
+    classes
+        the names of the classes, or their number.
     """
     matrix = noise.transition_matrix(classes)
     own = np.diag(matrix)

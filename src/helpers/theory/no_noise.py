@@ -19,14 +19,22 @@ class NoNoise:
 
     Attributes
     ----------
-    n_snr2, ratio : c and n / d.
-    turned : s_0 = h t_0, when every filter sees its own class.
-    initial : beta.
-    overshoot : h c omega.
-    shares : smaller and larger class share.
-    rates : smallest and largest ``a_i = p_i |xi_i|^2 / (sigma^2 d)``.
-    rest : what does not grow with time in the bound on sigma Lip.
-    offset : the same in the bound on the mean.
+    n_snr2, ratio
+        c and n / d.
+    turned
+        s_0 = h t_0, when every filter sees its own class.
+    initial
+        beta.
+    overshoot
+        h c omega.
+    shares
+        smaller and larger class share.
+    rates
+        smallest and largest ``a_i = p_i |xi_i|^2 / (sigma^2 d)``.
+    rest
+        what does not grow with time in the bound on sigma Lip.
+    offset
+        the same in the bound on the mean.
     """
 
     n_snr2: float
@@ -69,8 +77,10 @@ def no_noise_bounds(record: Record, products: InnerProducts, *, run: int = 0) ->
 
     Parameters
     ----------
-    record, run : the runs, and which of them. Its early steps must be recorded, so that t_0 is found among them.
-    products : the inner products behind that run.
+    record, run
+        the runs, and which of them. Its early steps must be recorded, so that t_0 is found among them.
+    products
+        the inner products behind that run.
     """
     law = record.runs[run]
     checks.require(not record.flipped[run].any(), "record", "<a run with flips>", "without label noise")

@@ -36,12 +36,17 @@ def ideal_products(counts: Mapping[tuple[int, int], int], m: int, n_snr2: float,
 
     Parameters
     ----------
-    counts : number of samples of each pair (y, y_obs), e.g. {(1, 1): 9, (1, -1): 1, (-1, -1): 9, (-1, 1): 1}.
-    m : filters of either sign, an even number.
-    n_snr2 : c, so that ``|mu|^2 = c / n``.
-    size : b >= 0: initial responses are uniform in (0, b] up to sign; the signs and their sizes over b depend on `seed`
+    counts
+        number of samples of each pair (y, y_obs), e.g. {(1, 1): 9, (1, -1): 1, (-1, -1): 9, (-1, 1): 1}.
+    m
+        filters of either sign, an even number.
+    n_snr2
+        c, so that ``|mu|^2 = c / n``.
+    size
+        b >= 0: initial responses are uniform in (0, b] up to sign; the signs and their sizes over b depend on `seed`
         alone. On the signal each sign is drawn; on a noise patch exactly m / 2 filters of either sign are active.
-    seed : of the random stream.
+    seed
+        of the random stream.
     """
     m = checks.integer("m", m, 2)
     checks.require(m % 2 == 0, "m", m, "even: half of the filters are active")

@@ -21,12 +21,17 @@ class Barrier:
 
     Attributes
     ----------
-    level : theta.
-    signal : A_y(t0) of the classes +1 and -1, to exceed theta.
-    ratio : the smallest, over classes and later steps, of the sum over clean samples of g(X_i) to that over noisy ones,
-        to be at least e^(2 theta).
-    silent : whether no filter with j = -y_obs_i is active on xi_i at t0.
-    largest_step : the larger of h c omega and all h a_i, to be at most 4.
+    level
+        theta.
+    signal
+        A_y(t0) of the classes +1 and -1, to exceed theta.
+    ratio
+        the smallest, over classes and later steps, of the sum over clean samples of g(X_i) to that over noisy ones, to
+        be at least e^(2 theta).
+    silent
+        whether no filter with j = -y_obs_i is active on xi_i at t0.
+    largest_step
+        the larger of h c omega and all h a_i, to be at most 4.
     """
 
     level: float
@@ -49,9 +54,12 @@ def signal_barrier(record: Record, products: InnerProducts, start: int, steps: i
 
     Parameters
     ----------
-    record, run : the runs, and which of them.
-    products : the inner products behind that run, of orthogonal vectors.
-    start, steps : index into the recorded times, and gradient steps.
+    record, run
+        the runs, and which of them.
+    products
+        the inner products behind that run, of orthogonal vectors.
+    start, steps
+        index into the recorded times, and gradient steps.
     """
     one, law = products, record.runs[run]
     gram, unit = one.gram.numpy(), law["noise_std"] ** 2 * law["d"]

@@ -23,16 +23,25 @@ class StageOne:
 
     Attributes
     ----------
-    s1 : s_1 = eta sigma^2 d T_1 / (n m), the time until which they hold.
-    n_snr2 : c = n SNR^2.
-    norm_error : eps_1, the largest ``| |xi_i|^2 / (sigma^2 d) - 1 |``.
-    cross_talk : eps_x, the largest ``[sum_{k != i} |<xi_k, xi_i>| + n |<mu, xi_i>|] / (sigma^2 d)``.
-    initial : beta, the largest ``|<w(0), mu>|`` or ``|<w(0), xi_i>|``.
-    lead : Delta, the smaller over the two classes of (clean - noisy samples) / n.
-    clean_share : nu, the larger over the classes of clean samples / n.
-    class_share : omega, the larger over the classes of samples / n.
-    active_share : p, the largest share of filters with j = y_obs_i and <w(0), xi_i> >= -s_1 eps_x: no other filter can
-        become active on xi_i until s_1.
+    s1
+        s_1 = eta sigma^2 d T_1 / (n m), the time until which they hold.
+    n_snr2
+        c = n SNR^2.
+    norm_error
+        eps_1, the largest ``| |xi_i|^2 / (sigma^2 d) - 1 |``.
+    cross_talk
+        eps_x, the largest ``[sum_{k != i} |<xi_k, xi_i>| + n |<mu, xi_i>|] / (sigma^2 d)``.
+    initial
+        beta, the largest ``|<w(0), mu>|`` or ``|<w(0), xi_i>|``.
+    lead
+        Delta, the smaller over the two classes of (clean - noisy samples) / n.
+    clean_share
+        nu, the larger over the classes of clean samples / n.
+    class_share
+        omega, the larger over the classes of samples / n.
+    active_share
+        p, the largest share of filters with j = y_obs_i and <w(0), xi_i> >= -s_1 eps_x: no other filter can become
+        active on xi_i until s_1.
     """
 
     s1: float
@@ -86,9 +95,12 @@ def stage_one_bounds(problem: SignalNoise, products: InnerProducts, s1: float) -
 
     Parameters
     ----------
-    problem : the distribution behind the draw, for sigma^2 d; c is read off the products.
-    products : inner products of the draw, for its own seed, m and init_std.
-    s1 : the time until which the theorem is asked to hold, > 0, in units of n m / (eta sigma^2 d) steps.
+    problem
+        the distribution behind the draw, for sigma^2 d; c is read off the products.
+    products
+        inner products of the draw, for its own seed, m and init_std.
+    s1
+        the time until which the theorem is asked to hold, > 0, in units of n m / (eta sigma^2 d) steps.
 
     Examples
     --------
@@ -131,10 +143,14 @@ def likely_stage_one(problem: SignalNoise, m: int, init_std: float, event: Devia
 
     Parameters
     ----------
-    problem, m, init_std : the distribution, filters of each sign, and sigma_0.
-    event : the bounds of the good event, from `good_event`.
-    delta : the probability at which the bound on p may fail.
-    s1 : as in `stage_one_bounds`.
+    problem, m, init_std
+        the distribution, filters of each sign, and sigma_0.
+    event
+        the bounds of the good event, from `good_event`.
+    delta
+        the probability at which the bound on p may fail.
+    s1
+        as in `stage_one_bounds`.
     """
     n, unit = problem.n, problem.noise_std**2 * problem.d
     cross_talk = n * (event.inner_products + event.signal_noise) / unit

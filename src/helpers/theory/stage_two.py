@@ -75,8 +75,10 @@ def final_weight_gram(record: Record, products: Sequence[InnerProducts]) -> Floa
 
     Parameters
     ----------
-    record : the runs, with their final coefficients.
-    products : the inner products behind each run, e.g. from `products_of`.
+    record
+        the runs, with their final coefficients.
+    products
+        the inner products behind each run, e.g. from `products_of`.
     """
     found = []
     for run, one in enumerate(products):
@@ -131,8 +133,10 @@ def reused_error_bound(record: Record, products: Sequence[InnerProducts],
 
     Parameters
     ----------
-    record, products : as in `final_weight_gram`.
-    zetas : standard deviations >= 0 of what is added to the reused patch.
+    record, products
+        as in `final_weight_gram`.
+    zetas
+        standard deviations >= 0 of what is added to the reused patch.
     """
     gram = final_weight_gram(record, products)
     m = gram.shape[-1] // 2

@@ -44,9 +44,12 @@ class PairLaw(NamedTuple):
 
     Attributes
     ----------
-    signal, recurring : responses to the signal and to the recurring patch.
-    r_agreeing : noise response of samples with a = y, whose labels are right.
-    r_opposed, r_noisy : the same of samples with a = -y, with a right and with a flipped label.
+    signal, recurring
+        responses to the signal and to the recurring patch.
+    r_agreeing
+        noise response of samples with a = y, whose labels are right.
+    r_opposed, r_noisy
+        the same of samples with a = -y, with a right and with a flipped label.
     """
 
     signal: Float[np.ndarray, " T"]
@@ -68,10 +71,14 @@ def pair_law(n_snr2: float, strength: float, flip_rate: float, times: ArrayLike)
 
     Parameters
     ----------
-    n_snr2 : c, the strength of the signal.
-    strength : ``n |nu|^2 / (sigma^2 d)``, the same of the recurring patch a nu.
-    flip_rate : tau, the share of all labels that are wrong.
-    times : increasing, from 0 or later, in units of n m / (eta sigma^2 d) steps.
+    n_snr2
+        c, the strength of the signal.
+    strength
+        ``n |nu|^2 / (sigma^2 d)``, the same of the recurring patch a nu.
+    flip_rate
+        tau, the share of all labels that are wrong.
+    times
+        increasing, from 0 or later, in units of n m / (eta sigma^2 d) steps.
 
     Examples
     --------
@@ -118,10 +125,14 @@ def squared_threshold(n: int, flip_rate: float, start: float, level: float, *, h
 
     Parameters
     ----------
-    n, flip_rate : number of samples, and tau.
-    start : sigma_0 sigma sqrt(d), typical initial response to a noise patch; to the signal it is sqrt(c / n) of it.
-    level : the response at which the race ends.
-    h : the step in s; 0 for gradient flow.
+    n, flip_rate
+        number of samples, and tau.
+    start
+        sigma_0 sigma sqrt(d), typical initial response to a noise patch; to the signal it is sqrt(c / n) of it.
+    level
+        the response at which the race ends.
+    h
+        the step in s; 0 for gradient flow.
     """
     lead, logarithm = 2.0, np.log(np.sqrt(2 * level) / start)
     for _ in range(100):
@@ -140,8 +151,10 @@ def label_noise_drift(h: float, flip_rate: float, *, steps: int = 3000, samples:
 
     Parameters
     ----------
-    h, flip_rate : the step in (0, 1/2), and p in (0, 1/2).
-    steps, samples, seed : length of the simulation, number of independent responses, and seed of its random stream.
+    h, flip_rate
+        the step in (0, 1/2), and p in (0, 1/2).
+    steps, samples, seed
+        length of the simulation, number of independent responses, and seed of its random stream.
     """
     h = checks.real("h", h, 0.0, 0.5, open_low=True, open_high=True)
     p = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_low=True, open_high=True)

@@ -15,10 +15,13 @@ class DeviceImages:
 
     Parameters
     ----------
-    x : the images, as `standardise` makes them.
-    device : where they are kept.
-    augment : a batch is then a random crop of each image padded with zeros by `PADDING` pixels (zero is the mean
-        pixel), and its mirror image in half of the cases: the usual augmentation of CIFAR-10.
+    x
+        the images, as `standardise` makes them.
+    device
+        where they are kept.
+    augment
+        a batch is then a random crop of each image padded with zeros by `PADDING` pixels (zero is the mean pixel), and
+        its mirror image in half of the cases: the usual augmentation of CIFAR-10.
     """
 
     def __init__(self, x: Float[np.ndarray, "n channels height width"], device: torch.device | str, *,

@@ -49,8 +49,10 @@ class Checkpoint:
 
     Parameters
     ----------
-    place : the file or, where it is a folder, the folder of a file that is named after the run's identity.
-    made_by : the run's `identity`.
+    place
+        the file or, where it is a folder, the folder of a file that is named after the run's identity.
+    made_by
+        the run's `identity`.
     """
 
     def __init__(self, place: str | os.PathLike, made_by: str):

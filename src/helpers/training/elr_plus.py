@@ -25,10 +25,14 @@ class ELRPlus(ELR):
 
     Parameters
     ----------
-    strength, momentum : as of `ELR`.
-    average : weight of the past in a step of the running mean of the weights.
-    ramp : steps over which that weight rises to `average`, as average exp(-5 (1 - step / ramp)^2).
-    mixup : alpha of the Beta(alpha, alpha) from which the share of the larger part is drawn; 0 for no mixup.
+    strength, momentum
+        as of `ELR`.
+    average
+        weight of the past in a step of the running mean of the weights.
+    ramp
+        steps over which that weight rises to `average`, as average exp(-5 (1 - step / ramp)^2).
+    mixup
+        alpha of the Beta(alpha, alpha) from which the share of the larger part is drawn; 0 for no mixup.
     """
 
     _: KW_ONLY

@@ -41,14 +41,21 @@ class Recipe:
 
     Parameters
     ----------
-    epochs : passes over the training set.
-    lr, momentum, weight_decay : of torch.optim.SGD.
-    batch_size : images in one step.
-    milestones, decay : from each of these epochs on (0: the first) `lr` is multiplied by `decay`.
-    restart_every, lowest_lr : if `restart_every` is positive, `lr` falls along a cosine to `lowest_lr` and jumps back
-        every so many epochs (Loshchilov and Hutter 2017); with `restart_every` equal to `epochs` it falls once.
-    augment : train on random crops and mirror images (`DeviceImages`).
-    loss : `CrossEntropy`, `ELR`, or `ELRPlus`, which trains a `Pair` of networks.
+    epochs
+        passes over the training set.
+    lr, momentum, weight_decay
+        of torch.optim.SGD.
+    batch_size
+        images in one step.
+    milestones, decay
+        from each of these epochs on (0: the first) `lr` is multiplied by `decay`.
+    restart_every, lowest_lr
+        if `restart_every` is positive, `lr` falls along a cosine to `lowest_lr` and jumps back every so many epochs
+        (Loshchilov and Hutter 2017); with `restart_every` equal to `epochs` it falls once.
+    augment
+        train on random crops and mirror images (`DeviceImages`).
+    loss
+        `CrossEntropy`, `ELR`, or `ELRPlus`, which trains a `Pair` of networks.
 
     Examples
     --------
@@ -103,26 +110,38 @@ def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, re
 
     Parameters
     ----------
-    model : maps a batch of images to the logits of the K classes or, for two classes, to one output f. It is left on
+    model
+        maps a batch of images to the logits of the K classes or, for two classes, to one output f. It is left on
         `device`.
-    data : the images. Pixels are standardised by the training set's mean and standard deviation, by channel.
-    recipe : how to train.
-    seed : of the order of the images, of augmentation and of dropout. The initial weights have a seed of their own.
-    record_at : epochs at which the margin of every training image is measured (0: before training). Training ends with
-        the last of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
-    n_val : the last so many test images become a validation set, measured by itself and kept out of the test errors.
-    device : where to train.
-    threads : CPU threads. Steps of a small network are too short to share out, and one thread gives the same numbers
-        on any count of cores. The caller's setting is put back.
-    precision : "float32"; "bfloat16", autocast while training; "auto", the latter on a GPU that has it. Measurements
-        are always in float32.
-    checkpoint : a file. The state of training is written there, atomically, once a minute and at the end. A call with
-        the same arguments resumes from it and, on the same device, ends with the same numbers. The file stays. In a
-        folder the file is named after the run; without one, and without `watch`, the folder is the one that the
-        environment variable SIGNAL_FIRST_CHECKPOINTS names, if any.
-    watch : called as watch(epoch, model) at each recorded epoch, with the model in evaluation mode, which it must not
+    data
+        the images. Pixels are standardised by the training set's mean and standard deviation, by channel.
+    recipe
+        how to train.
+    seed
+        of the order of the images, of augmentation and of dropout. The initial weights have a seed of their own.
+    record_at
+        epochs at which the margin of every training image is measured (0: before training). Training ends with the last
+        of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
+    n_val
+        the last so many test images become a validation set, measured by itself and kept out of the test errors.
+    device
+        where to train.
+    threads
+        CPU threads. Steps of a small network are too short to share out, and one thread gives the same numbers on any
+        count of cores. The caller's setting is put back.
+    precision
+        "float32"; "bfloat16", autocast while training; "auto", the latter on a GPU that has it. Measurements are always
+        in float32.
+    checkpoint
+        a file. The state of training is written there, atomically, once a minute and at the end. A call with the same
+        arguments resumes from it and, on the same device, ends with the same numbers. The file stays. In a folder the
+        file is named after the run; without one, and without `watch`, the folder is the one that the environment
+        variable SIGNAL_FIRST_CHECKPOINTS names, if any.
+    watch
+        called as watch(epoch, model) at each recorded epoch, with the model in evaluation mode, which it must not
         change. After a resumption it is not called again for earlier epochs.
-    progress : show a bar.
+    progress
+        show a bar.
 
     Returns
     -------
@@ -216,10 +235,14 @@ class TrainingRun:
 
     Parameters
     ----------
-    model : the network, already on `device`.
-    data, recipe, seed : as of `fit`.
-    device : where to train.
-    autocast : train in bfloat16 where torch holds it to be safe.
+    model
+        the network, already on `device`.
+    data, recipe, seed
+        as of `fit`.
+    device
+        where to train.
+    autocast
+        train in bfloat16 where torch holds it to be safe.
     """
 
     def __init__(self, model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, device: torch.device,

@@ -50,8 +50,10 @@ class ELR:
 
     Parameters
     ----------
-    strength : lambda of the paper, which takes 3 for symmetric noise on CIFAR-10.
-    momentum : beta of the paper, which takes 0.7 there.
+    strength
+        lambda of the paper, which takes 3 for symmetric noise on CIFAR-10.
+    momentum
+        beta of the paper, which takes 0.7 there.
 
     Examples
     --------

@@ -35,13 +35,18 @@ class SmallCNN(nn.Module):
 
     Parameters
     ----------
-    image_shape : channels, side and side again, which is at least 3.
-    width : channels of the first convolution; later ones have twice as many, the hidden layer four times as many.
-    seed : of the initial weights.
-    init_scale : initial weights are normal with standard deviation init_scale sqrt(2 / fan-in), biases zero. At 1 (He
-        et al. 2015) a signal keeps its size from layer to layer; below 1 it shrinks, so that every loss starts close to
-        log 2. This is the counterpart of the theory's `init_std`.
-    n_outputs : 1, or the number of classes.
+    image_shape
+        channels, side and side again, which is at least 3.
+    width
+        channels of the first convolution; later ones have twice as many, the hidden layer four times as many.
+    seed
+        of the initial weights.
+    init_scale
+        initial weights are normal with standard deviation init_scale sqrt(2 / fan-in), biases zero. At 1 (He et al.
+        2015) a signal keeps its size from layer to layer; below 1 it shrinks, so that every loss starts close to log 2.
+        This is the counterpart of the theory's `init_std`.
+    n_outputs
+        1, or the number of classes.
 
     Examples
     --------
@@ -99,10 +104,14 @@ def vgg(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 11, w
 
     Parameters
     ----------
-    image_shape, n_outputs, seed : as of `SmallCNN`.
-    depth : 11, 13, 16 or 19 layers with weights.
-    width : channels of the first convolution, 64 in the standard; a hidden layer has 64 times as many units.
-    dropout : chance of a hidden unit to be dropped, in [0, 1).
+    image_shape, n_outputs, seed
+        as of `SmallCNN`.
+    depth
+        11, 13, 16 or 19 layers with weights.
+    width
+        channels of the first convolution, 64 in the standard; a hidden layer has 64 times as many units.
+    dropout
+        chance of a hidden unit to be dropped, in [0, 1).
     """
     channels, side = _square(image_shape)
     width, scale = checks.integer("width", width), checks.integer("width", width) / 64
@@ -137,11 +146,16 @@ class SmallVGG(nn.Sequential):
 
     Parameters
     ----------
-    image_shape : channels, side and side again, which is at least 4.
-    n_outputs, seed : as of `SmallCNN`; one output keeps its axis here.
-    width : channels of the first convolution; the others have twice as many.
-    hidden : units of a hidden layer.
-    dropout : chance of a hidden unit to be dropped, in [0, 1).
+    image_shape
+        channels, side and side again, which is at least 4.
+    n_outputs, seed
+        as of `SmallCNN`; one output keeps its axis here.
+    width
+        channels of the first convolution; the others have twice as many.
+    hidden
+        units of a hidden layer.
+    dropout
+        chance of a hidden unit to be dropped, in [0, 1).
     """
 
     def __init__(self, image_shape: tuple[int, int, int], n_outputs: int, *, width: int = 12, hidden: int = 128,
@@ -167,7 +181,8 @@ class Dropout(nn.Module):
 
     Parameters
     ----------
-    p : chance of a unit to be dropped, in [0, 1).
+    p
+        chance of a unit to be dropped, in [0, 1).
     """
 
     def __init__(self, p: float = 0.5):
@@ -189,10 +204,13 @@ class PreActResNet(nn.Module):
 
     Parameters
     ----------
-    image_shape, n_outputs, seed : as of `SmallCNN`.
-    blocks : blocks in each stage; (2, 2, 2, 2) is PreAct ResNet-18. Each stage but the first halves the side and
-        doubles the channels.
-    width : channels of the first stage; 64 is the standard.
+    image_shape, n_outputs, seed
+        as of `SmallCNN`.
+    blocks
+        blocks in each stage; (2, 2, 2, 2) is PreAct ResNet-18. Each stage but the first halves the side and doubles the
+        channels.
+    width
+        channels of the first stage; 64 is the standard.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], n_outputs: int, *, blocks: Sequence[int] = (2, 2, 2, 2),

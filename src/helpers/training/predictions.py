@@ -17,10 +17,14 @@ def outputs(model: nn.Module, x: Float[torch.Tensor, "n channels height width"] 
 
     Parameters
     ----------
-    model : the network; it is left in evaluation mode.
-    x : standardised images, on the network's device.
-    epoch : named in the error if the training has diverged.
-    n_classes : K. With two classes the network may have one output f or two logits.
+    model
+        the network; it is left in evaluation mode.
+    x
+        standardised images, on the network's device.
+    epoch
+        named in the error if the training has diverged.
+    n_classes
+        K. With two classes the network may have one output f or two logits.
 
     Returns
     -------
