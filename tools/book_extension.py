@@ -19,6 +19,7 @@ import yaml
 from addresses import notebook_url, repository_url, site_url
 from docutils import nodes
 from sphinx.util import logging
+from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 
 # Opened from disk, browsers refuse the theme's font preloads with an error; the style sheet suffices.
 FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
@@ -143,7 +144,14 @@ def mend_pages(app, error):
             page.write_text(mended, "utf-8")
 
 
+def leave_section(analyser, node):
+    """sphinx-codeautolink expects a title in each section; statements and exercises are sections without one."""
+    if any(isinstance(child, nodes.title) for child in node.children):
+        analyser.title_stack.pop()
+
+
 def setup(app):
+    CodeBlockAnalyser.depart_section = leave_section
     # Jupyter Book sets this for sphinx_comments, which is not loaded here.
     app.add_config_value("comments_config", {}, "html")
     app.connect("config-inited", add_repository, priority=100)

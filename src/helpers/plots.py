@@ -31,7 +31,7 @@ def stack(rows: int) -> Shaped[np.ndarray, " rows"]:
     return axes
 
 
-def band(x: ArrayLike, runs: ArrayLike, role: str, label: str | None = None, ax: Axes | None = None,
+def band(x: ArrayLike, runs: ArrayLike, role: str, label: str | None = None, *, ax: Axes | None = None,
          quantiles: tuple[float, float] = (0.1, 0.9)) -> Axes:
     """Draw the median over runs as a line, and a band between two quantiles. Returns the axes.
 
@@ -63,14 +63,14 @@ def band(x: ArrayLike, runs: ArrayLike, role: str, label: str | None = None, ax:
     return ax
 
 
-def theory_line(x: ArrayLike, y: ArrayLike, label: str | None = None, ax: Axes | None = None) -> Axes:
+def theory_line(x: ArrayLike, y: ArrayLike, label: str | None = None, *, ax: Axes | None = None) -> Axes:
     """A prediction, drawn in black dots over the measurement. Returns the axes."""
     ax = ax or plt.gca()
     ax.plot(x, y, linestyle=STYLES["theory"], color=COLORS["theory"], label=label, zorder=5)
     return ax
 
 
-def mark(value: float, label: str | None, axis: str = "y", ax: Axes | None = None) -> Axes:
+def mark(value: float, label: str | None, *, axis: str = "y", ax: Axes | None = None) -> Axes:
     """A thin grey line at a value that the text speaks of (log 2, T1, the flip rate). Returns the axes."""
     ax = ax or plt.gca()
     draw = ax.axhline if axis == "y" else ax.axvline

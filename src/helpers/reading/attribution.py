@@ -126,7 +126,7 @@ class Score(nn.Module):
 
 def attribution_maps(
         model: nn.Module, x: Float[torch.Tensor, "n channels height width"],
-        background: Float[torch.Tensor, "b channels height width"], classes: ArrayLike, method: str = "deep_shap", *,
+        background: Float[torch.Tensor, "b channels height width"], classes: ArrayLike, *, method: str = "deep_shap",
         side: int = 2, steps: int = 16, draws: int = 25, seed: int = 0,
 ) -> Float[np.ndarray, "n height width"]:
     """Contributions of the pixels of each image to the score of a class, channels summed; float64.

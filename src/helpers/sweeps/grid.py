@@ -24,8 +24,8 @@ class SweepError(RuntimeError):
     """A cell whose function raised; the cells that had finished are in the store."""
 
 
-def sweep(function: Callable, grid: dict[str, Sequence | np.ndarray] | Sequence[Cell],
-          executor: Executor | None = None, store: str | PathLike | None = None, *, progress: bool | None = None,
+def sweep(function: Callable, grid: dict[str, Sequence | np.ndarray] | Sequence[Cell], *,
+          executor: Executor | None = None, store: str | PathLike | None = None, progress: bool | None = None,
           damaged: str = "error") -> pd.DataFrame:
     """Call ``function(**cell)`` for every cell of `grid`; return a table of arguments and results, in grid order.
 

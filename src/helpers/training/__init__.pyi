@@ -2,7 +2,6 @@ from .batches import DeviceImages as DeviceImages
 from .checkpoints import CheckpointError as CheckpointError
 from .elr_plus import ELRPlus as ELRPlus
 from .loop import (
-    LOSSES as LOSSES,
     Recipe as Recipe,
     TrainingRun as TrainingRun,
     fit as fit,
