@@ -52,7 +52,7 @@ def test_meta_takes_a_whole_descend(law, name, dtype, monkeypatch):
     # The explicit engine asks whether the margins are small enough, measuring whether a factorisation failed.
     explicit = name == "explicit"
     if explicit:
-        monkeypatch.setattr(observables, "_square_root", lambda covariance: torch.linalg.cholesky_ex(covariance)[0])
+        monkeypatch.setattr(observables, "square_root", lambda covariance: torch.linalg.cholesky_ex(covariance)[0])
     with OneDevice(truth=explicit, number=LATER):
         record = descend([law, law], M, 0.05, 0.3, STEPS, 0, engine=name, device="meta", dtype=dtype, n_test=4,
                          n_val=2, zeta=0.1, memory=2**30)

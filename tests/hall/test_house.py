@@ -171,7 +171,7 @@ def test_public_functions_methods_and_fields_carry_type_hints(wing):
         found |= {name: value for name, value in methods(kind).items() if name != f"{kind.__name__}.__init__"
                   or not dataclasses.is_dataclass(kind)}
     bare = [f"{name}({p.name})" for name, function in found.items() for p in parameters(function)
-            if p.annotation is p.empty]
+            if p.annotation is p.empty and p.kind is not p.VAR_KEYWORD]
     bare += [f"{name}()" for name, function in found.items()
              if inspect.signature(function).return_annotation is inspect.Signature.empty and "__init__" not in name]
     bare += [f"{kind.__name__}.{field.name}: {field.type}" for kind in classes(wing).values()
