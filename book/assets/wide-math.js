@@ -7,6 +7,17 @@ function markWideMath() {
   }
 }
 
+// A table wider than its column scrolls in its own box (book.css). With the tab key it must be reached to be scrolled.
+const reachable = new ResizeObserver((changed) => {
+  for (const { target } of changed) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+
+window.addEventListener("load", () => {
+  for (const table of document.querySelectorAll(".bd-article table")) reachable.observe(table);
+});
 window.addEventListener("load", () => window.MathJax?.startup?.promise.then(markWideMath));
 window.addEventListener("resize", markWideMath);
 document.addEventListener("click", () => setTimeout(markWideMath, 50)); // a fold may have been opened
