@@ -1,4 +1,4 @@
-"""Idealised draws of the variants of chapters 11, 14 and 16: orthogonal vectors, sigma^2 d = 1, exact proportions."""
+"""Idealised draws of the variants of chapters 12, 15 and 17: orthogonal vectors, sigma^2 d = 1, exact proportions."""
 
 import numpy as np
 import torch

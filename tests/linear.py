@@ -1,4 +1,4 @@
-"""What the tests of the linear model of chapter 15 measure and draw by."""
+"""What the tests of the linear model of chapter 16 measure and draw by."""
 
 import numpy as np
 from hypothesis import strategies as st

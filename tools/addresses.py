@@ -25,7 +25,7 @@ def package_address(environment):
 
 
 def notebook_url(environment, page):
-    """Where Colab opens the notebook of a page ("nbs/03_stage_one"), or ""."""
+    """Where Colab opens the notebook of a page ("nbs/04_stage_one"), or ""."""
     repository = environment.get("GITHUB_REPOSITORY", "")
     where = f"https://colab.research.google.com/github/{repository}/blob/{COLAB_BRANCH}/{page}.ipynb"
     return where if repository else ""

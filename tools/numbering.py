@@ -17,7 +17,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Target:
-    """What can be referred to: "theorem", "3.2", its title, and the page it stands on ("nbs/03_stage_one")."""
+    """What can be referred to: "theorem", "3.2", its title, and the page it stands on ("nbs/04_stage_one")."""
 
     kind: str
     number: str

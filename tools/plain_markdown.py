@@ -34,7 +34,7 @@ EMPTY_FOLD = re.compile(r"<details>\n<summary><b>([^<]*)</b></summary>\s*</detai
 class Plain:
     """Turns the text of one page into plain Markdown.
 
-    page : "nbs/03_stage_one". targets : what numbering.targets() returns. bibliography : pybtex's. site : the address
+    page : "nbs/04_stage_one". targets : what numbering.targets() returns. bibliography : pybtex's. site : the address
     of the published book, or "" where it is not known. cited : collects the keys of the works cited. solving : the
     exercise whose solution is open at the end of the cell last read, or "".
     """
@@ -75,7 +75,7 @@ class Plain:
         return "\n".join("- " + " ".join(entry.text.render(backend).replace("\\.", ".").split()) for entry in entries)
 
     def name(self, label):
-        """What the book calls a label: "Theorem 3.2", "chapter 7", "(3.1)", or a title."""
+        """What the book calls a label: "Theorem 3.2", "chapter 8", "(3.1)", or a title."""
         target = self.target(label)
         if target.kind == "equation":
             return f"({target.number})"

@@ -1,8 +1,8 @@
 // The laboratory: gradient descent on noisy labels, live in the reader's browser.
 //
 // Four parts, each using only those above it:
-//   1. the engine    exact gradient descent through inner products (chapter 2), the same as helpers.reduced in Python
-//   2. the law       the limit law of chapter 6
+//   1. the engine    exact gradient descent through inner products (chapter 2), the same as helpers.engine.reduced in Python
+//   2. the law       the limit law of chapter 7
 //   3. the view      canvases
 //   4. the controls  sliders, keys, the link that carries the settings
 //
@@ -248,7 +248,7 @@ function choleskyInPlace(matrix, rows) {
 }
 
 // ------------------------------------------------------------------------------------------------------- 2. the law
-// Margins u (clean) and v (noisy) of the limit law, equations (2) of helpers.limit, over x = log(1 + s).
+// Margins u (clean) and v (noisy) of the limit law, equations (2) of helpers.theory.limit, over x = log(1 + s).
 
 /** Slopes of u and v per unit of x. */
 function lawSlopes(c, tau, x, [u, v]) {

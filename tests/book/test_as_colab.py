@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 
 ROOT = execution.ROOT
 CHAPTERS = [path.stem for path in execution.chapters()]
-IN_EVERY_RUN = ("01_data_model", "17_human_noise")  # the quickest of the theory and of those on images
+IN_EVERY_RUN = ("01_data_model", "18_human_noise")  # the quickest of the theory and of those on images
 COLAB_HAS = ("torch", "torchvision", "numpy", "matplotlib", "pandas", "ipykernel", "nbclient", "pip")
 RUN = """
 import nbformat, sys

@@ -150,7 +150,7 @@ def test_first_cell_says_only_times_that_were_measured():
 
 
 def test_hidden_code_and_solutions_are_folded(made):
-    sources = [cell for cell in made["03_stage_one"].cells if cell.cell_type == "code" and "hide-input" in
+    sources = [cell for cell in made["04_stage_one"].cells if cell.cell_type == "code" and "hide-input" in
                cell.metadata.get("tags", [])]
     assert sources and all(cell.metadata.cellView == "form" and cell.source.startswith("# @title") for cell in sources)
 

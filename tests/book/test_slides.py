@@ -204,7 +204,7 @@ def test_a_chapter_that_was_not_executed_is_named(tmp_path, monkeypatch, capsys)
         raise KeyError(path)
     monkeypatch.setattr(slides.execution, "executed", executed)
     assert slides.main(["05", "--out", str(tmp_path)]) == 1
-    assert "05_no_label_noise.md" in capsys.readouterr().err
+    assert "06_no_label_noise.md" in capsys.readouterr().err
 
 
 LOOK = """() => {

@@ -115,7 +115,7 @@ def test_realised_rate_needs_equal_lengths():
 
 
 def test_two_class_labels_of_the_first_edition_come_out_unchanged():
-    """Positions of the flips that chapters 7 to 9 were computed with, frozen before there were K classes."""
+    """Positions of the flips that chapters 8 to 10 were computed with, frozen before there were K classes."""
     noisy = add_label_noise(load_digits().subset(200), 0.2, seed=0)
     assert np.flatnonzero(noisy.flipped)[:8].tolist() == FROZEN[0] and noisy.flipped.sum() == FROZEN[1]
     assert np.flatnonzero(noisy.y_test != noisy.y_test_obs)[:8].tolist() == FROZEN[2]

@@ -159,7 +159,7 @@ def test_all_stops_and_their_table():
 
 
 def test_first_minimum_is_safe_on_reused_noise_and_the_last_is_not():
-    """Chapter 8's clear case: fresh validation is flat, so that its tie rule decides the reused error (5 seeds)."""
+    """Chapter 9's clear case: fresh validation is flat, so that its tie rule decides the reused error (5 seeds)."""
     record = descend(problem(2_000), M, 1e-3, 0.2, 200, range(5), n_test=10, n_val=200)
     assert at(record.reused_error, noisy_validation(record)).max() < 0.01
     assert at(record.reused_error, noisy_validation(record, tie="last")).min() > 0.02

@@ -1,4 +1,4 @@
-"""Logistic regression on two Gaussian clouds with wrong labels, by gradient descent (chapter 15).
+"""Logistic regression on two Gaussian clouds with wrong labels, by gradient descent (chapter 16).
 
 A sample is x = y v + sigma z in R^p with v of length 1 and z standard normal: the sum of the two patches of a
 `SignalNoise` with mu = v (def-linear-mixture; Liu et al. 2020, section 3). The model is f(x) = <theta, x>, the loss the

@@ -51,7 +51,7 @@ class Method:
         label-noise gradient descent: each step flips each label anew with this probability.
     strength
         lambda >= 0, the weight of a term added to the loss of a sample with probabilities p and targets t: with `term`
-        "elr" it is log(1 - <p, t>) (chapter 16), with "kl" the divergence of p from t. t starts at 0, and each step
+        "elr" it is log(1 - <p, t>) (chapter 17), with "kl" the divergence of p from t. t starts at 0, and each step
         that sees the sample, before anything else, moves it to momentum t + (1 - momentum) p.
     momentum
         beta in [0, 1).

@@ -1,5 +1,5 @@
 """The image experiment of Han et al. (2025) with two kinds of deep network: its runs and what is read off them
-(chapter 12)."""
+(chapter 13)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Cross-entropy against early-learning regularisation on images: the runs of chapter 16 and the published table."""
+"""Cross-entropy against early-learning regularisation on images: the runs of chapter 17 and the published table."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Label noise as people make it (chapter 17): raters who look at the image, and controls that do not.
+"""Label noise as people make it (chapter 18): raters who look at the image, and controls that do not.
 
 A rater's label of image i follows a law p_i over the K classes (`helpers.data.raters`); here networks are trained on
 such labels.

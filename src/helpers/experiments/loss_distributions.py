@@ -1,5 +1,5 @@
 """How far apart the losses of clean and of noisy samples lie over a run, and what a selection by loss can gain from it
-(chapter 14, after the abstract of Lim, Han and Lee 2020): the chapter's runs.
+(chapter 15, after the abstract of Lim, Han and Lee 2020): the chapter's runs.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The phase diagram (chapter 10): one cell of it, the grids it is drawn over, and boundaries read off a map.
+"""The phase diagram (chapter 11): one cell of it, the grids it is drawn over, and boundaries read off a map.
 
 `phase_cell` is what `helpers.sweeps.sweep` calls, here, in a process pool or on a cluster; `PLANES` are the grids of
 the recorded maps, which tools/record.py makes. Times s are in units of n m / (eta sigma^2 d) gradient steps.

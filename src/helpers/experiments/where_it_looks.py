@@ -1,6 +1,6 @@
 """Runs on images whose network is explained twice, before it memorises wrong labels and after, and what that tells.
 
-Each run has a control with true labels, from the same initial weights and with the same batches (chapter 13).
+Each run has a control with true labels, from the same initial weights and with the same batches (chapter 14).
 """
 
 import copy

@@ -1,6 +1,6 @@
 """Attributions: how much each pixel, or each group of pixels, contributes to what a network says of an image.
 
-Exact Shapley values of a few players, Captum's approximations of those of all pixels (chapter 13), and measures of how
+Exact Shapley values of a few players, Captum's approximations of those of all pixels (chapter 14), and measures of how
 two maps of the same image differ.
 """
 

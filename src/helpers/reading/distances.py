@@ -1,5 +1,5 @@
 """How far apart the losses of clean and of noisy samples lie over a run, and what selection by loss gains from it
-(chapter 14, after Lim, Han and Lee 2020)."""
+(chapter 15, after Lim, Han and Lee 2020)."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Sample selection: which samples to trust, judged by their losses alone (chapter 9).
+"""Sample selection: which samples to trust, judged by their losses alone (chapter 10).
 
 A rule takes losses (..., n) and returns a bool mask of the same shape, True for the samples it keeps; what it drops it
 holds to be noisy. Rules read no true label. `quality` does, to say how good the choice was.

@@ -1,4 +1,4 @@
-"""When to stop: rules that choose a recorded time of each run, and what their choice costs (chapter 8).
+"""When to stop: rules that choose a recorded time of each run, and what their choice costs (chapter 9).
 
 A rule reads a Record and returns, for each run, an index into its times. Rules that need labels beyond the training
 set: `clean_validation`, `noisy_validation`. Rules that need the flip rate: `plateau`. Rules that need neither: those of

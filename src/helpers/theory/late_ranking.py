@@ -1,4 +1,4 @@
-"""What the loss still tells of a label after every sample is memorised (chapter 9)."""
+"""What the loss still tells of a label after every sample is memorised (chapter 10)."""
 
 import numpy as np
 from jaxtyping import Float

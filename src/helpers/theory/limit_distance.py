@@ -1,4 +1,4 @@
-"""How far gradient descent is from the limit law: runs on given inner products, bounds of thm-limit-law (chapter 6).
+"""How far gradient descent is from the limit law: runs on given inner products, bounds of thm-limit-law (chapter 7).
 
 On an idealised draw (`ideal_products`) gradient descent is the Euler scheme of the law. A real draw departs from one in
 five ways, whose sizes `limit_errors` reads off: initial responses, cross-talk, norms, active shares, counts.

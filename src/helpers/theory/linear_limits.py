@@ -1,4 +1,4 @@
-"""What logistic regression on two Gaussian clouds does in the limit (chapter 15).
+"""What logistic regression on two Gaussian clouds does in the limit (chapter 16).
 
 The expected gradient (lem-population-gradient) and the first one at n -> inf (prop-first-gradient); when all labels can
 be memorised (lem-cover, thm-separability-threshold); how near a run is to the limit law (thm-linear-law). The mixture

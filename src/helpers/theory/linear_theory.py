@@ -1,4 +1,4 @@
-"""Early learning of logistic regression on two Gaussian clouds: thm-early-linear as numbers (chapter 15).
+"""Early learning of logistic regression on two Gaussian clouds: thm-early-linear as numbers (chapter 16).
 
 Its constants are measured on a draw, bounded with high probability (lem-mixture-constants) or taken in the limit
 n, p -> inf (cor-early-linear). A sample is x = y v + sigma z in R^p; a share ``flip_rate`` of the labels is wrong.

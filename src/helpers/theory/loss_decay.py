@@ -1,4 +1,4 @@
-"""How fast the loss falls: the constants of thm-convergence (chapter 4), of one run and before any draw."""
+"""How fast the loss falls: the constants of thm-convergence (chapter 5), of one run and before any draw."""
 
 import math
 from collections.abc import Sequence

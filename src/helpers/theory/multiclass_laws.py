@@ -1,4 +1,4 @@
-"""Limit laws of K classes with orthogonal signals, and the two levels at which losses settle (chapters 11 and 14).
+"""Limit laws of K classes with orthogonal signals, and the two levels at which losses settle (chapters 12 and 15).
 
 Draws are idealised, and time and strength measured, as in `helpers.theory.variant_laws`.
 """

@@ -1,4 +1,4 @@
-"""Training without label noise: the constants of thm-no-noise (chapter 5) for one run on orthogonal vectors."""
+"""Training without label noise: the constants of thm-no-noise (chapter 6) for one run on orthogonal vectors."""
 
 import math
 from dataclasses import dataclass

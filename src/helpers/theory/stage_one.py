@@ -1,4 +1,4 @@
-"""Stage I with constants: when the clean samples are fitted first, and until when (chapter 3).
+"""Stage I with constants: when the clean samples are fitted first, and until when (chapter 4).
 
 `stage_one_bounds` reads the constants of thm-stage-one off one draw, `likely_stage_one` bounds them before any draw.
 """

@@ -1,6 +1,6 @@
 """What memorisation does, as numbers of a run: who is memorised, and what bounds each test error.
 
-Notation of chapters 4 and 5: A_y is the signal response y f([y mu, 0]) of class y, N_i the noise response
+Notation of chapters 5 and 6: A_y is the signal response y f([y mu, 0]) of class y, N_i the noise response
 y_obs_i f([0, xi_i]), so that a clean sample has the margin A + N_i and a noisy one N_i - A.
 """
 

@@ -1,4 +1,4 @@
-"""What theory says about the variants of chapter 11 with two classes: limit laws, growth rates and thresholds.
+"""What theory says about the variants of chapter 12 with two classes: limit laws, growth rates and thresholds.
 
 An idealised draw has orthogonal vectors, noise patches of one length, classes and flips in exact proportion, and
 initial responses that vanish. Time is s = h t with h = eta sigma^2 d / (n m), strength ``c = n |mu|^2 / (sigma^2 d)``,

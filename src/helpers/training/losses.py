@@ -1,4 +1,4 @@
-"""Training losses: cross-entropy, and Early-Learning Regularization (Liu et al. 2020; derived in chapter 16).
+"""Training losses: cross-entropy, and Early-Learning Regularization (Liu et al. 2020; derived in chapter 17).
 
 For each image a network gives one output f (two classes; positive for the second) or K logits. Labels are positions in
 the list of classes. `CrossEntropy` and `ELR` describe a loss; `start` makes of it the module that a run trains with.
@@ -44,7 +44,7 @@ class CrossEntropy:
 class ELR:
     """Early-learning regularisation: cross-entropy plus `strength` times the mean of log(1 - <p_i, t_i>).
 
-    The added term (eq-elr-loss in chapter 16) pulls the network's probabilities p_i toward the target t_i, the running
+    The added term (eq-elr-loss in chapter 17) pulls the network's probabilities p_i toward the target t_i, the running
     mean of what the network said of sample i: each time that the sample is seen, and before the term is evaluated,
     t_i <- momentum t_i + (1 - momentum) p_i, from t_i = 0.
 
