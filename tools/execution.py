@@ -35,9 +35,14 @@ def chapters(root=ROOT):
     return sorted(Path(root).glob("nbs/[0-9][0-9]_*.md"))
 
 
+def deeper(chapter, root=ROOT):
+    """The pages behind a chapter for who wants to go deeper, book/deeper/NN_slug.md: executed, but with no pair."""
+    return sorted(Path(root).glob(f"book/deeper/{chapter.stem[:2]}_*.md"))
+
+
 def notebooks(root=ROOT):
     """Every text notebook of the book: the chapters, and those prose pages that hold code cells."""
-    pages = [page for page in sorted(Path(root).glob("book/*.md")) if "format_name: myst" in page.read_text("utf-8")]
+    pages = [page for page in sorted(Path(root).glob("book/**/*.md")) if "format_name: myst" in page.read_text("utf-8")]
     return pages + chapters(root)
 
 

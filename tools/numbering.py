@@ -26,13 +26,17 @@ class Target:
 
 
 def pages(root=execution.ROOT):
-    """{page: (chapter's number or "", title)} in the order of _toc.yml; parts that say `numbered` count chapters."""
+    """{page: (chapter's number or "", title)} in the order of _toc.yml; parts that say `numbered` count chapters.
+
+    The pages behind a chapter (its `sections`) go on with the chapter's numbers.
+    """
     toc = yaml.safe_load((Path(root) / "_toc.yml").read_text("utf-8"))
     found, number = {toc["root"]: ("", _title(toc["root"], root))}, 0
     for part in [toc, *toc.get("parts", [])]:
         for chapter in part.get("chapters", []):
             number += bool(part.get("numbered"))
-            found[chapter["file"]] = str(number) if part.get("numbered") else "", _title(chapter["file"], root)
+            for page in [chapter, *chapter.get("sections", [])]:
+                found[page["file"]] = str(number) if part.get("numbered") else "", _title(page["file"], root)
     return found
 
 
@@ -41,7 +45,7 @@ def targets(root=execution.ROOT):
     """{label: Target} of everything labelled in the book, and {page: Target} of its pages."""
     found, counts = {}, Counter()
     for page, (chapter, name) in pages(root).items():
-        found[page] = Target("page", chapter, name, page)
+        found[page] = Target("page", "" if page.startswith("book/deeper/") else chapter, name, page)
         for block in _blocks(page, root):
             figure = block.options.get("mystnb", {}).get("figure", {})
             kind, label = block.statement or block.name, block.label

@@ -89,7 +89,7 @@ class Plain:
 
     def target(self, label):
         name = label.rsplit("/")[-1]
-        for known in (label, f"nbs/{name}", f"book/{name}"):
+        for known in (label, f"nbs/{name}", f"book/{name}", f"book/deeper/{name}"):
             if known in self.targets:
                 return self.targets[known]
         raise ValueError(f"{self.page}: nothing is labelled {label!r}")

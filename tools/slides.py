@@ -152,7 +152,9 @@ def deck(path, notebook):
     title, *headings = [block.title for block in myst.blocks(text) if block.options.get("level") in ("h1", "h2")]
     number, shown = int(path.stem[:2]), set()
     chapter = where = f"{number}. {title}"
-    opening = re.search(r"^(?:\*\*In this chapter\.\*\*|## In this chapter\n)(.+?)(?=^```|^#)", text, re.M | re.S)[1]
+    box = next((block.text for block in myst.blocks(text) if block.name == "admonition"), None)
+    opening = box or re.search(r"^(?:\*\*In this chapter\.\*\*|## In this chapter\n)(.+?)(?=^```|^#)", text,
+                               re.M | re.S)[1]
     way = "\n".join(f"- {heading}" for heading in headings if heading not in SECTIONS_LEFT_OUT)
     made = [f'<section class="title"><p class="where">{BOOK}</p><h1>{inline(title)}</h1>'
             f"<p>Chapter {number}</p></section>",

@@ -33,7 +33,8 @@ def claims(text):
 
 def pages(root=ROOT):
     """The pages that may hold statements, in the book's order."""
-    return [*execution.chapters(root), Path(root) / "book" / "proofs.md"]
+    behind = [page for chapter in execution.chapters(root) for page in (chapter, *execution.deeper(chapter, root))]
+    return [*behind, Path(root) / "book" / "proofs.md"]
 
 
 def statements(root=ROOT):
@@ -76,7 +77,7 @@ def table(results, root=ROOT):
         # Words, not underscores: a table cell can break between words.
         listed = "<br>".join(f"`{module}`: {name.removeprefix('test_').replace('_', ' ')}"
                              for module, name in sorted(tests))
-        where = f"{{doc}}`{'../nbs/' if page.parent.name == 'nbs' else ''}{page.stem}`"
+        where = f"{{doc}}`{'' if page.parent.name == 'book' else f'/{page.parent.relative_to(root)}/'}{page.stem}`"
         name = f"{{prf:ref}}`{label}`<br>{title.replace('|', '&#124;')}"
         rows.append(f"| {name} | {where} | {verdict(list(chain(*tests.values())))} | {listed} |")
     return rows

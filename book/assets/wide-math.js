@@ -21,3 +21,18 @@ window.addEventListener("load", () => {
 window.addEventListener("load", () => window.MathJax?.startup?.promise.then(markWideMath));
 window.addEventListener("resize", markWideMath);
 document.addEventListener("click", () => setTimeout(markWideMath, 50)); // a fold may have been opened
+document.addEventListener("toggle", markWideMath, true); // or a link or a search opened it
+
+// On paper nothing can be unfolded.
+window.addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll(".bd-article details:not([open])")) {
+    fold.open = true;
+    fold.dataset.closedAfterPrint = "";
+  }
+});
+window.addEventListener("afterprint", () => {
+  for (const fold of document.querySelectorAll("details[data-closed-after-print]")) {
+    fold.open = false;
+    delete fold.dataset.closedAfterPrint;
+  }
+});

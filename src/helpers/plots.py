@@ -82,3 +82,34 @@ def fitted_slope(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     """Slope of log y on log x by least squares, and its standard error."""
     fit = linregress(np.log(x), np.log(y))
     return fit.slope, fit.stderr
+
+
+def plane(n_snr2: ArrayLike, flip_rate: ArrayLike, *, ax: Axes, bounds: tuple[float, float, float, float],
+          largest: float = 30.0) -> Axes:
+    """A thumbnail of the plane (c, tau) in a corner of `ax`: where the chapter's experiment stands. Returns its axes.
+
+    Left of the line c (1 - 2 tau) = 1 there is no Stage I; right of the dashed line c (1 - 4 tau) = 1 memorisation
+    leaves clean samples' patches right (prop-stage-one-exists, prop-clean-patches).
+
+    Parameters
+    ----------
+    n_snr2, flip_rate
+        c and tau of the runs, one or many: each is a dot.
+    ax
+        the figure's axes.
+    bounds
+        of the thumbnail in fractions of `ax`: left, bottom, width, height.
+    largest
+        the right end of its logarithmic axis of c, which begins at 0.5.
+    """
+    small = ax.inset_axes(bounds)
+    c = np.geomspace(0.5, largest, 200)
+    for factor, line in ((2, "-"), (4, "--")):
+        small.plot(c, np.maximum(1 - 1 / c, 0) / factor, line, color=COLORS["theory"], linewidth=1)
+    small.plot(n_snr2, flip_rate, "o", color=COLORS["noisy"], markersize=4, clip_on=False)
+    small.set(xscale="log", xlim=(0.5, largest), ylim=(0, 0.5), xticks=[], yticks=[])
+    small.minorticks_off()
+    small.grid(False)
+    small.set_xlabel(r"$c$", fontsize=7, labelpad=1)
+    small.set_ylabel(r"$\tau$", fontsize=7, labelpad=1)
+    return small

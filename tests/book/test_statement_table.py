@@ -72,7 +72,7 @@ def test_a_whole_and_green_table_has_no_fault(book):
     text = (book / statements.PAGE).read_text()
     assert text.startswith("# Table") and text.endswith("The end.\n") and statements.faults(root=book) == []
     rows = [line for line in text.splitlines() if line.startswith("| {prf:ref}")]
-    assert len(rows) == 2 and all("{doc}`../nbs/01_sum`" in row for row in rows)
+    assert len(rows) == 2 and all("{doc}`/nbs/01_sum`" in row for row in rows)
     assert "Sums &#124; and more" in rows[0] and rows[0].endswith("| passed 2 of 2 | `test_sum`: halves |")
     assert rows[1].endswith("| passed 1 of 1 | `test_more`: as reported |")
     statements.write(results(book), book)

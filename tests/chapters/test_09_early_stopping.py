@@ -14,7 +14,7 @@ from helpers import SignalNoise, descend
 from helpers.plots import fitted_slope
 from helpers.reading.stopping import validation_size
 from helpers.streams import random_stream
-from helpers.theory.early_stopping import early_bound, limit_exponent, one_sided_bound, one_sided_exponents
+from helpers.theory.early_stopping import early_bound, fresh_error_exponents, limit_exponent, one_sided_bound
 from helpers.theory.limit import limit_law
 from helpers.theory.stage_two import final_weight_gram, products_of
 
@@ -56,11 +56,11 @@ def test_lem_one_sided_bounds_the_measured_error_and_beats_two_sides(orthogonal)
     gram = final_weight_gram(record, products_of(record))
     bound = one_sided_bound(record, gram)
     assert (record.fresh_error[:, 0] <= bound + 0.01).all()
-    assert bound[-3:].max() < 0.02 and np.exp(-one_sided_exponents(record, gram)).mean(1) == pytest.approx(bound)
+    assert bound[-3:].max() < 0.02 and np.exp(-fresh_error_exponents(record, gram)).mean(1) == pytest.approx(bound)
     if orthogonal:  # there the two-sided bound knows that the signal parts of the weights do not matter; ours does not
         return
     two_sided = ((record.signal_response[:, 0] * (1, -1)).min(1) / record.noise_scale[:, 0]) ** 2 / 2
-    assert (one_sided_exponents(record, gram).min(1) > 1.5 * two_sided)[-3:].all()
+    assert (fresh_error_exponents(record, gram).min(1) > 1.5 * two_sided)[-3:].all()
 
 
 @pytest.mark.statement("lem-one-sided")
@@ -69,7 +69,7 @@ def test_lem_one_sided_pairs_each_class_with_the_filters_of_the_other_sign():
     record = stopped(problem(2_000, 4.0), 4, 1e-4, 0.5, 10, [0], n_test=10)
     record = dataclasses.replace(record, signal_response=record.signal_response * (1, 2))
     gram = final_weight_gram(record, products_of(record))
-    found = one_sided_exponents(record, gram)[0]
+    found = fresh_error_exponents(record, gram)[0]
     for k, signal, block in ((0, record.signal_response[0, 0, 0], gram[0, 4:, 4:]),
                              (1, -record.signal_response[0, 0, 1], gram[0, :4, :4])):
         mean = np.sqrt(np.diag(block)).mean() / math.sqrt(2 * math.pi)

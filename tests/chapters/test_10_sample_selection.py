@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from helpers.experiments.settings import setting
 from hypothesis import given, settings, strategies as st
 from problems import problem
 from scipy.integrate import solve_ivp
@@ -14,7 +13,8 @@ from helpers.data.label_noise import add_label_noise
 from helpers.data.subsets import keep_samples
 from helpers.engine.gram import inner_products
 from helpers.experiments.real_images import image_runs
-from helpers.reading.selection import LOG2, best_quality, log2_threshold, quality, ranking_auc, small_loss
+from helpers.experiments.settings import setting
+from helpers.reading.selection import LOG2, best_quality, log2_threshold, ranking_auc, selection_quality, small_loss
 from helpers.theory.late_ranking import late_losses
 from helpers.theory.limit import limit_law
 from helpers.theory.stage_one import stage_one_bounds
@@ -54,7 +54,7 @@ def test_prop_small_loss_bounds_every_rule(n, data):
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     if noisy.all() or not noisy.any() or kept.all() or not kept.any():
         return  # shares in (0, 1)
-    found, best = quality(kept, noisy), best_quality(noisy.mean(), 1 - kept.mean())
+    found, best = selection_quality(kept, noisy), best_quality(noisy.mean(), 1 - kept.mean())
     at_best = [np.isclose(a, b, atol=1e-12) for a, b in zip(found, best)]
     for a, b, reached, sign in zip(found, best, at_best, (1, 1, 1, -1)):
         assert reached or sign * a < sign * b
@@ -70,11 +70,11 @@ def test_prop_small_loss_is_attained_exactly_by_a_perfect_ranking(clean, bad, se
     noisy = rng.permutation(np.arange(n) < bad)
     losses = rng.permutation(n) + 10.0 * n * noisy
     for drop in range(1, n):
-        found, best = quality(small_loss(losses, 1 - drop / n), noisy), best_quality(bad / n, drop / n)
+        found, best = selection_quality(small_loss(losses, 1 - drop / n), noisy), best_quality(bad / n, drop / n)
         np.testing.assert_allclose(found, best, atol=1e-12)
     worst, least = np.flatnonzero(~noisy)[losses[~noisy].argmax()], np.flatnonzero(noisy)[losses[noisy].argmin()]
     losses[[worst, least]] = losses[[least, worst]]
-    assert quality(small_loss(losses, clean / n), noisy).recall < 1
+    assert selection_quality(small_loss(losses, clean / n), noisy).recall < 1
 
 
 # --- the limit law and its end ---

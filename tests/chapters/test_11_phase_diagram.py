@@ -12,7 +12,7 @@ from records import SHARES
 from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
 from helpers.engine.reduced import reduced_engine
-from helpers.experiments.phase_diagram import PLANES, S_END, clean_patches_at, phase_cell, signal_to_noise_patch
+from helpers.experiments.phase_diagram import PLANES, S_END, clean_patch_border, phase_cell, signal_to_noise_patch
 from helpers.reading.crossings import boundary
 from helpers.theory.limit import limit_law
 
@@ -75,7 +75,7 @@ def borders(d_over_n):
 @pytest.mark.statement("obs-phase-diagram")
 def test_obs_phase_diagram_borders():
     """obs-phase-diagram, 1 and 3, on the recorded map: a change of the numbers needs a change of the text."""
-    law = pd.Series({c: clean_patches_at(c, S_END) for c in PLANES["phase_flips"]["n_snr2"] if c > 1})
+    law = pd.Series({c: clean_patch_border(c, S_END) for c in PLANES["phase_flips"]["n_snr2"] if c > 1})
     for ratio, (low, high) in ((10, (1.25, 1.4)), (10**6, (1.15, 1.3))):
         first, second = borders(ratio)
         assert first.loc[:0.4].between(low, high).all() and len(first.loc[:0.4]) == 20

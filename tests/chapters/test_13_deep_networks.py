@@ -14,9 +14,9 @@ from torch.nn.functional import cross_entropy, softplus
 
 from helpers.data.label_noise import add_label_noise
 from helpers.experiments.deep_networks import NETWORKS, deep_run, deep_runs, epoch_table, ten_way
-from helpers.reading.selection import log2_threshold, quality
+from helpers.reading.selection import log2_threshold, selection_quality
 from helpers.reading.stopping import at
-from helpers.reading.times import turning
+from helpers.reading.times import turning_index
 from helpers.record import Record
 from helpers.sweeps.tables import load_table
 from helpers.training.models import Dropout, PreActResNet, SmallVGG, scale_weights
@@ -40,7 +40,7 @@ def test_prop_two_labels_three_curves_are_one(seed):
     assert np.allclose(record.mean_over(record.fits_observed, "noisy")[0], 1 - r)
     assert np.allclose(total, (1 - share) * a + share * (1 - r))
     assert np.all(1 - r >= (total - (1 - share)) / share - 1e-12)
-    chosen = quality(log2_threshold(record.losses), record.flipped[:, None])
+    chosen = selection_quality(log2_threshold(record.losses), record.flipped[:, None])
     assert np.allclose(log2_threshold(record.losses).mean(-1)[0], total)
     assert np.allclose(chosen.recall[0], r) and np.allclose(chosen.lost[0], 1 - a)
     assert np.allclose(1 - chosen.purity[0], share * (1 - r) / total)
@@ -56,7 +56,7 @@ def test_prop_two_labels_noise_left_equals_clean_lost_at_the_plateau():
     right[20:23] = False  # three of forty clean ones misread
     record = Record([0], y, y_obs, np.where(right, 1.0, -1.0)[None, None])
     assert record.mean_over(record.fits_observed)[0, 0] == pytest.approx(0.8)
-    chosen = quality(log2_threshold(record.losses), record.flipped[:, None])
+    chosen = selection_quality(log2_threshold(record.losses), record.flipped[:, None])
     assert 1 - chosen.purity[0, 0] == pytest.approx(chosen.lost[0, 0]) == pytest.approx(3 / 40)
     right[20:23] = True
     record = Record([0], y, y_obs, np.where(right, 1.0, -1.0)[None, None])
@@ -252,7 +252,7 @@ def test_obs_deep_stages(trained, network):
     """Two runs each: noisy samples read truly, then memorised, and the test accuracy falls in the mean."""
     record = trained[network]
     truly, test = record.mean_over(record.fits_true, "noisy"), 1 - record.fresh_error
-    turn = turning(record)
+    turn = turning_index(record)
     assert (truly.max(1) > 0.75).all() and truly[:, -1].mean() < 0.55
     assert (test.max(1) - test[:, -1]).mean() > 0.02
     assert np.abs(at(test, turn) - at(truly, turn)).max() < 0.15  # of 100 noisy samples: three standard errors
@@ -281,7 +281,7 @@ def test_epoch_table_says_what_the_record_says(trained):
     share = record.flipped.mean()
     assert np.allclose(table.train_observed, (1 - share) * table.clean + share * table.noisy_observed)
     assert np.allclose(table.noise_left, share * table.noisy_observed / table.train_observed)
-    assert (table.turning == record.times[turning(record)][0]).all()
+    assert (table.turning == record.times[turning_index(record)][0]).all()
 
 
 @pytest.mark.statement("obs-deep-cifar")

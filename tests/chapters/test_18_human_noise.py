@@ -115,7 +115,7 @@ def test_prop_worst_label(seed):
         chance = np.prod([law[:, a] for a in answer], axis=0)
         label = raters.worst(np.array(answer)[:, None].repeat(6, 1), true)
         enumerated[np.arange(6), label] += chance
-    found = raters.worst_law(law, true)
+    found = raters.worst_label_law(law, true)
     assert np.allclose(found, enumerated) and np.allclose(found.sum(1), 1)
     assert raters.mistakes(found, true).mean() <= 1 - (1 - q.mean()) ** 3 + 1e-12
     assert raters.readable(found, true)[q < 1 - 2 ** (-1 / 3)].all()
@@ -126,7 +126,7 @@ def test_prop_worst_label_border_with_one_wrong_class():
     """prop-worst-label 2: readable exactly below 1 - 2^(-1/3); and an image nobody gets wrong stays right."""
     border = 1 - 2 ** (-1 / 3)
     q = np.array([0.0, border - 1e-6, border + 1e-6, 0.4])
-    law = raters.worst_law(np.stack([1 - q, q], 1), np.zeros(4, int))
+    law = raters.worst_label_law(np.stack([1 - q, q], 1), np.zeros(4, int))
     assert raters.readable(law, np.zeros(4, int)).tolist() == [True, True, False, False]
     assert law[0].tolist() == [1.0, 0.0]
 

@@ -8,7 +8,7 @@ from records import SHARES
 from helpers import SignalNoise, descend
 from helpers.experiments.phase_diagram import (
     S_END,
-    clean_patches_at,
+    clean_patch_border,
     misleading_patches,
     phase_cell,
     signal_to_noise_patch,
@@ -100,21 +100,21 @@ def test_cell_refuses_bad_arguments(arguments, complaint):
 @pytest.mark.parametrize("c", [1.2, 3.0, 20.0])
 def test_clean_patches_at_is_where_the_law_ties_and_falls_to_the_line(c):
     """Between the lines of prop-stage-one-exists (at s = 0) and of prop-clean-patches (in the end)."""
-    tau = clean_patches_at(c, S_END)
+    tau = clean_patch_border(c, S_END)
     law = limit_law(c, tau, [0.0, S_END])
     assert law.signal[-1] == pytest.approx(law.r_clean[-1], abs=1e-6)
     # r_c - A at s_end changes sign there, from below
     for side in (-1, 1):
         near = limit_law(c, tau + side * 1e-3, [0.0, S_END])
         assert np.sign(near.r_clean[-1] - near.signal[-1]) == side
-    later = [clean_patches_at(c, s) for s in (S_END, 1e3, 1e6, 1e12)]
+    later = [clean_patch_border(c, s) for s in (S_END, 1e3, 1e6, 1e12)]
     line = (1 - 1 / c) / 4
-    assert clean_patches_at(c, 1e-4) == pytest.approx(2 * line, abs=1e-4)  # at the start the first line
+    assert clean_patch_border(c, 1e-4) == pytest.approx(2 * line, abs=1e-4)  # at the start the first line
     assert np.all(np.diff(later) < 0) and 0 < later[-1] - line < 0.2 * (later[0] - line)
 
 
 def test_clean_patches_mislead_at_every_flip_rate_for_weak_signals():
-    assert clean_patches_at(0.5, S_END) == clean_patches_at(1.0, S_END) == 0.0
+    assert clean_patch_border(0.5, S_END) == clean_patch_border(1.0, S_END) == 0.0
 
 
 def test_signal_to_noise_patch_at_the_start_late_and_for_weak_signals():

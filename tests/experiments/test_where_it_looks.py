@@ -15,7 +15,6 @@ from helpers.experiments.where_it_looks import (
     Explained,
     attribution_cell,
     explained_run,
-    matched,
     survival,
     transplants,
     weight_distance,
@@ -23,13 +22,6 @@ from helpers.experiments.where_it_looks import (
 from helpers.reading.attribution import attribution_maps
 from helpers.record import Record
 from helpers.training.loop import Recipe
-
-
-def test_matched_finds_the_nearest():
-    assert matched([0.9, 5.0, 2.4], [1.0, 2.0, 3.0]).tolist() == [0, 2, 1]
-    with pytest.raises(ValueError, match="among"):
-        matched([1.0], [])
-
 
 # --- a network that is understood: f = 4 (pixel 0) + 2 (pixel 1) + ... , class 1 if positive ---
 

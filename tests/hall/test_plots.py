@@ -70,3 +70,14 @@ def test_fitted_slope_is_the_exponent_of_a_power_law():
     assert slope == pytest.approx(-0.5, abs=1e-12) and error < 1e-7
     noisy, error = plots.fitted_slope(x, 3 * x**-0.5 * np.exp(0.1 * np.random.default_rng(0).standard_normal(7)))
     assert abs(noisy + 0.5) < 4 * error  # four standard errors
+
+
+@pytest.mark.statement("prop-stage-one-exists", "prop-clean-patches")
+def test_the_thumbnails_lines_are_those_of_the_law():
+    small = plots.plane(8.0, 0.1, ax=plt.gca(), bounds=(0.6, 0.6, 0.3, 0.3))
+    exists, spared = ((line.get_xdata()[1:-1], line.get_ydata()[1:-1]) for line in small.lines[:2])
+    above = exists[0] > 1
+    assert exists[0][above] * (1 - 2 * exists[1][above]) == pytest.approx(1)
+    assert spared[0][above] * (1 - 4 * spared[1][above]) == pytest.approx(1)
+    assert (exists[1][~above] == 0).all()
+    assert small.lines[2].get_xydata() == pytest.approx(np.array([[8.0, 0.1]]))

@@ -15,6 +15,7 @@ from helpers.reading.attribution import (
     blocks,
     coalition_worths,
     effective_share,
+    matched_controls,
     net_share,
     randomised,
     ranked,
@@ -216,3 +217,9 @@ def test_randomised_permutes_the_last_layers_only():
         assert torch.equal(a.weight.flatten().sort().values, b.weight.flatten().sort().values)
     assert not any(torch.equal(a.weight, b.weight) for a, b in zip(layers[0], [
         module for module in randomised(model, 0).modules() if hasattr(module, "weight")]))
+
+
+def test_matched_finds_the_nearest():
+    assert matched_controls([0.9, 5.0, 2.4], [1.0, 2.0, 3.0]).tolist() == [0, 2, 1]
+    with pytest.raises(ValueError, match="among"):
+        matched_controls([1.0], [])

@@ -12,8 +12,8 @@ from helpers.reading.selection import (
     best_quality,
     log2_threshold,
     loss_mixture,
-    quality,
     ranking_auc,
+    selection_quality,
     small_loss,
 )
 from helpers.record import Record
@@ -87,7 +87,7 @@ def test_mixture_on_overlapping_groups_is_reproducible_and_keeps_equal_losses():
 def test_quality_is_precision_and_recall_of_the_dropped():
     rng = np.random.default_rng(0)
     kept, noisy = rng.random((5, 30)) < 0.7, rng.random((5, 30)) < 0.3
-    found = quality(kept, noisy)
+    found = selection_quality(kept, noisy)
     for i in range(5):
         precision, recall, _, _ = precision_recall_fscore_support(noisy[i], ~kept[i], average="binary")
         purity, kept_clean, _, _ = precision_recall_fscore_support(~noisy[i], kept[i], average="binary")
@@ -97,15 +97,16 @@ def test_quality_is_precision_and_recall_of_the_dropped():
 def test_quality_of_nothing_dropped_nothing_kept_and_no_noise():
     none, every = np.zeros(4, bool), np.ones(4, bool)
     noisy = np.array([True, False, False, False])
-    assert tuple(quality(every, noisy)) == (1, 0, 0.75, 0)
-    assert tuple(quality(none, noisy)) == (0.25, 1, 1, 1)
-    assert tuple(quality(every, none)) == (1, 1, 1, 0)
+    assert tuple(selection_quality(every, noisy)) == (1, 0, 0.75, 0)
+    assert tuple(selection_quality(none, noisy)) == (0.25, 1, 1, 1)
+    assert tuple(selection_quality(every, none)) == (1, 1, 1, 0)
 
 
 def test_assess_has_a_row_for_each_rule_run_and_time():
     record = small_record([[[2, 1, -1], [1, 2, 3]], [[3, -2, 1], [1, 1, -5]]], [[0, 0, 1], [0, 1, 0]])
     table = assess(record, {"log 2": log2_threshold, "two": lambda losses: small_loss(losses, 2 / 3)})
-    assert len(table) == 8 and list(table.columns) == ["rule", "run", "time", "kept", *quality([1], [0])._fields]
+    columns = ["rule", "run", "time", "kept", *selection_quality([1], [0])._fields]
+    assert len(table) == 8 and list(table.columns) == columns
     one = table.set_index(["rule", "run", "time"])
     assert one.loc["log 2", 0, 0].tolist() == pytest.approx([2 / 3, 1, 1, 1, 0])
     assert one.loc["log 2", 0, 1].tolist() == pytest.approx([1, 1, 0, 2 / 3, 0])

@@ -63,7 +63,7 @@ from .raters import (
     transition_interval as transition_interval,
     with_ratings as with_ratings,
     worst as worst,
-    worst_law as worst_law,
+    worst_label_law as worst_label_law,
 )
 from .signal_noise import Sample as Sample, SignalNoise as SignalNoise
 from .subsets import keep_samples as keep_samples

@@ -103,7 +103,7 @@ def worst(ratings: Ratings, true: Positions) -> Positions:
     return label
 
 
-def worst_law(law: Law, true: Positions, *, raters: int = 3) -> Law:
+def worst_label_law(law: Law, true: Positions, *, raters: int = 3) -> Law:
     """The law of `worst`: right with (1 - q)^raters, else as one mistaken rater would say (eq-worst-law)."""
     q = mistakes(law, true)[:, None]
     factor = np.divide(1 - (1 - q)**raters, q, out=np.full(q.shape, float(raters)), where=q > 0)

@@ -24,7 +24,7 @@ from .loss_distributions import (
 from .phase_diagram import (
     PLANES as PLANES,
     S_END as S_END,
-    clean_patches_at as clean_patches_at,
+    clean_patch_border as clean_patch_border,
     phase_cell as phase_cell,
     signal_to_noise_patch as signal_to_noise_patch,
 )
@@ -36,7 +36,6 @@ from .where_it_looks import (
     attribution_cell as attribution_cell,
     explained_run as explained_run,
     group_means as group_means,
-    matched as matched,
     survival as survival,
     transplants as transplants,
 )

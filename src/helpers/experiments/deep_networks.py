@@ -15,9 +15,9 @@ from helpers.data.images import LabelledImages, class_index, load_images
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import ClassConditional, MatrixNoise
 from helpers.experiments.settings import TEN_WAY, record_epochs, setting
-from helpers.reading.selection import log2_threshold, quality
+from helpers.reading.selection import log2_threshold, selection_quality
 from helpers.reading.stopping import all_stops, at
-from helpers.reading.times import turning
+from helpers.reading.times import turning_index
 from helpers.record import Record
 from helpers.runtime import best_device, profile
 from helpers.streams import random_stream
@@ -178,7 +178,7 @@ def epoch_table(record: Record, flip_rate: float) -> pd.DataFrame:
     best_epoch, and for each rule of `all_stops`, told `flip_rate`, the epoch and the test accuracy.
     """
     test = 1 - record.fresh_error
-    chosen = quality(log2_threshold(record.losses), record.flipped[:, None])
+    chosen = selection_quality(log2_threshold(record.losses), record.flipped[:, None])
     columns = {"clean": record.mean_over(record.fits_true, "clean"),
                "noisy_observed": record.mean_over(record.fits_observed, "noisy"),
                "noisy_true": record.mean_over(record.fits_true, "noisy"),
@@ -190,7 +190,7 @@ def epoch_table(record: Record, flip_rate: float) -> pd.DataFrame:
     runs = np.arange(len(test))
     fixed = {"best": test.max(1), "best_epoch": record.times[test.argmax(1)], "last": test[:, -1]}
     if record.flipped.any(1).all():
-        fixed["turning"] = record.times[turning(record)]
+        fixed["turning"] = record.times[turning_index(record)]
     for rule, stop in all_stops(record, flip_rate).items():
         name = rule.replace(",", "").replace(" ", "_")
         fixed |= {f"{name}_epoch": record.times[stop], f"{name}_test": at(test, stop)}

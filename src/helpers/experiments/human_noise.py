@@ -16,7 +16,7 @@ from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, shrunk
 from helpers.data.raters import loosened
 from helpers.data.subsets import hold_out
 from helpers.experiments.settings import SETTINGS, small_cnn
-from helpers.reading.selection import quality, ranking_auc, small_loss
+from helpers.reading.selection import ranking_auc, selection_quality, small_loss
 from helpers.reading.stopping import at
 from helpers.reading.times import crest
 from helpers.record import Record, log_times
@@ -36,7 +36,7 @@ def summary(record: Record) -> dict[str, Shaped[np.ndarray, " runs"]]:
     """
     top, noisy = crest(record), lambda values: record.mean_over(values, "noisy")
     gap = noisy(record.losses) - record.mean_over(record.losses, "clean")
-    caught = [quality(small_loss(loss, 1 - flipped.mean()), flipped).recall
+    caught = [selection_quality(small_loss(loss, 1 - flipped.mean()), flipped).recall
               for loss, flipped in zip(at(record.losses, top), record.flipped)]
     return {"crest": record.times[top], "read truly": at(noisy(record.fits_true), top),
             "copied": at(noisy(record.fits_observed), top), "AUC": at(ranking_auc(record), top),

@@ -113,7 +113,7 @@ def _mean(values: Float[np.ndarray, " runs"]) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def clean_patches_at(n_snr2: float, s_end: float) -> float:
+def clean_patch_border(n_snr2: float, s_end: float) -> float:
     """The flip rate above which, by the limit law, clean patches mislead already at s_end: r_c = A there.
 
     It falls from (1 - 1/c) / 2 at s_end = 0 to (1 - 1/c) / 4, the line of prop-clean-patches, as s_end grows. To eight

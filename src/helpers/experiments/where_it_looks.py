@@ -288,13 +288,6 @@ def group_means(runs: Sequence[Explained], values: Callable[[Explained], ArrayLi
     return {group: np.array([np.nanmean(v[run.group == group]) for run, v in found]) for group in GROUPS}
 
 
-def matched(values: ArrayLike, among: ArrayLike) -> Int[np.ndarray, " values"]:
-    """For each of `values` the position in `among` of the nearest value; repeats are allowed."""
-    values, among = np.asarray(values, float), np.asarray(among, float)
-    checks.require(len(among) > 0, "among", among, "not empty")
-    return np.abs(values[:, None] - among).argmin(1)
-
-
 def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", n_train: int | None = None,
                      per_group: int = 100, n_background: int = 20, deleted: float = 0.03, network: str = "small",
                      width: int | None = None, recipe: Recipe | None = None, method: str = "deep_shap") -> list[dict]:

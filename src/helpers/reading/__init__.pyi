@@ -6,6 +6,7 @@ from .attribution import (
     coalition_worths as coalition_worths,
     effective_share as effective_share,
     import_captum as import_captum,
+    matched_controls as matched_controls,
     net_share as net_share,
     randomised as randomised,
     ranked as ranked,
@@ -28,8 +29,8 @@ from .selection import (
     best_quality as best_quality,
     log2_threshold as log2_threshold,
     loss_mixture as loss_mixture,
-    quality as quality,
     ranking_auc as ranking_auc,
+    selection_quality as selection_quality,
     small_loss as small_loss,
 )
 from .stopping import (
@@ -51,6 +52,6 @@ from .times import (
     crest as crest,
     first_passage as first_passage,
     rescaled_times as rescaled_times,
-    turning as turning,
+    turning_index as turning_index,
     turning_times as turning_times,
 )

@@ -307,3 +307,10 @@ def _flat(name: str, maps: ArrayLike) -> Float[np.ndarray, "n pixels"]:
     maps = np.asarray(maps, float)
     checks.require(maps.ndim >= 2 and len(maps) > 0, f"{name}.shape", maps.shape, "(n, ...), one map an image")
     return maps.reshape(len(maps), -1)
+
+
+def matched_controls(values: ArrayLike, among: ArrayLike) -> Int[np.ndarray, " values"]:
+    """For each of `values` the position in `among` of the nearest value, its control; repeats are allowed."""
+    values, among = np.asarray(values, float), np.asarray(among, float)
+    checks.require(len(among) > 0, "among", among, "not empty")
+    return np.abs(values[:, None] - among).argmin(1)

@@ -10,7 +10,7 @@ from scipy.stats import wasserstein_distance
 from sklearn.metrics import roc_auc_score
 
 from helpers import checks
-from helpers.reading.selection import quality, small_loss
+from helpers.reading.selection import selection_quality, small_loss
 from helpers.record import Record
 
 
@@ -91,6 +91,6 @@ def purity_gain(record: Record) -> Float[np.ndarray, "runs T"]:
     gains = []
     for losses, flipped in zip(record.losses, record.flipped):
         rate = flipped.mean()
-        purity = quality(small_loss(losses, 1 - rate), flipped).purity
+        purity = selection_quality(small_loss(losses, 1 - rate), flipped).purity
         gains.append((purity - (1 - rate)) / rate if rate > 0 else np.full(len(losses), np.nan))
     return np.array(gains)

@@ -1,7 +1,7 @@
 """Sample selection: which samples to trust, judged by their losses alone (chapter 10).
 
 A rule takes losses (..., n) and returns a bool mask of the same shape, True for the samples it keeps; what it drops it
-holds to be noisy. Rules read no true label. `quality` does, to say how good the choice was.
+holds to be noisy. Rules read no true label. `selection_quality` does, to say how good the choice was.
 """
 
 import math
@@ -88,7 +88,7 @@ class Quality(NamedTuple):
     lost: Float[np.ndarray, "..."]
 
 
-def quality(kept: ArrayLike, flipped: ArrayLike) -> Quality:
+def selection_quality(kept: ArrayLike, flipped: ArrayLike) -> Quality:
     """How good a choice of samples is, given which of them are noisy.
 
     Parameters
@@ -142,7 +142,7 @@ def assess(record: Record, rules: Mapping[str, Callable[[np.ndarray], np.ndarray
     parts = []
     for name, rule in rules.items():
         kept = rule(losses)
-        columns = {"kept": kept.mean(-1), **quality(kept, record.flipped[:, None])._asdict()}
+        columns = {"kept": kept.mean(-1), **selection_quality(kept, record.flipped[:, None])._asdict()}
         parts.append(pd.DataFrame({"rule": name, "run": np.repeat(np.arange(runs), steps),
                                    "time": np.tile(record.times, runs)}
                                   | {column: values.ravel() for column, values in columns.items()}))

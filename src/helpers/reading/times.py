@@ -1,7 +1,7 @@
 """Times at which a run changes its behaviour, read off its Record.
 
-One moment, the lowest mean margin of the noisy samples, comes in two forms: `turning` is a recorded time, an index by
-which to read the other entries of the Record; `turning_times` is in steps, finer than the recording, to be compared
+One moment, the lowest mean margin of the noisy samples, comes in two forms: `turning_index` is a recorded time, an index
+by which to read the other entries of the Record; `turning_times` is in steps, finer than the recording, to be compared
 with a theory.
 """
 
@@ -41,7 +41,7 @@ def _vertex(times: Float[np.ndarray, " T"], values: Float[np.ndarray, " T"], k: 
     return times[k] - b / (2 * a)
 
 
-def turning(record: Record) -> Int[np.ndarray, " runs"]:
+def turning_index(record: Record) -> Int[np.ndarray, " runs"]:
     """The recorded time at which the mean margin of the noisy samples is lowest: an index into record.times."""
     return lowest(record.mean_over(record.margins, "noisy"))
 

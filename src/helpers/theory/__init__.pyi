@@ -14,9 +14,9 @@ from .concentration import (
 from .early_stopping import (
     EarlyBound as EarlyBound,
     early_bound as early_bound,
+    fresh_error_exponents as fresh_error_exponents,
     limit_exponent as limit_exponent,
     one_sided_bound as one_sided_bound,
-    one_sided_exponents as one_sided_exponents,
 )
 from .elr_limit import (
     Certificate as Certificate,

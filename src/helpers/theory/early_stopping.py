@@ -16,7 +16,7 @@ from helpers.record import Record
 from helpers.theory.stage_one import StageOne, stage_one_bounds
 
 
-def one_sided_exponents(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
+def fresh_error_exponents(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
                         ) -> Float[np.ndarray, "runs 2"]:
     """The error of fresh samples of class +1 and -1 at the last recorded time is at most exp(-this) (lem-one-sided).
 
@@ -44,8 +44,8 @@ def one_sided_exponents(record: Record, weight_gram: Float[np.ndarray, "runs fil
 
 def one_sided_bound(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
                     ) -> Float[np.ndarray, " runs"]:
-    """Bound of lem-one-sided on the fresh error, the mean over the two classes; arguments of `one_sided_exponents`."""
-    return np.exp(-one_sided_exponents(record, weight_gram)).mean(-1)
+    """Bound of lem-one-sided on the fresh error, the mean over both classes; arguments of `fresh_error_exponents`."""
+    return np.exp(-fresh_error_exponents(record, weight_gram)).mean(-1)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""A chapter's two layers, measured: the main line, which one reads first, and what is folded away."""
+
+import re
+from dataclasses import dataclass
+
+import myst
+
+DISPLAYED = re.compile(
+    r"\$\$.+?\$\$(?:[ \t]*\([\w-]+\))?|^\\begin\{(align|gather|equation)\*?\}.+?^\\end\{\1\*?\}",
+    re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"(?<![\\$])\$(?!\s)(?:[^$\\]|\\.)+?\$", re.DOTALL)
+HIDDEN = {"hide-cell", "remove-cell", "hide-output", "remove-output"}
+BOX = "In short"
+
+
+@dataclass(frozen=True)
+class MainLine:
+    """words of prose, displayed formulas, figures, and words before the first figure; second : words in folds.
+
+    Exercises and their solutions are not counted: they are work, not reading.
+    """
+
+    words: int
+    formulas: int
+    figures: int
+    words_before_figure: int | None
+    second: int
+    box: str
+
+
+def words(text):
+    """How many words of prose a piece of MyST has: formulas, options, roles' names and targets count nothing."""
+    text = INLINE.sub(" ", DISPLAYED.sub(" ", text))
+    text = re.sub(r"^\s*(:[\w-]+:.*|:{3,}.*|`{3,}.*|\([\w-]+\)=)$", " ", text, flags=re.MULTILINE)
+    text = re.sub(r"\{[\w:-]+\}`([^`]*)`", "reference", text)
+    return len(re.findall(r"[^\W\d_][\w'’-]*", text))
+
+
+def parts(text):
+    """(layer, text) of a source's pieces in order: "main", "fold", "cell" (its source), or "exercise"."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    lines, at, solving, found = text.split("\n"), 0, False, []
+    for block in myst.blocks(text):
+        if block.name in ("section", "equation") and not solving:
+            continue
+        before = "\n".join(lines[at:block.first])
+        found.append(("exercise" if solving else "main", before))
+        whole = "\n".join(lines[block.first:block.last])
+        if block.name == "solution-start":
+            solving = True
+        elif block.name == "solution-end":
+            solving = False
+        elif solving or block.name in ("exercise", "solution"):
+            found.append(("exercise", whole))
+        elif block.name == "dropdown":
+            found.append(("fold", whole))
+        elif block.name in ("code-cell", "python"):
+            found.append(("cell", block))
+        else:
+            found.append(("main", whole))
+        at = block.last
+    return [*found, ("main", "\n".join(lines[at:]))]
+
+
+def main_line(text):
+    """The MainLine of a chapter's source."""
+    count = formulas = figures = second = 0
+    before = None
+    for layer, piece in parts(text):
+        if layer == "main":
+            count += words(piece)
+            formulas += len(DISPLAYED.findall(piece))
+        elif layer == "fold":
+            second += words(piece)
+        elif layer == "cell" and piece.options.get("mystnb", {}).get("figure"):
+            tags = piece.options.get("tags", [])
+            if not HIDDEN & set(tags if isinstance(tags, list) else re.findall(r"[\w-]+", tags)):
+                figures += 1
+                before = count if before is None else before
+    box = next((block.text for block in myst.blocks(text) if block.name == "admonition" and block.title == BOX), "")
+    return MainLine(count, formulas, figures, before, second, box)
