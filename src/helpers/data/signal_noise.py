@@ -118,7 +118,7 @@ class SignalNoise:
     orthogonal
         project the noise off the signal, a common variant.
     balanced
-        draw exactly n/2 samples of each true class, in random order, instead of a fair coin for each sample: the paper's
+        draw exactly n/2 samples of each true class, in random order, and not a fair coin for each sample: the paper's
         assumption on its training set. The flips stay independent.
 
     Raises

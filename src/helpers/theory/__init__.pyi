@@ -1,4 +1,8 @@
-from .assumptions import conditions as conditions
+from .assumptions import (
+    conditions as conditions,
+    largest_init_std as largest_init_std,
+    longest_training as longest_training,
+)
 from .concentration import (
     LEMMAS as LEMMAS,
     CrossTalk as CrossTalk,
