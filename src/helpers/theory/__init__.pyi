@@ -1,8 +1,4 @@
-from .assumptions import (
-    conditions as conditions,
-    largest_init_std as largest_init_std,
-    longest_training as longest_training,
-)
+from .assumptions import conditions as conditions, largest_init_std as largest_init_std
 from .concentration import (
     LEMMAS as LEMMAS,
     CrossTalk as CrossTalk,
