@@ -21,6 +21,9 @@ def test_the_data_are_the_papers():
     record = paper_run(range(2), steps=3, n_test=10)
     assert (record.y.sum(1) == 0).all() and record.times.tolist() == [0, 1, 2, 3]
     assert {run["init_std"] for run in record.runs} == {100**0.5 / 2000}
+    wide = paper_run(0, d=200_000, steps=3, n_test=10, lr=0.2).runs[0]
+    assert wide["n_snr2"] == pytest.approx(20) and wide["mu_norm"] == pytest.approx(200)
+    assert wide["lr"] == pytest.approx(0.002) and wide["init_std"] == pytest.approx(100**0.5 / 200_000)
     half = paper_run(0, steps=3, n_test=10, init_scale=0.5, flips=0.0)
     assert half.runs[0]["init_std"] == 0.0025 and not half.flipped.any()
 
@@ -56,7 +59,8 @@ def test_the_papers_test_distribution_costs_half_the_flips_and_its_zeta_nothing(
     assert record.fresh_error[:, -1].max() < 0.005
 
 
-@pytest.mark.parametrize("bad", [{"init_scale": -1.0}, {"m": 0}, {"flips": 0.5}, {"steps": 1.5}])
+@pytest.mark.parametrize("bad", [{"init_scale": -1.0}, {"m": 0}, {"flips": 0.5}, {"d": 50}, {"lr": 0.0},
+                                 {"steps": 1.5}])
 def test_bad_input_is_refused(bad):
     with pytest.raises((ValueError, TypeError)):
         paper_run(0, **bad)
