@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from scipy.integrate import solve_ivp
 
-from helpers.theory.limit import LimitLaw, limit_law
+from helpers.theory.limit import LimitLaw, euler_law, limit_law
 
 EPSILON = np.finfo(float).eps
 strengths = st.floats(0.05, 50.0)
@@ -220,3 +221,64 @@ def test_the_law_is_frozen():
     assert isinstance(law, LimitLaw)
     with pytest.raises(AttributeError):
         law.n_snr2 = 1.0
+
+
+shares = st.floats(0.05, 1.0)
+
+
+def slopes_with(c, tau, share):
+    def slopes(s, y):
+        clean, noisy = 1 / (1 + math.exp(y[0] + y[1])), 1 / (1 + math.exp(y[2] - y[0]))
+        return [c / 2 * ((1 - tau) * clean - tau * noisy), share * clean, share * noisy]
+
+    return slopes
+
+
+@pytest.mark.parametrize(("c", "tau", "share"), [(8.0, 0.1, 0.75), (20.0, 0.1, 0.81), (2.0, 0.3, 1.0), (4.0, 0.0, 0.2)])
+def test_a_law_with_another_share_solves_its_equations(c, tau, share):
+    times = np.linspace(0, 20, 41)
+    path = solve_ivp(slopes_with(c, tau, share), (0, 20), np.zeros(3), t_eval=times, rtol=1e-11, atol=1e-12).y.T
+    np.testing.assert_allclose(values(limit_law(c, tau, times, share=share)), path, rtol=0, atol=1e-8)
+
+
+@given(strengths, flip_rates, shares)
+def test_the_share_is_a_change_of_strength_and_of_time(c, tau, share):
+    times = np.array([0.0, 0.1, 2.0, 1e4])
+    law, scaled = limit_law(c, tau, times, share=share), limit_law(c / (2 * share), tau, 2 * share * times)
+    np.testing.assert_array_equal(values(law), values(scaled))
+    assert (law.n_snr2, law.share, law.strength) == (c, share, scaled.n_snr2)
+    assert (law.kappa, law.stage_one_exists) == (scaled.kappa, scaled.stage_one_exists)
+    assert law.clean_patches_mislead == scaled.clean_patches_mislead
+    for name in ("memorisation_time", "turning_time", "clean_patch_time"):
+        assert getattr(law, name) == getattr(scaled, name) / (2 * share)
+    scheme, other = euler_law(c, tau, 0.1, 20, share=share), euler_law(c / (2 * share), tau, 0.2 * share, 20)
+    np.testing.assert_allclose(values(scheme), values(other), rtol=0, atol=1e-12 * (1 + c))
+
+
+@given(strengths, flip_rates, shares)
+def test_the_first_slope_of_the_noisy_margin_turns_at_twice_the_share(c, tau, share):
+    law, excess = limit_law(c, tau, [1e-7], share=share), c * (1 - 2 * tau) - 2 * share
+    assert law.noisy_margin[0] / 1e-7 == pytest.approx(-excess / 4, abs=(1 + c) ** 2 * 1e-7)
+    assert law.stage_one_exists == (excess > 0) or abs(excess) < 1e-12
+
+
+@pytest.mark.parametrize(("c", "tau", "share"), [(8.0, 0.1, 0.75), (2.0, 0.3, 1.0), (20.0, 0.1, 0.6)])
+def test_late_losses_with_another_share(c, tau, share):
+    law = limit_law(c, tau, [1e8], share=share)
+    assert law.kappa == pytest.approx((share + c * (1 - tau)) / (share + c * tau), rel=8 * EPSILON)
+    assert law.loss_derivative_ratio[0] == pytest.approx(law.kappa, rel=1e-6)
+
+
+def test_one_half_is_the_law_itself_and_bad_shares_are_named():
+    times = np.geomspace(1e-3, 1e6, 30)
+    law, same = limit_law(8.0, 0.1, times), limit_law(8.0, 0.1, times, share=0.5)
+    np.testing.assert_array_equal(values(law), values(same))
+    assert repr(law) == repr(same) == "LimitLaw(n_snr2=8, flip_rate=0.1, 30 times)"
+    assert repr(limit_law(8.0, 0.1, [1.0], share=0.75)) == "LimitLaw(n_snr2=8, flip_rate=0.1, share=0.75, 1 times)"
+    for share in (0.0, -0.1, 1.1, math.nan, "half", None):
+        with pytest.raises(ValueError, match=r"^share=.*must be"):
+            limit_law(8.0, 0.1, [1.0], share=share)
+        with pytest.raises(ValueError, match=r"^share=.*must be"):
+            euler_law(8.0, 0.1, 0.1, 2, share=share)
+    with pytest.raises(ValueError, match=r"^share=1e-09: must be at least n_snr2"):
+        limit_law(8.0, 0.1, [1.0], share=1e-9)

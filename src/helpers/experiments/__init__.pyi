@@ -16,6 +16,7 @@ from .elr import (
     label_shares as label_shares,
 )
 from .human_noise import cifar10n_cell as cifar10n_cell, noise_run as noise_run, summary as summary
+from .initial_scale import initial_scale_runs as initial_scale_runs
 from .loss_distributions import (
     MNIST_VARIABLE as MNIST_VARIABLE,
     loss_cell as loss_cell,

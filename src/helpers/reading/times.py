@@ -1,8 +1,8 @@
 """Times at which a run changes its behaviour, read off its Record.
 
 One moment, the lowest mean margin of the noisy samples, comes in two forms: `turning_index` is a recorded time, an
-index by which to read the other entries of the Record; `turning_times` is in steps, finer than the recording, to be compared
-with a theory.
+index by which to read the other entries of the Record; `turning_times` is in steps, finer than the recording, to be
+compared with a theory.
 """
 
 import numpy as np

@@ -1,3 +1,9 @@
+from .active_shares import (
+    ShareLaw as ShareLaw,
+    early_share as early_share,
+    initial_scale as initial_scale,
+    share_law as share_law,
+)
 from .assumptions import conditions as conditions, largest_init_std as largest_init_std
 from .concentration import (
     LEMMAS as LEMMAS,

@@ -16,6 +16,14 @@ follows from it: c (1 - 2 tau) > 1 (prop-stage-one-exists), the memorisation tim
 log kappa with kappa = (1 + 2a) / (1 + 2b) (prop-late-gap), A / r_n -> (kappa - 1) / (2 kappa) (prop-signal-overtaken),
 A / r_c -> (kappa - 1) / 2 (prop-clean-patches), the error on reused noise (prop-reused-jump), unequal flip rates as two
 laws (prop-two-copies).
+
+The 1/2 in r_c and r_n is the share of the filters of a sample's observed label that are active on its noise, where the
+initial weights are large against the cross-talk. Where they are not, more become active; with a share p::
+
+    dA/ds = (c/2) [(1 - tau) g(u) - tau g(v)],      dr_c/ds = p g(u),      dr_n/ds = p g(v).               (3)
+
+In the time s' = 2 p s this is (1) with the strength c' = c / (2p), and A, r_c and r_n keep their sizes: divide (3) by
+2p. So all that follows from (1) holds with c' in the place of c, in the time s'; Stage I exists iff c (1 - 2 tau) > 2p.
 """
 
 import math
@@ -70,6 +78,8 @@ class LimitLaw(Margins):
     r_noisy
         r_n. With tau = 0 there is no noisy sample: it is then the response of a single one among infinitely many clean
         samples.
+    share
+        p, the share of the filters of the observed label that are active on a sample's noise.
     """
 
     n_snr2: float
@@ -78,9 +88,17 @@ class LimitLaw(Margins):
     signal: Float[np.ndarray, " T"]
     r_clean: Float[np.ndarray, " T"]
     r_noisy: Float[np.ndarray, " T"]
+    share: float = 0.5
 
     def __repr__(self) -> str:
-        return f"LimitLaw(n_snr2={self.n_snr2:g}, flip_rate={self.flip_rate:g}, {len(self.times)} times)"
+        share = "" if self.share == 0.5 else f" share={self.share:g},"
+        return f"LimitLaw(n_snr2={self.n_snr2:g}, flip_rate={self.flip_rate:g},{share} {len(self.times)} times)"
+
+    @property
+    def strength(self) -> float:
+        """c' = c / (2p), the n SNR^2 of the law with p = 1/2 that this one is in the time 2 p s; c itself at p = 1/2.
+        """
+        return self.n_snr2 / (2 * self.share)
 
     @property
     def clean_loss(self) -> Float[np.ndarray, " T"]:
@@ -109,13 +127,13 @@ class LimitLaw(Margins):
 
     @property
     def stage_one_exists(self) -> bool:
-        """Whether c (1 - 2 tau) > 1: noisy samples are first given their true label."""
-        return self.n_snr2 * (1 - 2 * self.flip_rate) > 1
+        """Whether c (1 - 2 tau) > 2p, that is > 1 at p = 1/2: noisy samples are first given their true label."""
+        return self.strength * (1 - 2 * self.flip_rate) > 1
 
     @property
     def kappa(self) -> float:
-        """The late ratio of loss derivatives, noisy to clean: (1 + 2c(1 - tau)) / (1 + 2c tau)."""
-        return (1 + 2 * self.n_snr2 * (1 - self.flip_rate)) / (1 + 2 * self.n_snr2 * self.flip_rate)
+        """The late ratio of loss derivatives, noisy to clean: (1 + 2c'(1 - tau)) / (1 + 2c' tau), c' = `strength`."""
+        return (1 + 2 * self.strength * (1 - self.flip_rate)) / (1 + 2 * self.strength * self.flip_rate)
 
     @property
     def late_margin_gap(self) -> float:
@@ -124,8 +142,8 @@ class LimitLaw(Margins):
 
     @property
     def clean_patches_mislead(self) -> bool:
-        """Whether kappa < 3, i.e. c (1 - 4 tau) < 1: in the end r_c > A too, and `reused_noise_error` is 1/2."""
-        return self.n_snr2 * (1 - 4 * self.flip_rate) < 1
+        """Whether kappa < 3, i.e. c (1 - 4 tau) < 2p: in the end r_c > A too, and `reused_noise_error` is 1/2."""
+        return self.strength * (1 - 4 * self.flip_rate) < 1
 
     @cached_property
     def memorisation_time(self) -> float:
@@ -140,8 +158,8 @@ class LimitLaw(Margins):
         """The time at which the noisy margin is lowest; 0.0 where Stage I does not exist."""
         if not self.stage_one_exists:
             return 0.0
-        solution = _solve(self.n_snr2, self.flip_rate, math.inf, events=_event(lambda *at: _slopes(*at)[1]))
-        return float(np.expm1(solution.t_events[0][0]))
+        solution = _solve(self.strength, self.flip_rate, math.inf, events=_event(lambda *at: _slopes(*at)[1]))
+        return self._time(solution.t_events[0][0])
 
     @cached_property
     def clean_patch_time(self) -> float:
@@ -151,7 +169,7 @@ class LimitLaw(Margins):
         """
         if not self.clean_patches_mislead:
             return math.inf
-        a, b = self.n_snr2 * (1 - self.flip_rate), self.n_snr2 * self.flip_rate
+        a, b = self.strength * (1 - self.flip_rate), self.strength * self.flip_rate
 
         def lag(u, v):  # r_c - A
             return u - 2 * (a * u - b * v) / (1 + a + b)
@@ -160,13 +178,17 @@ class LimitLaw(Margins):
 
     def _leaves_zero(self, quantity: Callable[..., float], slope: Callable[..., float]) -> float:
         """The time s > 0 at which a combination of the margins, 0 and falling at s = 0, rises through 0."""
-        at_start = slope(*_slopes(0.0, (0.0, 0.0), self.n_snr2, self.flip_rate))
+        at_start = slope(*_slopes(0.0, (0.0, 0.0), self.strength, self.flip_rate))
 
         def over_x(x, margins, *_):
             return quantity(*margins) / x if x > 0 else at_start  # over x: the start is no root
 
-        solution = _solve(self.n_snr2, self.flip_rate, math.log(LARGEST_TIME), events=_event(over_x))
-        return float(np.expm1(solution.t_events[0][0])) if len(solution.t_events[0]) else math.inf
+        solution = _solve(self.strength, self.flip_rate, math.log(LARGEST_TIME), events=_event(over_x))
+        return self._time(solution.t_events[0][0]) if len(solution.t_events[0]) else math.inf
+
+    def _time(self, x: float) -> float:
+        """The time s at which log(1 + 2 p s) = x."""
+        return float(np.expm1(x)) / (2 * self.share)
 
     @property
     def reused_noise_error(self) -> Float[np.ndarray, " T"]:
@@ -178,7 +200,7 @@ class LimitLaw(Margins):
         return self._reused_error(self.flip_rate)
 
 
-def limit_law(n_snr2: float, flip_rate: float, times: ArrayLike) -> LimitLaw:
+def limit_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, share: float = 0.5) -> LimitLaw:
     """The limit law of one class (def-limit-law), integrated from s = 0.
 
     Parameters
@@ -189,6 +211,9 @@ def limit_law(n_snr2: float, flip_rate: float, times: ArrayLike) -> LimitLaw:
         tau in [0, 1/2), the flip rate of the class.
     times
         strictly increasing numbers in [0, 1e300], in units of n m / (eta sigma^2 d) gradient steps.
+    share
+        p in (0, 1], the share of the filters of the observed label that are active on a sample's noise (3), with
+        c / (2p) at most 1e6; 1/2 where the initial weights are large against the cross-talk.
 
     Returns
     -------
@@ -210,29 +235,40 @@ def limit_law(n_snr2: float, flip_rate: float, times: ArrayLike) -> LimitLaw:
     array([ 0.  , -0.77,  1.93])
     >>> law.stage_one_exists, round(law.memorisation_time, 2)
     (True, 6.54)
+
+    With more active filters Stage I needs a stronger signal, c (1 - 2 tau) > 2p, and is over sooner:
+
+    >>> more = limit_law(8.0, 0.1, [2.0], share=0.75)
+    >>> more.noisy_margin.round(2), round(more.memorisation_time, 2)
+    (array([-0.46]), 3.98)
+    >>> limit_law(1.5, 0.1, [1.0]).stage_one_exists, limit_law(1.5, 0.1, [1.0], share=0.75).stage_one_exists
+    (True, False)
     """
     c, tau = _strength_and_rate(n_snr2, flip_rate)
-    times = _times(times)
-    x, where = np.unique(np.log1p(times), return_inverse=True)  # neighbouring floats may share a logarithm
-    u, v = _solve(c, tau, x[-1], t_eval=x).y[:, where] if x[-1] > 0 else np.zeros((2, 1))
-    signal = c / (1 + c) * ((1 - tau) * u - tau * v)
-    return LimitLaw(c, tau, times, signal, u - signal, v + signal)
+    times, share = _times(times), checks.real("share", share, 0.0, 1.0, open_low=True)
+    strength = c / (2 * share)
+    checks.require(strength <= LARGEST_N_SNR2, "share", share, f"at least n_snr2 / {2 * LARGEST_N_SNR2:g}")
+    x, where = np.unique(np.log1p(2 * share * times), return_inverse=True)  # neighbours may share a logarithm
+    u, v = _solve(strength, tau, x[-1], t_eval=x).y[:, where] if x[-1] > 0 else np.zeros((2, 1))
+    signal = strength / (1 + strength) * ((1 - tau) * u - tau * v)
+    return LimitLaw(c, tau, times, signal, u - signal, v + signal, share)
 
 
-def euler_law(n_snr2: float, flip_rate: float, h: float, steps: int) -> LimitLaw:
-    """The Euler scheme of (1) with step h, as a LimitLaw at the times 0, h, ..., steps h.
+def euler_law(n_snr2: float, flip_rate: float, h: float, steps: int, *, share: float = 0.5) -> LimitLaw:
+    """The Euler scheme of (3), by default of (1), with step h, as a LimitLaw at the times 0, h, ..., steps h.
 
-    It is what gradient descent does on an idealised draw (prop-limit-exact). `n_snr2` and `flip_rate` as in
+    It is what gradient descent does on an idealised draw (prop-limit-exact). `n_snr2`, `flip_rate` and `share` as in
     `limit_law`.
     """
     c, tau = _strength_and_rate(n_snr2, flip_rate)
     h, steps = checks.positive("h", h), checks.integer("steps", steps)
+    share = checks.real("share", share, 0.0, 1.0, open_low=True)
     path = np.zeros((steps + 1, 3))
     for t, (signal, r_clean, r_noisy) in enumerate(path[:-1]):
         clean, noisy = expit(-(signal + r_clean)), expit(-(r_noisy - signal))
-        slopes = c / 2 * ((1 - tau) * clean - tau * noisy), clean / 2, noisy / 2
+        slopes = c / 2 * ((1 - tau) * clean - tau * noisy), share * clean, share * noisy
         path[t + 1] = path[t] + h * np.array(slopes)
-    return LimitLaw(c, tau, h * np.arange(steps + 1), *path.T)
+    return LimitLaw(c, tau, h * np.arange(steps + 1), *path.T, share)
 
 
 def class_laws(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
