@@ -51,6 +51,42 @@ def test_labels_are_uniform_and_flip_at_the_rate_of_their_class():
         assert stats.binomtest(flips, int(mine.sum()), rate).pvalue > P_VALUE
 
 
+@given(half=st.integers(1, 50), seed=st.integers(0, 10**6))
+def test_a_balanced_set_has_half_of_each_true_class_in_a_random_order(half, seed):
+    law = SignalNoise(2 * half, 4 * half, snr=1.0, flip_plus=0.4, balanced=True)
+    y, y_obs = law.draw_labels(seed)
+    assert (y > 0).sum() == (y < 0).sum() == half
+    assert np.array_equal(y_obs[y < 0], y[y < 0])  # that class is never flipped
+
+
+def test_every_order_of_balanced_labels_is_as_likely_and_the_flips_stay_independent():
+    """n = 4: six orders, each 1/6 of the seeds; whole sets of flips are Bernoulli too, so their number still varies."""
+    law = SignalNoise(4, 8, snr=1.0, flip_plus=0.2, flip_minus=0.4, balanced=True)
+    drawn = [law.draw_labels(seed) for seed in range(3000)]
+    _, counts = np.unique([y for y, _ in drawn], axis=0, return_counts=True)
+    assert len(counts) == 6 and stats.chisquare(counts).pvalue > P_VALUE
+    for label, rate in ((1, 0.2), (-1, 0.4)):
+        flips = np.bincount([int((y_obs[y == label] == -label).sum()) for y, y_obs in drawn], minlength=3)
+        assert stats.chisquare(flips, 3000 * stats.binom.pmf(range(3), 2, rate)).pvalue > P_VALUE
+
+
+def test_balance_changes_neither_the_noise_nor_the_draws_of_an_unbalanced_law(law):
+    coins, balanced = law.sample(0, n_test=3), law.replace(balanced=True).sample(0, n_test=3)
+    for name in ("xi", "xi_test", "y_test"):
+        assert torch.equal(getattr(coins, name), getattr(balanced, name))
+    # As drawn before there was a choice.
+    assert SignalNoise(8, 20, snr=1.0).draw_labels(0)[0].tolist() == [-1.0, -1.0, -1.0, 1.0, -1.0, 1.0, 1.0, 1.0]
+    part = balanced.keep(np.arange(law.n) < 7)
+    assert part.n == 7 and not part.distribution.balanced
+
+
+def test_a_balanced_set_of_odd_size_is_refused():
+    with pytest.raises(ValueError, match="n=7: must be even where the true classes are balanced"):
+        SignalNoise(7, 20, snr=1.0, balanced=True)
+    with pytest.raises(ValueError, match="balanced=2"):
+        SignalNoise(8, 20, snr=1.0, balanced=2)
+
+
 def test_no_flip_rate_means_no_flips():
     y, y_obs = SignalNoise(1000, 2, snr=1.0).draw_labels(0)
     assert np.array_equal(y, y_obs)

@@ -2,7 +2,7 @@
 
 A sample is ``x = [y mu, xi]`` with true label y uniform on {-1, +1}, a fixed signal mu and noise
 ``xi ~ N(0, noise_std^2 I_d)``. The observed label is -y with probability ``flip_plus`` (y = +1) or
-``flip_minus`` (y = -1), and y otherwise.
+``flip_minus`` (y = -1), and y otherwise. A training set may be balanced: n/2 samples of each true class.
 """
 
 import dataclasses
@@ -93,7 +93,7 @@ class Sample:
 
     def keep(self, kept: Bool[np.ndarray, " n"]) -> "Sample":
         """The same data with those training samples only for which `kept` is True (see `keep_samples`)."""
-        law = self.distribution.replace(n=int(kept.sum()), mu_norm=self.distribution.mu_norm)
+        law = self.distribution.replace(n=int(kept.sum()), mu_norm=self.distribution.mu_norm, balanced=False)
         return dataclasses.replace(self, xi=self.xi[kept], y=self.y[kept], y_obs=self.y_obs[kept], distribution=law)
 
 
@@ -117,11 +117,14 @@ class SignalNoise:
         probability in [0, 1/2) that the label of a y = +1 (y = -1) sample is flipped.
     orthogonal
         project the noise off the signal, a common variant.
+    balanced
+        draw exactly n/2 samples of each true class, in random order, and not a fair coin for each sample: the paper's
+        assumption on its training set. The flips stay independent.
 
     Raises
     ------
     ValueError
-        If not exactly one strength is given, or anything is out of range.
+        If not exactly one strength is given, anything is out of range, or n is odd and `balanced`.
 
     Examples
     --------
@@ -146,6 +149,7 @@ class SignalNoise:
     flip_plus: float = 0.0
     flip_minus: float = 0.0
     orthogonal: bool = False
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         def set_field(name, value):
@@ -156,7 +160,9 @@ class SignalNoise:
         set_field("noise_std", checks.positive("noise_std", self.noise_std))
         for name in ("flip_plus", "flip_minus"):
             set_field(name, checks.real(name, getattr(self, name), 0.0, 0.5, open_high=True))
-        set_field("orthogonal", bool(checks.one_of("orthogonal", self.orthogonal, (False, True))))
+        for name in ("orthogonal", "balanced"):
+            set_field(name, bool(checks.one_of(name, getattr(self, name), (False, True))))
+        checks.require(not (self.balanced and self.n % 2), "n", self.n, "even where the true classes are balanced")
         strengths = {name: getattr(self, name) for name in STRENGTHS}
         given = {name: value for name, value in strengths.items() if value is not None}
         if len(given) != 1:
@@ -180,7 +186,10 @@ class SignalNoise:
     def draw_labels(self, seed: int) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """True and observed labels of the n training samples, each -1 or +1."""
         rng = random_stream(seed, "labels")
-        y = rng.choice([-1.0, 1.0], self.n)
+        if self.balanced:
+            y = rng.permutation(np.repeat([-1.0, 1.0], self.n // 2))
+        else:
+            y = rng.choice([-1.0, 1.0], self.n)
         return y, self.flip(y, rng)
 
     def flip(self, y: Float[np.ndarray, " n"], rng: np.random.Generator) -> Float[np.ndarray, " n"]:

@@ -31,6 +31,7 @@ from .phase_diagram import (
 )
 from .real_images import image_run as image_run, image_runs as image_runs
 from .settings import SETTINGS as SETTINGS, Setting as Setting, setting as setting
+from .synthetic import lemmas_over_d as lemmas_over_d, paper_problem as paper_problem, paper_run as paper_run
 from .where_it_looks import (
     GROUPS as GROUPS,
     Explained as Explained,

@@ -15,6 +15,12 @@ from .attribution import (
     top_pixels as top_pixels,
     turned as turned,
 )
+from .coefficients import (
+    Largest as Largest,
+    accuracies as accuracies,
+    largest_coefficients as largest_coefficients,
+    overtaking as overtaking,
+)
 from .crossings import boundary as boundary, half_crossing as half_crossing
 from .distances import (
     Distances as Distances,

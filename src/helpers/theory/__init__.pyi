@@ -4,7 +4,7 @@ from .active_shares import (
     initial_scale as initial_scale,
     share_law as share_law,
 )
-from .assumptions import conditions as conditions
+from .assumptions import conditions as conditions, largest_init_std as largest_init_std
 from .concentration import (
     LEMMAS as LEMMAS,
     CrossTalk as CrossTalk,
@@ -81,6 +81,7 @@ from .orthogonal_draws import (
     orthogonal_sample as orthogonal_sample,
     orthogonalised as orthogonalised,
 )
+from .paper_lemmas import lemma_deviations as lemma_deviations, margins_of_coefficients as margins_of_coefficients
 from .signal_lead import Barrier as Barrier, signal_barrier as signal_barrier
 from .stage_one import StageOne as StageOne, stage_one_bounds as stage_one_bounds
 from .stage_two import (

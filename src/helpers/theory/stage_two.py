@@ -64,7 +64,8 @@ def fresh_error_bound(record: Record) -> Float[np.ndarray, "runs T"]:
 
 def products_of(record: Record) -> list[InnerProducts]:
     """The inner products behind each run of a Record whose data were drawn from a SignalNoise, drawn again."""
-    laws = [SignalNoise(**{f.name: run[f.name] for f in fields(SignalNoise) if f.name not in STRENGTHS},
+    names = [f.name for f in fields(SignalNoise) if f.name not in STRENGTHS]
+    laws = [SignalNoise(**{name: run[name] for name in names if name in run},  # an older record lacks the newer names
                         mu_norm=run["mu_norm"]) for run in record.runs]
     return [inner_products(law, record.config["m"], run["init_std"], run["seed"])
             for law, run in zip(laws, record.runs)]
