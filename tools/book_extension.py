@@ -16,11 +16,12 @@ import numbering
 import print_edition
 import status
 import yaml
-from addresses import notebook_url, repository_url, site_url
+from addresses import repository_url, site_url
 from docutils import nodes
 from sphinx.util import logging
 from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 
+COLAB_BRANCH = "colab"  # where the publishing workflow pushes the notebooks of tools/colab.py; no other button needs one
 # Opened from disk, browsers refuse the theme's font preloads with an error; the style sheet suffices.
 FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
 # The bibliography's roles are deprecated, or ask for children that its entries are not; screen readers do without.
@@ -32,29 +33,14 @@ def add_repository(app, config):
     url = repository_url(os.environ)
     if not url:
         return
-    config.html_theme_options.update(
-        repository_url=url, repository_branch=os.environ.get("GITHUB_REF_NAME") or "main", path_to_docs="",
-        use_repository_button=True, use_issues_button=True,
-        launch_buttons={"colab_url": "https://colab.research.google.com"})
+    config.html_theme_options.update(repository_url=url, repository_branch=COLAB_BRANCH, path_to_docs="",
+                                     use_repository_button=True, use_issues_button=True)
     if site := site_url(os.environ):  # where the workflow puts the PDF, too
         config.ogp_site_url, config.ogp_site_name = f"{site}/", config.html_title
         config.ogp_social_cards["enable"] = True  # a preview's picture needs an absolute address
         footer = config.html_theme_options.get("extra_footer", "")
         links = f'<a href="{site}/book/cite.html">Cite this book</a>. <a href="{site}/book.pdf">PDF</a>.'
         config.html_theme_options["extra_footer"] = f"{footer} {links}"
-
-
-def lead_to_colab(app, pagename, templatename, context, doctree):
-    """Let a chapter's Colab button open the notebook that tools/colab.py made for it; other pages have none."""
-    paired = Path(app.srcdir, pagename).with_suffix(".ipynb").exists()
-    for group in context.get("header_buttons", []):
-        buttons = group.get("buttons", [])
-        for button in [button for button in buttons if button.get("text") == "Colab"]:
-            button["url"] = notebook_url(os.environ, pagename)
-            if not paired:
-                buttons.remove(button)
-    context["header_buttons"] = [group for group in context.get("header_buttons", [])
-                                 if group.get("label") != "launch-buttons" or group["buttons"]]
 
 
 def citation(root):
@@ -79,17 +65,11 @@ GENERATED = {"<!-- run-times -->": status.page, "<!-- citation -->": citation, "
 
 
 def fill_in(app, docname, source):
-    """Replace the marks of generated text in a page."""
+    """Replace the marks of generated text in a page, which each build reads anew."""
     for mark, text in GENERATED.items():
         if mark in source[0]:
             source[0] = source[0].replace(mark, text(app.srcdir))
-
-
-def generated_pages(app, env, added, changed, removed):
-    """Pages with generated text are read anew in each build."""
-    return [name for name in env.found_docs
-            if (path := Path(app.srcdir, f"{name}.md")).exists()
-            and any(mark in path.read_text("utf-8") for mark in GENERATED)]
+            app.env.note_reread()
 
 
 def check_numbers(app, env):
@@ -126,13 +106,17 @@ def name_for_search(app, doctree, docname):
 
 
 def offer_notebook(app, pagename, templatename, context, doctree):
-    """Let a chapter's download menu offer its paired notebook beside the text source."""
-    pair = Path(app.srcdir, pagename).with_suffix(".ipynb")
-    if doctree is not None and pair.exists():
+    """Let a page's download menu offer its notebook beside the text source, and Colab open a chapter's."""
+    pair, executed = (Path(folder, pagename).with_suffix(".ipynb")
+                      for folder in (app.srcdir, Path(app.outdir).parent / "jupyter_execute"))
+    notebook = pair if pair.exists() else executed
+    if doctree is not None and notebook.exists():
         copy = Path(app.outdir, "_sources", pagename).with_suffix(".ipynb")
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(pair, copy)
+        shutil.copyfile(notebook, copy)
         context["ipynb_source"] = f"{pagename}.ipynb"
+    colab = {"colab_url": "https://colab.research.google.com"} if repository_url(os.environ) and pair.exists() else {}
+    app.config.html_theme_options["launch_buttons"] = colab  # the theme reads it for each page
 
 
 def mend_pages(app, error):
@@ -156,9 +140,7 @@ def setup(app):
     app.add_config_value("comments_config", {}, "html")
     app.connect("config-inited", add_repository, priority=100)
     app.connect("html-page-context", offer_notebook, priority=100)
-    app.connect("html-page-context", lead_to_colab, priority=900)
     app.connect("source-read", fill_in, priority=100)
-    app.connect("env-get-outdated", generated_pages)
     app.connect("env-check-consistency", check_numbers)
     app.add_node(search_title, html=(skip, None))
     app.connect("doctree-resolved", name_for_search)

@@ -158,8 +158,7 @@ def test_hidden_code_and_solutions_are_folded(made):
 def test_addresses_come_from_the_environment_alone():
     github = {"GITHUB_REPOSITORY": "a/b", "GITHUB_SHA": "0123"}
     assert addresses.package_address(github) == PACKAGE
-    assert addresses.notebook_url(github, "nbs/01_x") == "https://colab.research.google.com/github/a/b/blob/colab/nbs/01_x.ipynb"
-    assert addresses.notebook_url({}, "nbs/01_x") == "" and addresses.site_url({"SITE_URL": SITE + "/"}) == SITE
+    assert addresses.site_url({"SITE_URL": SITE + "/"}) == SITE
     with pytest.raises(ValueError, match="GITHUB_REPOSITORY=owner/name"):
         addresses.package_address({})
 
