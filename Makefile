@@ -84,7 +84,7 @@ links: env  ## Ask every address that the book links to whether it answers (need
 		"no network: none of the addresses answers. make book checks the links inside the book without one." >&2; exit 1; }
 
 colab: env  ## Make the notebooks that Colab opens into _build/colab (GITHUB_REPOSITORY and GITHUB_SHA say where they install from)
-	$(PY) tools/colab.py _build/colab
+	$(PY) tools/colab.py
 
 colab-check: env  ## Run every chapter as Colab does: its notebook alone, a fresh environment, the package's wheel (needs a network)
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/book/test_as_colab.py -m "" -n $(WORKERS) -rs --durations 0 --durations-min 5

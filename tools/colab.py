@@ -1,14 +1,12 @@
 """Make the notebooks that Colab opens: each chapter's paired notebook, set up by its first cell, in plain Markdown.
 
-    python tools/colab.py _build/colab                 addresses from the environment, as GitHub's runners set it
-    python tools/colab.py out --package x.whl          another package to install, a file or an address
+    python tools/colab.py       into _build/colab
 
 jupytext makes the pairs; Colab would show their directives and roles as they are written (tools/plain_markdown.py).
 No source names the repository: tools/addresses.py takes it from the environment. The publishing workflow pushes the
 notebooks to a branch of their own, to which the pages' launch buttons lead.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -21,8 +19,9 @@ import jupytext
 import nbformat
 import numbering
 import status
-from plain_markdown import Plain, bibliography
+from plain_markdown import Plain
 
+OUT = execution.ROOT / "_build" / "colab"
 # What a running kernel has loaded or a GPU's driver depends on: pip may add packages beside these, but not change them.
 KEPT = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas", "matplotlib")
 
@@ -31,14 +30,10 @@ FRAME = Template(Path(__file__).with_name("colab.md").read_text("utf-8"))
 
 
 def notebook(pair, package, targets, site="", times=None):
-    """The Colab notebook of the paired notebook `pair`.
-
-    package : what pip installs. targets : of numbering. site : address of the book or "". times : {profile: words}, of
-    the profiles that were measured.
-    """
+    """The Colab notebook of the paired notebook `pair`. package : what pip installs. times : {profile: words}, measured."""
     made = nbformat.read(pair, as_version=4)
     page = f"nbs/{pair.stem}"
-    plain = Plain(page, targets, bibliography(), site)
+    plain = Plain(page, targets, site)
     cells = [cell for cell in _cells(made.cells, plain) if cell.source.strip()]
     book = next(target for target in targets.values() if target.kind == "page")
     link = f" ([on the web]({site}/{page}.html))" if site else ""
@@ -82,29 +77,17 @@ def _cells(cells, plain):
 
 def make(folder, package, site="", root=execution.ROOT):
     """Write every chapter's notebook to folder/nbs/NN_slug.ipynb. Returns their paths."""
-    targets, times, written = numbering.targets(root), status.words(root), []
-    for source in execution.chapters(root):
-        path = Path(folder) / "nbs" / f"{source.stem}.ipynb"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pair = source.with_suffix(".ipynb")
-        nbformat.write(notebook(pair, package, targets, site, times.get(source.stem)), path)
-        written.append(path)
-    return written
-
-
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the notebooks go")
-    parser.add_argument("--package", help="what the first cell installs (default: the archive of this commit)")
-    parser.add_argument("--site", default=addresses.site_url(os.environ),
-                        help="address of the published book (default: SITE_URL)")
-    options = parser.parse_args(arguments)
-    try:
-        package = options.package or addresses.package_address(os.environ)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-    print(*make(options.folder, package, options.site), sep="\n")
+    targets, times = numbering.targets(root), status.words(root)
+    written = {Path(folder, "nbs", f"{source.stem}.ipynb"): source.with_suffix(".ipynb")
+               for source in execution.chapters(root)}
+    Path(folder, "nbs").mkdir(parents=True, exist_ok=True)
+    for path, pair in written.items():
+        nbformat.write(notebook(pair, package, targets, site, times.get(pair.stem)), path)
+    return list(written)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        print(*make(OUT, addresses.package_address(os.environ), addresses.site_url(os.environ)), sep="\n")
+    except ValueError as error:
+        sys.exit(f"error: {error}")

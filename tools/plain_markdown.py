@@ -17,8 +17,7 @@ import myst
 from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 
-ADMONITIONS = {"note", "tip", "important", "warning", "seealso", "hint", "caution", "attention", "admonition",
-               "exercise"}
+ADMONITIONS = {"note", "tip", "important", "warning", "hint", "caution", "exercise"}
 ROLE = re.compile(r"\{([\w:-]+)\}`([^`]*)`")
 # What is no prose: code; a displayed formula and its label; a formula in a line.
 KEPT = re.compile(r"^( *)(`{3,}|~{3,})(?s:.*?)^\1\2 *$|`+[^`\n]+`+"
@@ -30,19 +29,27 @@ FOLD = ["<details>", "<summary><b>{}</b></summary>", ""]
 EMPTY_FOLD = re.compile(r"<details>\n<summary><b>([^<]*)</b></summary>\s*</details>")
 
 
+@cache
+def bibliography():
+    """The works that the book cites, as pybtex reads them."""
+    return parse_file(str(execution.ROOT / "book" / "references.bib"))
+
+
 @dataclass
 class Plain:
     """Turns the text of one page into plain Markdown.
 
-    page : "nbs/03_stage_one". targets : what numbering.targets() returns. bibliography : pybtex's. site : the address
-    of the published book, or "" where it is not known. cited : collects the keys of the works cited. solving : the
-    exercise whose solution is open at the end of the cell last read, or "".
+    page : "nbs/03_stage_one". targets : what numbering.targets() returns. site : the address of the published book, or
+    "" where it is not known. bibliography : pybtex's. titled : whether a title follows its number. cited :
+    collects the keys of the works cited. solving : the exercise whose solution is open at the end of the cell last
+    read, or "".
     """
 
     page: str
     targets: dict
-    bibliography: object
     site: str = ""
+    bibliography: object = field(default_factory=bibliography)
+    titled: bool = False
     cited: list = field(default_factory=list)
     solving: str = ""
 
@@ -77,15 +84,13 @@ class Plain:
     def name(self, label):
         """What the book calls a label: "Theorem 3.2", "chapter 7", "(3.1)", or a title."""
         target = self.target(label)
+        if not target.number:
+            return f"*{target.title}*"
         if target.kind == "equation":
             return f"({target.number})"
-        if target.kind == "page" and target.number:
-            return f"chapter {target.number}"
-        return f"{target.kind.capitalize()} {target.number}" if target.number else f"*{target.title}*"
-
-    def tag(self, label):
-        """What stands beside an equation."""
-        return self.target(label).number
+        kind = "chapter" if target.kind == "page" else target.kind.capitalize()
+        title = f" (“{target.title.rstrip(myst.STAR + ' ')}”)" if self.titled and target.title else ""
+        return f"{kind} {target.number}{title}"
 
     def target(self, label):
         name = label.rsplit("/")[-1]
@@ -125,7 +130,7 @@ class Plain:
         """A formula on one line; "<" before a letter, which looks like an HTML tag, as its TeX name. None for code."""
         if formula := match["display"] or match["inline"]:
             line = re.sub(r"<(?=[A-Za-z])", r"\\lt ", " ".join(formula.split()))
-            number = rf" \tag{{{self.tag(match['label'])}}}" if match["label"] else ""
+            number = rf" \tag{{{self.target(match['label']).number}}}" if match["label"] else ""
             return f"$${line}{number}$$" if match["display"] else f"${line}$"
 
     def _link(self, match):
@@ -164,36 +169,6 @@ class Plain:
             self.solving = ""
             return ["</details>"]
         raise ValueError(f"{self.page}: no plain form of the directive {name!r}")
-
-
-class Words(Plain):
-    """For slides, which have no other page to point to, and no numbers to look up: everything is called by its title.
-
-    An equation and a figure have none; their labels, in words, do.
-    """
-
-    def name(self, label):
-        target = self.target(label)
-        if target.kind == "equation":
-            return f"({self.tag(label)})"
-        if target.kind == "figure":
-            return f"the figure “{in_words(label)}”"
-        title = f"“{target.title.rstrip(myst.STAR + ' ')}”"
-        return f"exercise {title}" if target.kind == "exercise" else title
-
-    def tag(self, label):
-        return in_words(label)
-
-
-def in_words(label):
-    """A label without its kind: eq-three-conditions -> three conditions."""
-    return label.partition("-")[2].replace("-", " ")
-
-
-@cache
-def bibliography():
-    """The works that the book cites, as pybtex reads them."""
-    return parse_file(str(execution.ROOT / "book" / "references.bib"))
 
 
 def authors(entry):

@@ -1,13 +1,10 @@
 """Slides of the chapters, from the same sources: build/slides/NN_slug.html, for reveal.js, without network.
 
-    python tools/slides.py [NN ...] [--out FOLDER]    figures and verdicts come from the execution cache
-
-What goes on a slide is a rule, no second text: title; opening; sections; each statement without its proof, and each
+Figures and verdicts come from the execution cache. What goes on a slide is a rule, no second text: title; opening; sections; each statement without its proof, and each
 equation that it cites; each figure under its finding, the caption's first sentence; the verdict; the summary; the
 exercises' titles. sphinx-revealjs would put a whole page on slides, section by section, and knows no such rule.
 """
 
-import argparse
 import html
 import re
 import shutil
@@ -19,11 +16,12 @@ from string import Template
 import execution
 import jupytext
 import myst
+import notebooks
 import numbering
 import statements
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from plain_markdown import ROLE, Words, bibliography, in_words
+from plain_markdown import ROLE, Plain
 
 OUT = execution.ROOT / "build" / "slides"
 ASSETS = execution.ROOT / "book" / "assets"
@@ -39,8 +37,8 @@ PAGE = Template(Path(__file__).with_name("slides.html").read_text("utf-8"))
 
 @cache
 def words():
-    """MyST in plain words, as in the whole book."""
-    return Words("slides", numbering.targets(), bibliography())
+    """MyST in plain words, with the book's numbers."""
+    return Plain("slides", numbering.targets(), titled=True)
 
 
 @cache
@@ -90,14 +88,14 @@ def pages_of(text):
     return ["\n\n".join(page) for page in pages]
 
 
-def finding(caption, name):
-    """(title, what is left to say) of a figure: its caption opens with the finding; else its label must do."""
+def finding(caption):
+    """(title, what is left to say) of a figure: its caption opens with the finding, else the title is ""."""
     first, *rest = re.split(r"(?<=[.!?])\s+(?=[A-Z*$\[{])", caption.strip(), maxsplit=1)
     before, _, after = first.partition(": ")
     if len(first) > FINDING and after:
         first, rest = before, [f"{after[0].upper()}{after[1:]} {''.join(rest)}"]
     if len(first) > FINDING or before in PANELS:
-        return in_words(name).capitalize(), caption
+        return "", caption
     return first.removesuffix("."), "".join(rest)
 
 
@@ -116,34 +114,19 @@ def text_slides(where, title, text, shown, kind="text"):
     return made
 
 
-def statement_slides(chapter, where, text, shown):
-    """(slides of the statements in a piece of Markdown, the section in which it ends); proofs are left out."""
-    made = []
-    for block in myst.blocks(text):
-        if block.options.get("level") == "h2":
-            where = f"{chapter} · {block.title}"
-        elif block.statement:
-            title = f"{block.statement.capitalize()}: {block.title}".removesuffix(": ")
-            made += text_slides(where, title, block.text, shown, "statement")
-    return made, where
-
-
-def output(cell, kind):
-    """The first output of a cell of that kind (a MIME type, or "stream"), None if it has none."""
-    for one in cell.get("outputs", []):
-        found = one.get("text") if kind == "stream" else one.get("data", {}).get(kind)
-        if found and (kind != "stream" or one.get("name") == "stdout"):
-            return found
-    return None
-
-
 def figure_slide(where, cell):
     """The slide of a figure; without its picture if the cell was not executed."""
-    about, image = cell.metadata["mystnb"]["figure"], output(cell, "image/png")
-    alt = html.escape(cell.metadata["mystnb"].get("image", {}).get("alt", ""))
-    picture = f'<img alt="{alt}" src="data:image/png;base64,{image.strip()}">' if image else ""
-    title, rest = finding(about["caption"], about["name"])
-    return slide(where, title, f"<figure>{picture}<figcaption>{rendered(rest)}</figcaption></figure>")
+    about, alt = cell.metadata["mystnb"]["figure"], cell.metadata["mystnb"].get("image", {}).get("alt", "")
+    images = [output.data["image/png"].strip() for output in cell.outputs if "image/png" in output.get("data", {})]
+    picture = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{images[0]}">' if images else ""
+    title, rest = finding(about["caption"])
+    return slide(where, title or words().name(about["name"]),
+                 f"<figure>{picture}<figcaption>{rendered(rest)}</figcaption></figure>")
+
+
+def passage(text, name):
+    """What stands under a heading, or behind bold words, of this name."""
+    return re.search(rf"^(?:\*\*{name}\.\*\*|## {name}\n)(.+?)(?=^```|^#)", text, re.M | re.S)[1]
 
 
 def deck(path, notebook):
@@ -152,47 +135,43 @@ def deck(path, notebook):
     title, *headings = [block.title for block in myst.blocks(text) if block.options.get("level") in ("h1", "h2")]
     number, shown = int(path.stem[:2]), set()
     chapter = where = f"{number}. {title}"
-    opening = re.search(r"^(?:\*\*In this chapter\.\*\*|## In this chapter\n)(.+?)(?=^```|^#)", text, re.M | re.S)[1]
     way = "\n".join(f"- {heading}" for heading in headings if heading not in SECTIONS_LEFT_OUT)
     made = [f'<section class="title"><p class="where">{BOOK}</p><h1>{inline(title)}</h1>'
             f"<p>Chapter {number}</p></section>",
-            *text_slides(where, "In this chapter", re.sub(r"^:::.*?^:::$", "", opening, flags=re.M | re.S), shown),
+            *text_slides(where, "In this chapter", passage(text, "In this chapter"), shown),
             slide(where, "The way", f'<div class="way">{rendered(way)}</div>')]
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            found, where = statement_slides(chapter, where, cell.source, shown)
-            made += found
-        elif "figure" in cell.metadata.get("mystnb", {}):
+        for block in myst.blocks(cell.source) if cell.cell_type == "markdown" else ():
+            if block.options.get("level") == "h2":
+                where = f"{chapter} · {block.title}"
+            elif block.statement:
+                head = f"{block.statement.capitalize()} {words().target(block.label).number}"
+                made += text_slides(where, f"{head}: {block.title}".removesuffix(": "), block.text, shown, "statement")
+        if "figure" in cell.metadata.get("mystnb", {}):
             made.append(figure_slide(where, cell))
-        elif "nbval-check-output" in cell.metadata.get("tags", []) and output(cell, "stream"):
-            made.append(slide(where, "Verdict", f"<pre>{html.escape(output(cell, 'stream'))}</pre>"))
-    summary = re.search(r"^(?:## Summary\n|\*\*Summary\.\*\*)(.+?)(?=^#|^```)", text, re.M | re.S)
-    made += text_slides(chapter, "Summary", summary[1], shown) if summary else []
+        elif notebooks.is_verdict(cell):
+            said = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
+            made += [slide(where, "Verdict", f"<pre>{html.escape(said)}</pre>")] if said else []
     items = [f'- {one.title} <span class="stars">{one.stars * myst.STAR}</span>' for one in myst.exercises(text)]
-    return [*made, slide(chapter, "Exercises", rendered("\n".join(items)))]
+    return [*made, *text_slides(chapter, "Summary", passage(text, "Summary"), shown),
+            slide(chapter, "Exercises", rendered("\n".join(items)))]
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("chapters", nargs="*", metavar="NN", help="numbers of chapters; all by default")
-    parser.add_argument("--out", type=Path, default=OUT, help="folder (default build/slides)")
-    options = parser.parse_args(arguments)
-    chosen = [path for path in execution.chapters() if not options.chapters or path.stem[:2] in options.chapters]
+def main(out=OUT):
     for name in ("mathjax", "reveal"):
-        shutil.copytree(ASSETS / name, options.out / "assets" / name, dirs_exist_ok=True)
+        shutil.copytree(ASSETS / name, out / "assets" / name, dirs_exist_ok=True)
     for name in ("slides.css", "slides.js"):
-        shutil.copyfile(ASSETS / name, options.out / "assets" / name)
+        shutil.copyfile(ASSETS / name, out / "assets" / name)
     missing = []
-    for path in chosen:
+    for path in execution.chapters():
         try:
             notebook = execution.executed(path)
         except KeyError:
             missing.append(path.name)
             notebook = jupytext.read(path)
-        sections = "\n".join(deck(path, notebook))
-        page = PAGE.substitute(title=html.escape(path.stem), sections=sections)
-        (options.out / f"{path.stem}.html").write_text(page, "utf-8")
-    print(f"{len(chosen)} decks in {options.out}")
+        page = PAGE.substitute(title=html.escape(path.stem), sections="\n".join(deck(path, notebook)))
+        (out / f"{path.stem}.html").write_text(page, "utf-8")
+    print(f"{len(execution.chapters())} decks in {out}")
     if missing:
         print(f"without pictures, not executed yet (make slides does that): {', '.join(missing)}", file=sys.stderr)
     return 1 if missing else 0

@@ -1,15 +1,9 @@
 """Student versions of the chapters: build/students/NN_slug.ipynb, without solutions and without outputs.
 
-    python tools/students.py [--out FOLDER]
-
 Where a solution stood there is an empty cell for the answer: of code if the solution had code, of text otherwise.
 The text is plain Markdown, which every notebook program shows as it is meant. nbgrader would empty cells that are
 marked as solutions; here a solution is a directive, within a cell or over several.
 """
-
-import argparse
-import sys
-from pathlib import Path
 
 import execution
 import jupytext
@@ -17,7 +11,7 @@ import myst
 import nbformat
 import notebooks
 import numbering
-from plain_markdown import Plain, bibliography
+from plain_markdown import Plain
 
 OUT = execution.ROOT / "build" / "students"
 CODE_ANSWER = ["```{code-cell} ipython3", "# Your answer", "```"]
@@ -36,7 +30,7 @@ def without_solutions(text):
 def student_notebook(path, root=execution.ROOT):
     """The notebook for students of a chapter's source: the same cells, in order, without solutions and outputs."""
     made = notebooks.identified(jupytext.reads(without_solutions(path.read_text("utf-8")), fmt="md:myst"))
-    plain = Plain(f"nbs/{path.stem}", numbering.targets(root), bibliography())
+    plain = Plain(f"nbs/{path.stem}", numbering.targets(root))
     for cell in made.cells:
         cell.source = plain(cell.source) if cell.cell_type == "markdown" else cell.source
     if plain.cited:
@@ -44,10 +38,7 @@ def student_notebook(path, root=execution.ROOT):
     return made
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=OUT, help="folder (default build/students)")
-    out = parser.parse_args(arguments).out
+def main(out=OUT):
     out.mkdir(parents=True, exist_ok=True)
     for path in execution.chapters():
         nbformat.write(student_notebook(path), out / f"{path.stem}.ipynb")
@@ -55,4 +46,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -36,7 +36,7 @@ def plain():
                "nbs/04_b": numbering.Target("page", "4", "Fourth", "nbs/04_b"),
                "book/proofs": numbering.Target("page", "", "Proofs", "book/proofs"),
                "sec": numbering.Target("section", "", "A section", "nbs/04_b")}
-    return Plain("nbs/03_a", targets, parse_string(WORK, "bibtex"), SITE)
+    return Plain("nbs/03_a", targets, SITE, parse_string(WORK, "bibtex"))
 
 
 @pytest.mark.parametrize(("myst", "markdown"), [
