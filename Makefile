@@ -90,7 +90,7 @@ colab-check: env  ## Run every chapter as Colab does: its notebook alone, a fres
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/book/test_as_colab.py -m "" -n $(WORKERS) -rs --durations 0 --durations-min 5
 
 times: env  ## Keep this machine's run times of the chapters in book/run_times.csv
-	$(PY) tools/status.py --keep
+	$(PY) tools/status.py
 
 # One thread a process: two processes side by side already fill two cores.
 test: export OMP_NUM_THREADS ?= 1

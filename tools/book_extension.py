@@ -21,7 +21,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 
-COLAB_BRANCH = "colab"  # where the publishing workflow pushes the notebooks of tools/colab.py; no other button needs one
+COLAB_BRANCH = "colab"  # where the publishing workflow pushes the notebooks of tools/colab.py
 # Opened from disk, browsers refuse the theme's font preloads with an error; the style sheet suffices.
 FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
 # The bibliography's roles are deprecated, or ask for children that its entries are not; screen readers do without.

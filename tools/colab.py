@@ -30,7 +30,7 @@ FRAME = Template(Path(__file__).with_name("colab.md").read_text("utf-8"))
 
 
 def notebook(pair, package, targets, site="", times=None):
-    """The Colab notebook of the paired notebook `pair`. package : what pip installs. times : {profile: words}, measured."""
+    """The Colab notebook of a chapter's pair. package : what pip installs. times : {profile: words}, where measured."""
     made = nbformat.read(pair, as_version=4)
     page = f"nbs/{pair.stem}"
     plain = Plain(page, targets, site)

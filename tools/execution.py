@@ -8,7 +8,6 @@ the profile) is hashed here; when that hash changes, the cache is dropped, and w
 
 import argparse
 import asyncio
-import csv
 import hashlib
 import os
 import shutil
@@ -17,10 +16,12 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from importlib import metadata
+from itertools import repeat
 from pathlib import Path
 from time import perf_counter
 
 import jupytext
+import pandas as pd
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
@@ -28,6 +29,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 900  # seconds; the same in _config.yml
+RUN_TIMES = Path("book/run_times.csv")
+COLUMNS = ["chapter", "seconds", "profile", "device", "threads", "python", "torch", "numpy", "date"]
 
 
 def chapters(root=ROOT):
@@ -87,13 +90,10 @@ def cached(cache, notebook):
         return None
 
 
-def known_seconds(root=ROOT):
-    """{name of a notebook: seconds that it took somewhere}, from book/run_times.csv; empty if there is none."""
-    path = Path(root) / "book" / "run_times.csv"
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        return {row["chapter"]: float(row["seconds"]) for row in csv.DictReader(lines)}
+def run_times(root=ROOT):
+    """The table of run times in book/run_times.csv (tools/status.py), without rows if there is none."""
+    path = Path(root) / RUN_TIMES
+    return pd.read_csv(path, dtype={"python": str}) if path.exists() else pd.DataFrame(columns=COLUMNS)
 
 
 def made_by(threads):
@@ -103,9 +103,9 @@ def made_by(threads):
     return provenance() | {"threads": threads, "date": date.today().isoformat()}
 
 
-def put(cache, path, notebook, seconds, made):
+def put(cache, path, notebook, seconds, threads):
     """Keep the executed notebook of `path` in the cache."""
-    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds, "made_by": made})
+    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds, "made_by": made_by(threads)})
     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
@@ -145,19 +145,18 @@ def fill(paths, workers, root=ROOT):
     drop_if_stale(root)
     cache = open_cache(root)
     missing = [path for path in paths if cached(cache, jupytext.read(path)) is None]
-    known = known_seconds(root)
+    known = run_times(root).groupby("chapter").seconds.max()
     missing.sort(key=lambda path: -known.get(path.stem, 0))  # else a long one runs alone at the end
     # Kernels are processes of their own: share the cores among those that run side by side.
     side_by_side = max(1, min(workers, len(missing)))
     threads = threads_each(side_by_side)
-    made, failed = made_by(threads) if missing else None, {}
+    failed = {}
     with ThreadPoolExecutor(side_by_side) as pool:
-        results = pool.map(execute, missing, [threads] * len(missing))
-        for path, (notebook, seconds, failure) in zip(missing, results):
+        for path, (notebook, seconds, failure) in zip(missing, pool.map(execute, missing, repeat(threads))):
             if failure is not None:
                 failed[path] = failure
                 continue
-            put(cache, path, notebook, seconds, made)
+            put(cache, path, notebook, seconds, threads)
             print(f"executed  {path.name} in {seconds:.0f} s", flush=True)
     return failed
 
@@ -170,9 +169,8 @@ def executed(path, root=ROOT):
 
 def noise(executed):
     """Sentences about cells that wrote to stderr: on the page of a chapter a stray warning is a fault."""
-    texts = {index: "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
-             for index, cell in enumerate(executed.cells) if cell.cell_type == "code"}
-    return [f"cell {index} wrote to stderr: {text.strip()[:500]}" for index, text in texts.items() if text]
+    return [f"cell {index} wrote to stderr: {output.text.strip()[:500]}" for index, cell in enumerate(executed.cells)
+            for output in cell.get("outputs", []) if output.get("name") == "stderr"]
 
 
 def main(arguments=None):

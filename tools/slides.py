@@ -1,8 +1,9 @@
 """Slides of the chapters, from the same sources: build/slides/NN_slug.html, for reveal.js, without network.
 
-Figures and verdicts come from the execution cache. What goes on a slide is a rule, no second text: title; opening; sections; each statement without its proof, and each
-equation that it cites; each figure under its finding, the caption's first sentence; the verdict; the summary; the
-exercises' titles. sphinx-revealjs would put a whole page on slides, section by section, and knows no such rule.
+Figures and verdicts come from the execution cache. What goes on a slide is a rule, no second text: title; opening;
+sections; each statement without its proof, and each equation that it cites; each figure under its finding, the
+caption's first sentence; the verdict; the summary; the exercises' titles. sphinx-revealjs would put a whole page on
+slides, section by section, and knows no such rule.
 """
 
 import html

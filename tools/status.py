@@ -1,23 +1,19 @@
 """Run times: how long each chapter took, on what, and with which versions. Nothing is typed in by hand.
 
-    python tools/status.py            print the table of the execution cache, which the status page shows
-    python tools/status.py --keep     keep its rows in book/run_times.csv: one for each chapter, profile and device
-
-The cache knows the build at hand (tools/execution.py writes it down). The file keeps what other machines measured, a
-GPU for one, so that a notebook in Colab can say how long it will take there.
+The execution cache knows the build at hand (tools/execution.py writes it down). book/run_times.csv keeps what other
+machines measured, a GPU for one, so that a notebook in Colab can say how long it will take there: one row for each
+chapter, profile and device. `python tools/status.py` adds those of the cache.
 """
 
-import argparse
 from pathlib import Path
 
 import execution
 import jupytext
 import numbering
 import pandas as pd
+from execution import COLUMNS, RUN_TIMES, run_times
 
-COLUMNS = ["chapter", "seconds", "profile", "device", "threads", "python", "torch", "numpy", "date"]
 KEY = ["chapter", "profile", "device"]
-KEPT = Path("book/run_times.csv")
 
 
 def measured(root=execution.ROOT):
@@ -32,15 +28,9 @@ def measured(root=execution.ROOT):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def kept(root=execution.ROOT):
-    """Table (COLUMNS) of book/run_times.csv, empty if there is none."""
-    path = Path(root) / KEPT
-    return pd.read_csv(path, dtype={"python": str}) if path.exists() else pd.DataFrame(columns=COLUMNS)
-
-
 def together(root=execution.ROOT):
     """The cache's rows, and those of other devices and profiles from the file, of chapters that are still there."""
-    tables = [table for table in (kept(root), measured(root)) if len(table)]
+    tables = [table for table in (run_times(root), measured(root)) if len(table)]
     if not tables:
         return pd.DataFrame(columns=COLUMNS)
     there = [path.stem for path in execution.notebooks(root)]
@@ -86,13 +76,6 @@ def _readable(table, titles):
     return said + markdown(table.assign(chapter=links, seconds=table.seconds.round().astype(int)).drop(columns=common))
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", action="store_true", help="keep the rows in book/run_times.csv")
-    if parser.parse_args(arguments).keep:
-        together().to_csv(execution.ROOT / KEPT, index=False)
-    print(markdown(measured()))
-
-
 if __name__ == "__main__":
-    main()
+    together().to_csv(execution.ROOT / RUN_TIMES, index=False)
+    print(markdown(measured()))

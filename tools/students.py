@@ -6,7 +6,6 @@ marked as solutions; here a solution is a directive, within a cell or over sever
 """
 
 import execution
-import jupytext
 import myst
 import nbformat
 import notebooks
@@ -29,7 +28,7 @@ def without_solutions(text):
 
 def student_notebook(path, root=execution.ROOT):
     """The notebook for students of a chapter's source: the same cells, in order, without solutions and outputs."""
-    made = notebooks.identified(jupytext.reads(without_solutions(path.read_text("utf-8")), fmt="md:myst"))
+    made = notebooks.bare(without_solutions(path.read_text("utf-8")))
     plain = Plain(f"nbs/{path.stem}", numbering.targets(root))
     for cell in made.cells:
         cell.source = plain(cell.source) if cell.cell_type == "markdown" else cell.source

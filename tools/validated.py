@@ -66,5 +66,5 @@ class Run:
         if execution.is_stale(root):
             return
         self.client.set_widgets_metadata()
-        seconds, made = perf_counter() - self.start, execution.made_by(threads)
-        execution.put(execution.open_cache(root), source, self.notebook, seconds, made)
+        seconds = perf_counter() - self.start
+        execution.put(execution.open_cache(root), source, self.notebook, seconds, threads)

@@ -142,7 +142,7 @@ def test_refresh_is_deterministic_and_runs_nothing_twice(tiny, capsys):
 def test_ids_stay_when_another_cell_changes(tiny, tmp_path):
     source = tmp_path / tiny.name
     source.write_text(CHAPTER.replace("1 + 1", "1 + 2"))
-    old, new = ([cell.id for cell in notebooks.bare(path).cells] for path in (tiny, source))
+    old, new = ([cell.id for cell in notebooks.bare(path.read_text()).cells] for path in (tiny, source))
     assert [a == b for a, b in zip(old, new, strict=True)] == [True, False, True, True]
 
 
@@ -201,7 +201,7 @@ def shown(tmp_path):
     source = root / "nbs" / "01_tiny.md"
     source.write_text(SHOWN)
     assert execution.fill([source], 1, root) == {}
-    return source, notebooks.with_verdicts(notebooks.bare(source), execution.executed(source, root))
+    return source, notebooks.with_verdicts(notebooks.bare(SHOWN), execution.executed(source, root))
 
 
 @pytest.fixture

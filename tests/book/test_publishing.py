@@ -122,7 +122,7 @@ def timed(tmp_path):
     bundle = CacheBundleIn(notebook, str(source), data={"execution_seconds": 41.26, "made_by": MADE_BY})
     execution.open_cache(tmp_path).cache_notebook_bundle(bundle, check_validity=False)
     gpu = {"chapter": "01_a", "seconds": 200.0} | MADE_BY | {"profile": "full", "device": "A GPU"}
-    pd.DataFrame([gpu, gpu | {"chapter": "09_gone"}]).to_csv(tmp_path / status.KEPT, index=False)
+    pd.DataFrame([gpu, gpu | {"chapter": "09_gone"}]).to_csv(tmp_path / execution.RUN_TIMES, index=False)
     return tmp_path
 
 
@@ -152,7 +152,7 @@ def test_status_page_without_executions(tmp_path):
 
 def test_an_execution_says_what_made_it():
     made = execution.made_by(3)
-    assert set(status.COLUMNS[2:]) <= set(made) and made["threads"] == 3
+    assert set(execution.COLUMNS[2:]) <= set(made) and made["threads"] == 3
 
 
 def test_generated_text_has_a_page():

@@ -194,7 +194,7 @@ def test_every_statement_figure_and_exercise_is_on_a_slide(path):
 
 def test_the_page_takes_nothing_from_a_network_and_has_its_assets(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(slides.execution, "executed", lambda path: jupytext.read(path))
-    monkeypatch.setattr(slides.execution, "chapters", lambda: CHAPTERS[4:5])
+    monkeypatch.setattr(slides.execution, "chapters", lambda: CHAPTERS[:1])
     assert slides.main(tmp_path) == 0
     (page,) = tmp_path.glob("*.html")
     wanted = re.findall(r'(?:src|href)="([^"#][^"]*)"', page.read_text("utf-8"))
@@ -205,9 +205,9 @@ def test_a_chapter_that_was_not_executed_is_named(tmp_path, monkeypatch, capsys)
     def executed(path):
         raise KeyError(path)
     monkeypatch.setattr(slides.execution, "executed", executed)
-    monkeypatch.setattr(slides.execution, "chapters", lambda: CHAPTERS[4:5])
+    monkeypatch.setattr(slides.execution, "chapters", lambda: CHAPTERS[:1])
     assert slides.main(tmp_path) == 1
-    assert "05_no_label_noise.md" in capsys.readouterr().err
+    assert CHAPTERS[0].name in capsys.readouterr().err
 
 
 LOOK = """() => {
@@ -240,7 +240,8 @@ def real_deck(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slides.execution, "executed", executed)
-        patch.setattr(slides.execution, "chapters", lambda: CHAPTERS[13:14])
+        chosen = [path for path in CHAPTERS if path.stem.endswith("loss_distributions")]
+        patch.setattr(slides.execution, "chapters", lambda: chosen)
         slides.main(folder)
     return next(folder.glob("*.html")).as_uri()
 
