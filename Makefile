@@ -52,14 +52,14 @@ $(MADE_FOR):
 	@echo "$(HERE)" > $@
 
 book: env  ## Execute every chapter and build the book into _build/html
-	$(PY) tools/statements.py --check
+	$(PY) tools/statements.py
 	$(PY) tools/execution.py --workers $(WORKERS)
 	$(BUILD) || $(FORGET_PAGES)
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
 book-strict: env  ## The same from nothing: no cached execution, no page kept
 	rm -rf _build
-	$(PY) tools/statements.py --check
+	$(PY) tools/statements.py
 	$(PY) tools/execution.py --workers $(WORKERS) --strict
 	$(BUILD) --all || $(FORGET_PAGES)
 

@@ -145,7 +145,6 @@ def setup(app):
     app.add_node(search_title, html=(skip, None))
     app.connect("doctree-resolved", name_for_search)
     app.connect("doctree-resolved", print_edition.prepare)
-    app.connect("config-inited", print_edition.address)
+    app.connect("config-inited", print_edition.configure)
     app.connect("build-finished", mend_pages)
-    app.connect("build-finished", print_edition.bring_fonts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

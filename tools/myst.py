@@ -6,7 +6,6 @@ and `solution-end`. The stars at the end of an exercise's title say how hard it 
 
 import re
 from dataclasses import dataclass, replace
-from textwrap import dedent
 
 import yaml
 from markdown_it import MarkdownIt
@@ -18,7 +17,7 @@ from mdit_py_plugins.myst_blocks import myst_block_plugin
 PARSER = (MarkdownIt("commonmark").disable("inline").use(front_matter_plugin).use(colon_fence_plugin)
           .use(dollarmath_plugin).use(myst_block_plugin))
 DIRECTIVE = re.compile(r"[:`~]{3,}\{([\w:-]+)\}[ \t]*(.*)")
-OPTION = re.compile(r"[ \t]*:([\w-]+):[ \t]*(.*)")
+OPTIONS = re.compile(r"---\n((?s:.*?)\n)---\n|((?:[ \t]*:[\w-]+:.*\n)+)")
 VERBATIM = {"code-cell", "raw"}  # directives without MyST inside
 STAR = "★"
 
@@ -95,20 +94,16 @@ def blocks(text, begin=0, page="MyST"):
 def _fenced(token, lines, begin, page):
     """The block of a fence."""
     first, last = token.map
-    start, options, directive = first + 1, {}, DIRECTIVE.search(lines[first])
-    closed = last > start and not lines[last - 1].strip().strip(token.markup[0])
+    directive, text, options = DIRECTIVE.search(lines[first]), token.content, {}
+    closed = last > first + 1 and not lines[last - 1].strip().strip(token.markup[0])
     if not closed or (token.type == "colon_fence" and not directive):
-        raise ValueError(f"{page}: line {begin + start}: {lines[first]!r} opens nothing, or nothing closes it")
-    if directive and lines[start].strip() == "---":
-        end = lines.index("---", start + 1, last)
-        options, start = yaml.safe_load("\n".join(lines[start + 1:end])), end + 1
-    while directive and (option := OPTION.match(lines[start])):
-        options[option[1]] = option[2].strip()
-        start += 1
-    text = dedent("\n".join(lines[start:last - 1]))  # not token.content, from which the parser took NUL characters
-    inside = walk(text, begin + start, page) if directive and directive[1] not in VERBATIM else ()
-    name, title = directive.groups() if directive else (token.info.strip(), "")
-    return Block(name, title.strip(), options, text.strip("\n"), begin + first, begin + last, tuple(inside))
+        raise ValueError(f"{page}: line {begin + first + 1}: {lines[first]!r} opens nothing, or nothing closes it")
+    name, title = directive.groups() if directive else (token.info, "")
+    if directive and (found := OPTIONS.match(text)):
+        options = yaml.safe_load(found[1] or re.sub(r"^[ \t]*:", "", found[2], flags=re.MULTILINE))
+        text = text[found.end():]
+    inside = walk(text, begin + last - 1 - text.count("\n"), page) if directive and name not in VERBATIM else ()
+    return Block(name.strip(), title.strip(), options, text.strip("\n"), begin + first, begin + last, tuple(inside))
 
 
 def code_blocks(text):
@@ -125,8 +120,7 @@ def solution_blocks(text):
         elif block.name == "solution-start":
             start = block
         elif block.name == "solution-end" and start:
-            inside = "\n".join(lines[start.last:block.first]).strip("\n")
-            found.append(replace(start, last=block.last, text=inside))
+            found.append(replace(start, last=block.last, text="\n".join(lines[start.last:block.first]).strip("\n")))
             start = None
     if start:
         raise ValueError(f"line {start.first + 1}: the solution of {start.title} has no solution-end")

@@ -24,7 +24,7 @@ KEPT = re.compile(r"^( *)(`{3,}|~{3,})(?s:.*?)^\1\2 *$|`+[^`\n]+`+"
                   r"|\$\$(?P<display>(?s:.+?))\$\$(?:[ \t]*\((?P<label>[\w:-]+)\))?"
                   r"|(?<![\\$\w])\$(?!\s)(?P<inline>(?s:[^$\\]|\\.)+?)(?<!\s)\$(?![\w$])", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]*)\)")
-NO_PROSE = re.compile(r" *(\x00\d+\x00$|[|>]|</)")  # how a line begins that takes no words beside it
+NO_PROSE = re.compile(r" *(\ue000\d+\ue000$|[|>]|</)")  # how a line begins that takes no words beside it
 FOLD = ["<details>", "<summary><b>{}</b></summary>", ""]
 EMPTY_FOLD = re.compile(r"<details>\n<summary><b>([^<]*)</b></summary>\s*</details>")
 
@@ -69,10 +69,10 @@ class Plain:
 
         def set_aside(match):
             kept.append(self._formula(match) or match[0])
-            return f"\x00{len(kept) - 1}\x00"
+            return f"\ue000{len(kept) - 1}\ue000"
 
         text = LINK.sub(self._link, KEPT.sub(set_aside, ROLE.sub(self._role, text)))
-        text = re.sub(r"\x00(\d+)\x00", lambda mark: kept[int(mark[1])], "\n".join(self._blocks(text)))
+        text = re.sub(r"\ue000(\d+)\ue000", lambda mark: kept[int(mark[1])], "\n".join(self._blocks(text)))
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
     def references(self):
@@ -135,7 +135,7 @@ class Plain:
 
     def _link(self, match):
         text, where = match[1], match[2].removesuffix(".md")
-        return match[0] if re.match(r"[a-z]+:|#|\x00", where) else self._to(where, text)
+        return match[0] if re.match(r"[a-z]+:|#|\ue000", where) else self._to(where, text)
 
     def _blocks(self, text):
         """Lines without colon fences."""

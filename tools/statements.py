@@ -1,13 +1,12 @@
 """The table of statements: statement -> chapter -> tests -> verdict, written into book/statements.md.
 
     python tools/statements.py RESULTS.xml    after a whole test run: write the table from pytest's junit file
-    python tools/statements.py --check        fail unless each of today's statements has a row and passed
+    python tools/statements.py                fail unless each of today's statements has a row and passed
 
 A statement is a labelled directive that claims something. A test says which ones it covers, by
 `@pytest.mark.statement("thm-one", "lem-two")`; tests/marks.py writes these labels into the junit file.
 """
 
-import argparse
 import re
 import sys
 from itertools import chain
@@ -25,12 +24,6 @@ CLAIMS = {"theorem", "lemma", "proposition", "corollary", "property", "observati
 OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}  # junit's element: our word
 
 
-def claims(text):
-    """(kind, title, label) of each statement of a page that claims something."""
-    return [(kind, block.title, block.label) for block in myst.walk(text)
-            if block.name.startswith("prf:") and (kind := block.name[4:]) in CLAIMS]
-
-
 def pages(root=ROOT):
     """The pages that may hold statements, in the book's order."""
     return [*execution.chapters(root), Path(root) / "book" / "proofs.md"]
@@ -40,10 +33,11 @@ def statements(root=ROOT):
     """{label: (kind, title, page)} of the whole book, in order. Raises ValueError for a claim without a label."""
     found = {}
     for page in pages(root):
-        for kind, title, label in claims(page.read_text("utf-8") if page.exists() else ""):
-            if not label:
-                raise ValueError(f"{page.name}: the {kind} {title!r} has no label")
-            found[label] = kind, title, page
+        for block in myst.walk(page.read_text("utf-8") if page.exists() else ""):
+            if block.statement in CLAIMS:
+                if not block.label:
+                    raise ValueError(f"{page.name}: the {block.statement} {block.title!r} has no label")
+                found[block.label] = block.statement, block.title, page
     return found
 
 
@@ -60,12 +54,10 @@ def outcomes(path):
 
 def verdict(cases):
     """A few words on the outcomes of a statement's cases; "passed" only if some passed and none failed."""
-    if not cases:
-        return "**no test**"
     failed, passed = cases.count("failed"), cases.count("passed")
     if failed:
         return f"**failed** {failed} of {len(cases)}"
-    return f"passed {passed} of {passed}" if passed else "**skipped**"
+    return f"passed {passed} of {passed}" if passed else "**skipped**" if cases else "**no test**"
 
 
 def table(results, root=ROOT):
@@ -85,8 +77,7 @@ def table(results, root=ROOT):
 def write(results, root=ROOT):
     """Put the table between the page's markers."""
     path = Path(root) / PAGE
-    before, _, rest = path.read_text("utf-8").partition(START)
-    _, _, after = rest.partition(END)
+    before, after = re.split(f"{START}.*{END}", path.read_text("utf-8"), flags=re.DOTALL)
     path.write_text("\n".join([f"{before}{START}", "", *table(results, root), "", f"{END}{after}"]), "utf-8")
 
 
@@ -102,15 +93,9 @@ def faults(results=(), root=ROOT):
     return wrong
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", nargs="?", help="pytest's junit file of a whole run")
-    parser.add_argument("--check", action="store_true", help="only look at the page")
-    options = parser.parse_args(arguments)
-    if bool(options.results) == options.check:
-        parser.error("give either a results file or --check")
-    results = outcomes(options.results) if options.results else {}
-    if options.results:
+def main(path=None):
+    results = outcomes(path) if path else {}
+    if path:
         write(results)
     found = faults(results)
     print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
@@ -118,4 +103,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

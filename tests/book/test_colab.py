@@ -111,7 +111,7 @@ def test_chapter_reads_well_in_colab(made, name):
         text = re.sub(r"^```.*?^```|`[^`\n]*`", "", cell.source, flags=re.MULTILINE | re.DOTALL)
         if cell.cell_type == "code":
             continue
-        assert not re.search(r"^ *:{3,}|\{[a-z:-]+\}`|^\([\w-]+\)=|^ *:label:|\x00", text, re.MULTILINE), text
+        assert not re.search(r"^ *:{3,}|\{[a-z:-]+\}`|^\([\w-]+\)=|^ *:label:|\ue000", text, re.MULTILINE), text
         assert all(line.count("$") % 2 == 0 for line in text.splitlines()), f"a formula over several lines:\n{text}"
         assert ".md)" not in text, f"a link to a source:\n{text}"
         assert not re.search(r"\]\((?!https?:)", text), f"a link that leads nowhere from Colab:\n{text}"

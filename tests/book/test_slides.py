@@ -16,7 +16,6 @@ import numbering
 import plain_markdown
 import pytest
 import slides
-import statements
 from browsers import complaints
 from made_up import HEADER
 from nbformat.v4 import new_output
@@ -178,7 +177,7 @@ def test_a_figures_title_is_its_finding(caption, title, rest):
 def test_every_statement_figure_and_exercise_is_on_a_slide(path):
     notebook = jupytext.read(path)
     text = "\n".join(slides.deck(path, notebook))
-    titles = [title for _, title, _ in statements.claims(path.read_text("utf-8"))]
+    titles = [block.title for block in myst.walk(path.read_text("utf-8")) if block.statement]
     titles += [one.title for one in myst.exercises(path.read_text("utf-8"))]
     figures = [cell.metadata["mystnb"]["figure"] for cell in notebook.cells
                if "figure" in cell.metadata.get("mystnb", {})]
