@@ -25,24 +25,19 @@ class Target:
     page: str
 
 
-def pages(root=execution.ROOT):
-    """{page: (chapter's number or "", title)} in the order of _toc.yml; parts that say `numbered` count chapters."""
-    toc = yaml.safe_load((Path(root) / "_toc.yml").read_text("utf-8"))
-    found, number = {toc["root"]: ("", _title(toc["root"], root))}, 0
-    for part in [toc, *toc.get("parts", [])]:
-        for chapter in part.get("chapters", []):
-            number += bool(part.get("numbered"))
-            found[chapter["file"]] = str(number) if part.get("numbered") else "", _title(chapter["file"], root)
-    return found
-
-
 @cache  # a build asks for each page
 def targets(root=execution.ROOT):
-    """{label: Target} of everything labelled in the book, and {page: Target} of its pages."""
-    found, counts = {}, Counter()
-    for page, (chapter, name) in pages(root).items():
-        found[page] = Target("page", chapter, name, page)
-        for block in _blocks(page, root):
+    """{label: Target} of everything labelled in the book, and {page: Target} of its pages, in the order of _toc.yml."""
+    toc = yaml.safe_load((Path(root) / "_toc.yml").read_text("utf-8"))
+    parts, found, counts, number = [toc, *toc.get("parts", [])], {}, Counter(), 0
+    for page, numbered in [(toc["root"], False), *((chapter["file"], part.get("numbered", False))
+                                                   for part in parts for chapter in part.get("chapters", []))]:
+        blocks = list(myst.walk((Path(root) / f"{page}.md").read_text("utf-8")))
+        number += numbered
+        chapter = str(number) if numbered else ""
+        title = next((block.title for block in blocks if block.name == "section"), page)
+        found[page] = Target("page", chapter, title, page)
+        for block in blocks:
             figure = block.options.get("mystnb", {}).get("figure", {})
             kind, label = block.statement or block.name, block.label
             if "name" in figure:
@@ -50,16 +45,6 @@ def targets(root=execution.ROOT):
             counted = block.statement or kind in ("figure", "equation", "exercise")
             counts[kind, chapter] += bool(counted)
             if label:
-                number = f"{chapter}.{counts[kind, chapter]}".lstrip(".") if counted else ""
-                found[label] = Target(kind, number, "" if kind == "figure" else block.title, page)
+                place = f"{chapter}.{counts[kind, chapter]}".lstrip(".") if counted else ""
+                found[label] = Target(kind, place, "" if kind == "figure" else block.title, page)
     return found
-
-
-@cache
-def _blocks(page, root):
-    return tuple(myst.walk((Path(root) / f"{page}.md").read_text("utf-8")))
-
-
-def _title(page, root):
-    """The first heading of a page; its name where it has none."""
-    return next((block.title for block in _blocks(page, root) if block.name == "section"), page)

@@ -48,17 +48,9 @@ def words(root=execution.ROOT):
     return found
 
 
-def markdown(table):
-    """A table in Markdown, without an index; a sentence where it is empty."""
-    if table.empty:
-        return "Nothing has been timed here."
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).values.tolist()]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def page(root=execution.ROOT):
     """What the status page shows, in Markdown: this build's run times, then those kept from elsewhere."""
-    now, titles = measured(root), {Path(name).name: title for name, (_, title) in numbering.pages(root).items()}
+    now, titles = measured(root), {Path(page).name: each.title for page, each in numbering.targets(root).items()}
     before = together(root)
     before = before[~before.set_index(KEY).index.isin(now.set_index(KEY).index)]
     parts = [f"Together {now.seconds.sum() / 60:.0f} minutes. " if len(now) else "", _readable(now, titles)]
@@ -69,13 +61,16 @@ def page(root=execution.ROOT):
 
 def _readable(table, titles):
     """The table with links, and without what is the same in each row: that is said once, in a sentence before it."""
+    if table.empty:
+        return "Nothing has been timed here."
     links = [f"[{titles.get(name, name)}](../nbs/{name}.md)" if name[:1].isdigit() else titles.get(name, name)
              for name in table.chapter]
     common = [name for name in COLUMNS[2:] if table[name].nunique() == 1]
     said = f"All: {', '.join(f'{name} {table[name].iloc[0]}' for name in common)}.\n\n" if common else ""
-    return said + markdown(table.assign(chapter=links, seconds=table.seconds.round().astype(int)).drop(columns=common))
+    shown = table.assign(chapter=links, seconds=table.seconds.round().astype(int)).drop(columns=common).astype(str)
+    return said + shown.to_markdown(index=False, tablefmt="github", disable_numparse=True)
 
 
 if __name__ == "__main__":
     together().to_csv(execution.ROOT / RUN_TIMES, index=False)
-    print(markdown(measured()))
+    print(measured().to_string(index=False))
