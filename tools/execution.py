@@ -173,6 +173,13 @@ def noise(executed):
             for output in cell.get("outputs", []) if output.get("name") == "stderr"]
 
 
+def report(faults):
+    """Print sentences as errors. Returns a command's exit status, 1 if there are any."""
+    faults = list(faults)
+    print(*faults, sep="\n", end="\n" if faults else "", file=sys.stderr)
+    return int(bool(faults))
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2, help="notebooks executed side by side (default 2)")
@@ -180,11 +187,9 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     paths = notebooks()
     failed = fill(paths, options.workers)
-    for path, failure in failed.items():
-        print(f"\n{path}: a cell failed\n{failure}", file=sys.stderr)
-    noises = [f"{path}: {sentence}" for path in paths if path not in failed for sentence in noise(executed(path))]
-    print(*noises, sep="\n", end="\n" if noises else "", file=sys.stderr)
-    return 1 if failed or (options.strict and noises) else 0
+    report(f"\n{path}: a cell failed\n{failure}" for path, failure in failed.items())
+    noisy = report(f"{path}: {words}" for path in paths if path not in failed for words in noise(executed(path)))
+    return 1 if failed else options.strict and noisy
 
 
 if __name__ == "__main__":

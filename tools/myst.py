@@ -6,6 +6,7 @@ and `solution-end`. The stars at the end of an exercise's title say how hard it 
 
 import re
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import yaml
 from markdown_it import MarkdownIt
@@ -49,20 +50,15 @@ class Block:
         return self.name[4:] if self.name.startswith("prf:") and self.name != "prf:proof" else ""
 
 
-@dataclass(frozen=True)
-class Exercise:
-    """An exercise and its solution, None if there is none. stars : 0 if the title has none."""
+class Exercise(NamedTuple):
+    """An exercise and its solution, None if there is none. stars : 0 if the title has none. code : the solution's."""
 
     label: str
     title: str
     stars: int
     text: str
     solution: str | None
-
-    @property
-    def code(self):
-        """The code blocks of the solution, in order."""
-        return code_blocks(self.solution or "")
+    code: list
 
 
 def walk(text, begin=0, page="MyST"):
@@ -131,4 +127,5 @@ def exercises(text):
     """Every exercise of a chapter's source, in order."""
     solutions = {block.title: block.text for block in solution_blocks(text)}
     return [Exercise(block.label, block.title.rstrip(STAR + " "), block.title.count(STAR), block.text,
-                     solutions.get(block.label)) for block in walk(text) if block.name == "exercise"]
+                     solution := solutions.get(block.label), code_blocks(solution or ""))
+            for block in walk(text) if block.name == "exercise"]

@@ -97,14 +97,9 @@ def main(arguments=None):
     parser.add_argument("--workers", type=int, default=2, help="notebooks executed side by side (default 2)")
     options = parser.parse_args(arguments)
     sources = [path.resolve() for path in options.chapters] or execution.chapters()
-    if options.check:
-        problems = {source: faults(source) for source in sources}
-    else:
-        problems = refresh(sources, options.workers)
-    for source, found in problems.items():
-        for fault in found:
-            print(f"{source}: {fault}. To refresh the pairs: {REFRESH}", file=sys.stderr)
-    return 1 if any(problems.values()) else 0
+    found = {source: faults(source) for source in sources} if options.check else refresh(sources, options.workers)
+    return execution.report(f"{source}: {fault}. To refresh the pairs: {REFRESH}"
+                            for source, sentences in found.items() for fault in sentences)
 
 
 if __name__ == "__main__":

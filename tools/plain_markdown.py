@@ -24,8 +24,9 @@ KEPT = re.compile(r"^( *)(`{3,}|~{3,})(?s:.*?)^\1\2 *$|`+[^`\n]+`+"
                   r"|\$\$(?P<display>(?s:.+?))\$\$(?:[ \t]*\((?P<label>[\w:-]+)\))?"
                   r"|(?<![\\$\w])\$(?!\s)(?P<inline>(?s:[^$\\]|\\.)+?)(?<!\s)\$(?![\w$])", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]*)\)")
-NO_PROSE = re.compile(r" *(\ue000\d+\ue000$|[|>]|</)")  # how a line begins that takes no words beside it
-FOLD = ["<details>", "<summary><b>{}</b></summary>", ""]
+# How a line begins that takes no words beside it; \ue000, which nobody writes, marks what is kept.
+NO_PROSE = re.compile(r" *(\ue000\d+\ue000$|[|>]|</)", re.MULTILINE)
+FOLD = "<details>\n<summary><b>{}</b></summary>\n"
 EMPTY_FOLD = re.compile(r"<details>\n<summary><b>([^<]*)</b></summary>\s*</details>")
 
 
@@ -58,7 +59,7 @@ class Plain:
 
         Folds by HTML end with their cell: the text of a solution that holds code is folded cell by cell.
         """
-        opened = "\n".join(FOLD).format(f"Solution of {self.solving}, continued") + "\n" if self.solving else ""
+        opened = FOLD.format(f"Solution of {self.solving}, continued") + "\n" if self.solving else ""
         text = opened + self(text) + ("\n\n</details>" if self.solving else "")
         return EMPTY_FOLD.sub(lambda fold: "" if fold[1].endswith("continued") else f"**{fold[1]}.**", text).strip("\n")
 
@@ -72,7 +73,7 @@ class Plain:
             return f"\ue000{len(kept) - 1}\ue000"
 
         text = LINK.sub(self._link, KEPT.sub(set_aside, ROLE.sub(self._role, text)))
-        text = re.sub(r"\ue000(\d+)\ue000", lambda mark: kept[int(mark[1])], "\n".join(self._blocks(text)))
+        text = re.sub(r"\ue000(\d+)\ue000", lambda mark: kept[int(mark[1])], self._blocks(text))
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
     def references(self):
@@ -112,19 +113,17 @@ class Plain:
         if role == "math":
             return f"${content}$"
         if role in ("cite:t", "cite:p"):
-            works = [self._cite(key.strip(), role) for key in content.split(",")]
-            return "; ".join(works) if role == "cite:t" else f"({'; '.join(works)})"
+            keys = [key.strip() for key in content.split(",")]
+            self.cited += keys
+            form = "{} ({})" if role == "cite:t" else "{}, {}"
+            works = "; ".join(form.format(authors(entry), entry.fields["year"])
+                              for entry in map(self.bibliography.entries.__getitem__, keys))
+            return works if role == "cite:t" else f"({works})"
         if role not in ("prf:ref", "eq", "numref", "ref", "doc"):
             raise ValueError(f"{self.page}: no plain form of the role {match[0]}")
         named = re.fullmatch(r"(.*?)\s*<(.*)>", content, re.DOTALL)
         label = (named[2] if named else content).strip()
         return self._to(label, named[1] if named else _capital(self.name(label), match))
-
-    def _cite(self, key, role):
-        entry = self.bibliography.entries[key]
-        self.cited.append(key)
-        names, year = authors(entry), entry.fields["year"]
-        return f"{names} ({year})" if role == "cite:t" else f"{names}, {year}"
 
     def _formula(self, match):
         """A formula on one line; "<" before a letter, which looks like an HTML tag, as its TeX name. None for code."""
@@ -138,37 +137,34 @@ class Plain:
         return match[0] if re.match(r"[a-z]+:|#|\ue000", where) else self._to(where, text)
 
     def _blocks(self, text):
-        """Lines without colon fences."""
+        """A text without fences of directives."""
         lines, out, index = text.split("\n"), [], 0
         for block in myst.blocks(text, page=self.page):
-            if block.name == "section":
-                continue
-            body = self._blocks(block.text)
-            out += [*lines[index:block.first], "", *self._directive(block.name, block.title, block.options, body), ""]
-            index = block.last
-        return out + lines[index:]
+            if block.name != "section":
+                out += [*lines[index:block.first], "", self._directive(block), ""]
+                index = block.last
+        return "\n".join(out + lines[index:])
 
-    def _directive(self, name, argument, options, body):
-        body = "\n".join(body).strip("\n").split("\n")
-        kind = name.removeprefix("prf:")
-        if kind in ADMONITIONS or (name.startswith("prf:") and kind != "proof"):
-            head = self.name(options["label"]) if "label" in options else kind.capitalize()
-            title = f" ({argument})" if argument else ""
-            return [f"> **{head}**{title}.", ">", *(f"> {line}".rstrip() for line in body)]
+    def _directive(self, block):
+        kind, body = block.name.removeprefix("prf:"), self._blocks(block.text).strip("\n")
+        if kind in ADMONITIONS or block.statement:
+            head = self.name(block.label) if block.label else kind.capitalize()
+            title = f" ({block.title})" if block.title else ""
+            return "\n".join(f"> {line}".rstrip() for line in f"**{head}**{title}.\n\n{body}".split("\n"))
         if kind == "proof":
-            head = f"*Proof{' ' + argument if argument else ''}.*"
-            body = [head, "", *body] if NO_PROSE.match(body[0]) else [f"{head} {body[0]}", *body[1:]]
-            return [*body, "", "∎"] if NO_PROSE.match(body[-1]) else [*body[:-1], f"{body[-1]} ∎"]
+            head = f"*Proof {block.title}".rstrip() + ".*"
+            before, after = ("\n\n" if NO_PROSE.match(line) else " " for line in (body, body.rpartition("\n")[2]))
+            return f"{head}{before}{body}{after}∎"
         if kind in ("solution", "dropdown"):
-            head = f"Solution of {self.name(argument)}" if kind == "solution" else argument
-            return [*(line.format(head) for line in FOLD), *body, "", "</details>"]
+            head = f"Solution of {self.name(block.title)}" if kind == "solution" else block.title
+            return f"{FOLD.format(head)}\n{body}\n\n</details>"
         if kind == "solution-start":
-            self.solving = self.name(argument)
-            return [line.format(f"Solution of {self.solving}") for line in FOLD]
+            self.solving = self.name(block.title)
+            return FOLD.format(f"Solution of {self.solving}")
         if kind == "solution-end":
             self.solving = ""
-            return ["</details>"]
-        raise ValueError(f"{self.page}: no plain form of the directive {name!r}")
+            return "</details>"
+        raise ValueError(f"{self.page}: no plain form of the directive {block.name!r}")
 
 
 def authors(entry):

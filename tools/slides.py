@@ -34,20 +34,16 @@ FINDING = 120  # characters of a caption's first sentence that make a title
 LINE = 100  # how many of them a line of a displayed formula counts, and the space around it
 SECTIONS_LEFT_OUT = {"Exercises", "Summary", "Verdict", "In this chapter"}
 PAGE = Template(Path(__file__).with_name("slides.html").read_text("utf-8"))
+# Markdown to HTML, with formulas left to MathJax.
+MARKDOWN = MarkdownIt("commonmark").enable("table").use(
+    dollarmath_plugin, allow_labels=False, renderer=lambda text, options: html.escape(
+        rf"\[{text}\]" if options["display_mode"] else rf"\({text}\)"))
 
 
 @cache
 def words():
     """MyST in plain words, with the book's numbers."""
     return Plain("slides", numbering.targets(), titled=True)
-
-
-@cache
-def markdown():
-    """Markdown to HTML, with formulas left to MathJax."""
-    def formula(text, options):
-        return html.escape(rf"\[{text}\]" if options["display_mode"] else rf"\({text}\)")
-    return MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, allow_labels=False, renderer=formula)
 
 
 @cache
@@ -59,12 +55,12 @@ def equations():
 
 def rendered(text):
     """The HTML of a piece of MyST."""
-    return markdown().render(words()(text))
+    return MARKDOWN.render(words()(text))
 
 
 def inline(text):
     """The HTML of a title."""
-    return markdown().renderInline(words()(text))
+    return MARKDOWN.renderInline(words()(text))
 
 
 def slide(where, title, body):
@@ -79,11 +75,10 @@ def pages_of(text):
              for part in paragraphs]
     if sum(sizes) <= FULL + LITTLE:
         return [text.strip()]
-    pages, room = [[]], FULL
+    pages, room = [], 0
     for part, size in zip(paragraphs, sizes):
-        if pages[-1] and size > room and not (part is paragraphs[-1] and size <= LITTLE):
-            pages.append([])
-            room = FULL
+        if size > room and not (pages and part is paragraphs[-1] and size <= LITTLE):
+            pages, room = [*pages, []], FULL
         pages[-1].append(part)
         room -= size
     return ["\n\n".join(page) for page in pages]
@@ -103,16 +98,13 @@ def finding(caption):
 def text_slides(where, title, text, shown, kind="text"):
     """Slides of a text, and of those equations that it cites and that no slide has yet; `shown` gets their labels."""
     parts = pages_of(text)
-    mark = [f" ({number} of {len(parts)})" if len(parts) > 1 else "" for number in range(1, len(parts) + 1)]
-    made = [slide(where, title + which, f'<div class="{kind}">{rendered(part)}</div>')
-            for part, which in zip(parts, mark)]
+    made = [slide(where, f"{title} ({number} of {len(parts)})" if len(parts) > 1 else title,
+                  f'<div class="{kind}">{rendered(part)}</div>') for number, part in enumerate(parts, 1)]
     shown |= {block.label for block in myst.walk(text) if block.name == "equation"}
-    cited = [label for label in dict.fromkeys(label for role, label in ROLE.findall(text) if role == "eq")
-             if label not in shown]
+    cited = dict.fromkeys(label for role, label in ROLE.findall(text) if role == "eq" and label not in shown)
     shown |= set(cited)
-    for page in pages_of("\n\n".join(equations()[label] for label in cited)):
-        made += [slide(where, "What it refers to", rendered(page))] if page else []
-    return made
+    pages = pages_of("\n\n".join(equations()[label] for label in cited))
+    return made + [slide(where, "What it refers to", rendered(page)) for page in pages if page]
 
 
 def figure_slide(where, cell):

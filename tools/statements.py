@@ -97,9 +97,7 @@ def main(path=None):
     results = outcomes(path) if path else {}
     if path:
         write(results)
-    found = faults(results)
-    print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
-    return 1 if found else 0
+    return execution.report(faults(results))
 
 
 if __name__ == "__main__":
