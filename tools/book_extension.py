@@ -122,10 +122,7 @@ def offer_notebook(app, pagename, templatename, context, doctree):
 def mend_pages(app, error):
     """Take out of the pages what the theme and docutils write against browsers' and screen readers' rules."""
     for page in Path(app.outdir).glob("**/*.html"):
-        text = page.read_text("utf-8")
-        mended = CITATION_ROLE.sub("", FONT_PRELOAD.sub("", text))
-        if mended != text:
-            page.write_text(mended, "utf-8")
+        page.write_text(CITATION_ROLE.sub("", FONT_PRELOAD.sub("", page.read_text("utf-8"))), "utf-8")
 
 
 def leave_section(analyser, node):

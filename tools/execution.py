@@ -14,6 +14,7 @@ import shutil
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from datetime import date
 from importlib import metadata
 from itertools import repeat
@@ -25,11 +26,13 @@ import pandas as pd
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
+
+from helpers.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 900  # seconds; the same in _config.yml
-RUN_TIMES = Path("book/run_times.csv")
+STAMP, RUN_TIMES = Path("_build/execution-fingerprint"), Path("book/run_times.csv")
 COLUMNS = ["chapter", "seconds", "profile", "device", "threads", "python", "torch", "numpy", "date"]
 
 
@@ -54,14 +57,13 @@ def fingerprint(root=ROOT):
         digest.update(str(path.relative_to(root)).encode() + hashlib.sha256(path.read_bytes()).digest())
     installed = sorted(f"{item.name}=={item.version}" for item in metadata.distributions())
     settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("SIGNAL_FIRST_"))
-    gpu = f"gpu={os.path.exists('/dev/nvidia0')}"
-    digest.update("\n".join([*installed, *settings, gpu]).encode())
+    digest.update("\n".join([*installed, *settings, f"gpu={os.path.exists('/dev/nvidia0')}"]).encode())
     return digest.hexdigest()
 
 
 def is_stale(root=ROOT):
     """Whether the execution cache was made under another fingerprint than the present one."""
-    stamp = Path(root) / "_build" / "execution-fingerprint"
+    stamp = Path(root) / STAMP
     return not stamp.exists() or stamp.read_text() != fingerprint(root)
 
 
@@ -69,11 +71,9 @@ def drop_if_stale(root=ROOT):
     """Drop the execution cache, and Sphinx's pickled pages, unless they were made under the present fingerprint."""
     if not is_stale(root):
         return False
-    build = Path(root) / "_build"
     for folder in (".jupyter_cache", ".doctrees"):
-        shutil.rmtree(build / folder, ignore_errors=True)
-    build.mkdir(exist_ok=True)
-    (build / "execution-fingerprint").write_text(fingerprint(root))
+        shutil.rmtree(Path(root, "_build", folder), ignore_errors=True)
+    write_atomically(Path(root, STAMP), fingerprint(root).encode())
     return True
 
 
@@ -99,7 +99,6 @@ def run_times(root=ROOT):
 def made_by(threads):
     """Device, profile, versions and date of an execution: what helpers.runtime knows, and the kernels' threads."""
     from helpers.runtime import provenance  # late: imports torch
-
     return provenance() | {"threads": threads, "date": date.today().isoformat()}
 
 
@@ -115,10 +114,7 @@ def threads_each(side_by_side):
 
 
 def kernel_environment(threads):
-    """The environment of a kernel with so many threads.
-
-    Without what pytest and its tests set for themselves: figures would not be shown.
-    """
+    """The environment of a kernel with so many threads, without what pytest sets, which would hide figures."""
     # PASSIVE: on a busy machine, threads that spin while they wait for each other cost minutes.
     settings = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     return settings | {name: value for name, value in os.environ.items()
@@ -126,9 +122,9 @@ def kernel_environment(threads):
 
 
 def execute(path, threads):
-    """Run one notebook in its own folder. Returns (notebook with outputs, seconds, None or the failure in words)."""
+    """Run one notebook in its own folder. Returns (notebook with outputs, seconds, the failure in words or "")."""
     print(f"executing {path.name}", flush=True)
-    notebook, failure, start = jupytext.read(path), None, perf_counter()
+    notebook, failure, start = jupytext.read(path), "", perf_counter()
     # Timings would go into the cells' metadata, by which the cache knows them.
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT, record_timing=False,
                             resources={"metadata": {"path": str(path.parent)}})
@@ -143,9 +139,8 @@ def execute(path, threads):
 def fill(paths, workers, root=ROOT):
     """Execute those of `paths` that the cache lacks, `workers` at a time. Returns {path: failure} of the failed."""
     drop_if_stale(root)
-    cache = open_cache(root)
+    cache, known = open_cache(root), run_times(root).groupby("chapter").seconds.max()
     missing = [path for path in paths if cached(cache, jupytext.read(path)) is None]
-    known = run_times(root).groupby("chapter").seconds.max()
     missing.sort(key=lambda path: -known.get(path.stem, 0))  # else a long one runs alone at the end
     # Kernels are processes of their own: share the cores among those that run side by side.
     side_by_side = max(1, min(workers, len(missing)))
@@ -153,24 +148,77 @@ def fill(paths, workers, root=ROOT):
     failed = {}
     with ThreadPoolExecutor(side_by_side) as pool:
         for path, (notebook, seconds, failure) in zip(missing, pool.map(execute, missing, repeat(threads))):
-            if failure is not None:
+            if failure:
                 failed[path] = failure
-                continue
-            put(cache, path, notebook, seconds, threads)
-            print(f"executed  {path.name} in {seconds:.0f} s", flush=True)
+            else:
+                put(cache, path, notebook, seconds, threads)
+                print(f"executed  {path.name} in {seconds:.0f} s", flush=True)
     return failed
 
 
 def executed(path, root=ROOT):
     """The executed notebook of `path` out of the cache, with every output."""
-    cache = open_cache(root)
-    return cache.merge_match_into_notebook(jupytext.read(path))[1]
+    return open_cache(root).merge_match_into_notebook(jupytext.read(path))[1]
 
 
 def noise(executed):
     """Sentences about cells that wrote to stderr: on the page of a chapter a stray warning is a fault."""
     return [f"cell {index} wrote to stderr: {output.text.strip()[:500]}" for index, cell in enumerate(executed.cells)
             for output in cell.get("outputs", []) if output.get("name") == "stderr"]
+
+
+class Run:
+    """A notebook's run by nbval, the book's own execution once each of its cells has passed: one run for both.
+
+    nbval compares a cell's outputs after it has merged its streams. The book shows them as they came, so they are put
+    together here from the kernel's messages, by nbclient, as in `execute`. nbs/conftest.py calls this.
+    """
+
+    def __init__(self, notebook):
+        """Before the kernel starts."""
+        self.start, self.notebook, self.messages, self.request = perf_counter(), deepcopy(notebook), [], None
+        self.code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+        for index in self.code:
+            self.notebook.cells[index].update(outputs=[], execution_count=None)
+        self.left = set(self.code)
+        self.client = NotebookClient(self.notebook, record_timing=False)
+        self.client.reset_execution_trackers()
+
+    def listen(self, kernel):
+        """Hear what nbval's kernel says, and let it count its cells, as the book's kernels do."""
+        language = kernel.kc.kernel_info(reply=True, timeout=60)["content"]["language_info"]
+        self.notebook.metadata["language_info"] = language
+        get_message = kernel.get_message
+
+        def heard(stream, timeout=None):
+            message = get_message(stream, timeout=timeout)
+            self.messages += [message] if stream == "iopub" else []
+            return message
+
+        def execute(source, allow_stdin=None):
+            self.messages.clear()
+            self.request = kernel.kc.execute(source, allow_stdin=allow_stdin, stop_on_error=False)
+            return self.request
+
+        kernel.get_message, kernel.execute_cell_input = heard, execute
+
+    def cell_passed(self, number, source, threads, root=ROOT):
+        """Give the `number`-th code cell, which has just been run, its outputs; keep the run if it was the last one.
+
+        The cache knows the chapter `source` by the code that was run: where a pair is out of step with its source,
+        nobody finds it. Where what decides outputs has changed meanwhile, nothing is kept.
+        """
+        index = self.code[number]
+        self.client.clear_before_next_output = False
+        try:
+            for message in self.messages:
+                if message["parent_header"].get("msg_id") == self.request:
+                    self.client.process_message(message, self.notebook.cells[index], index)
+        except CellExecutionComplete:
+            self.left.discard(index)
+        if not self.left and not is_stale(root):
+            self.client.set_widgets_metadata()
+            put(open_cache(root), source, self.notebook, perf_counter() - self.start, threads)
 
 
 def report(faults):

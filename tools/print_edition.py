@@ -8,6 +8,7 @@ sphinx-jupyterbook-latex does some of this with parts and titles, and knows no p
 
 import os
 import re
+from functools import partial
 from itertools import count, product
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.builders.latex.nodes import thebibliography
+from sphinx.util import texescape
 from sphinx_exercise.nodes import solution_node
 from sphinx_proof.nodes import proof_node
 
@@ -26,7 +28,8 @@ BIBLIOGRAPHY = "book/bibliography"
 LINE = 88  # characters, about, of a table's row that fits the page without asking
 LONG = 14  # rows; a longer table may run over pages
 FIGURE = re.compile(r"[-+−±.,%\d\s]*(?:e[-+]?\d+)?|nan|inf|NaN")
-TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}"} | {sign: "\\" + sign for sign in "_#%&$"}
+texescape.init()
+tex = partial(texescape.escape, latex_engine="xelatex")
 
 
 def configure(app, config):
@@ -59,11 +62,6 @@ def prepare(app, doctree, docname):
         fit(table)
     for mark in [node for node in doctree.findall(nodes.raw) if node.astext().startswith("<br")]:
         mark.replace_self(latex(r"\newline "))
-
-
-def tex(text):
-    """A text with TeX's special characters made harmless."""
-    return "".join(TEX.get(sign, sign) for sign in text)
 
 
 def latex(text):

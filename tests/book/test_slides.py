@@ -194,19 +194,18 @@ def test_every_statement_figure_and_exercise_is_on_a_slide(path):
 def test_the_page_takes_nothing_from_a_network_and_has_its_assets(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(slides.execution, "executed", lambda path: jupytext.read(path))
     monkeypatch.setattr(slides.execution, "chapters", lambda: CHAPTERS[:1])
-    assert slides.main(tmp_path) == 0
+    assert slides.main(tmp_path) is None
     (page,) = tmp_path.glob("*.html")
     wanted = re.findall(r'(?:src|href)="([^"#][^"]*)"', page.read_text("utf-8"))
     assert wanted and all((tmp_path / name).is_file() for name in wanted if not name.startswith("data:")), wanted
 
 
-def test_a_chapter_that_was_not_executed_is_named(tmp_path, monkeypatch, capsys):
+def test_a_chapter_that_was_not_executed_is_named(tmp_path, monkeypatch):
     def executed(path):
         raise KeyError(path)
     monkeypatch.setattr(slides.execution, "executed", executed)
     monkeypatch.setattr(slides.execution, "chapters", lambda: CHAPTERS[:1])
-    assert slides.main(tmp_path) == 1
-    assert CHAPTERS[0].name in capsys.readouterr().err
+    assert CHAPTERS[0].name in slides.main(tmp_path)
 
 
 LOOK = """() => {
