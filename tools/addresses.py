@@ -12,10 +12,7 @@ def repository_url(environment):
 
 
 def package_address(environment):
-    """What Colab's first cell installs: the archive of the commit at hand.
-
-    Raises ValueError where the environment does not tell the repository and the commit.
-    """
+    """What Colab's first cell installs: the archive of the commit at hand. Raises ValueError where it is not known."""
     url, commit = repository_url(environment), environment.get("GITHUB_SHA", "")
     if not (url and commit):
         raise ValueError("set GITHUB_REPOSITORY=owner/name and GITHUB_SHA=commit")

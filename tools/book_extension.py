@@ -1,10 +1,8 @@
 """Sphinx extension of the book: what Jupyter Book leaves undone.
 
 The sources hold no repository address. Where the environment tells it (tools/addresses.py), the pages get a repository,
-an issue and a Colab button. Without it there is none of these buttons.
-
-Pages are filled in while they are read: <!-- run-times --> becomes what this build's chapters took, <!-- citation -->
-what CITATION.cff says, and <!-- live-page --> the laboratory's address.
+an issue and a Colab button, else none. Pages are filled in while they are read: <!-- run-times --> becomes what this
+build's chapters took, <!-- citation --> what CITATION.cff says, and <!-- live-page --> the laboratory's address.
 """
 
 import os
@@ -30,8 +28,7 @@ CITATION_ROLE = re.compile(r'(?<=<div) role="list"(?= class="citation-list")| ro
 
 def add_repository(app, config):
     """Fill in the theme's options before the theme reads them."""
-    url = repository_url(os.environ)
-    if not url:
+    if not (url := repository_url(os.environ)):
         return
     config.html_theme_options.update(repository_url=url, repository_branch=COLAB_BRANCH, path_to_docs="",
                                      use_repository_button=True, use_issues_button=True)
@@ -48,17 +45,15 @@ def citation(root):
     book = yaml.safe_load(Path(root, "CITATION.cff").read_text("utf-8"))["preferred-citation"]
     authors = " and ".join(f"{{{author['name']}}}" if "name" in author else
                            f"{author['family-names']}, {author['given-names']}" for author in book["authors"])
-    plain = authors.replace("{", "").replace("}", "")
+    plain = re.sub("[{}]", "", authors)
     fields = {"title": book["title"], "author": authors, "year": book["year"], "edition": book.get("edition")}
-    lines = [f"  {name:<7} = {{{value}}}," for name, value in fields.items() if value]
-    bibtex = ["```bibtex", "@book{signal_first,", *lines, "}", "```"]
-    return "\n".join([f"{plain} ({book['year']}). *{book['title']}*.", "", *bibtex])
+    bibtex = "".join(f"  {name:<7} = {{{value}}},\n" for name, value in fields.items() if value)
+    return f"{plain} ({book['year']}). *{book['title']}*.\n\n```bibtex\n@book{{signal_first,\n{bibtex}}}\n```"
 
 
 def live_page(root):
     """Where the laboratory is, for those who read about it on paper."""
-    site = site_url(os.environ)
-    return f"<{site}/book/laboratory.html>" if site else "`book/laboratory.html`"
+    return f"<{site}/book/laboratory.html>" if (site := site_url(os.environ)) else "`book/laboratory.html`"
 
 
 GENERATED = {"<!-- run-times -->": status.page, "<!-- citation -->": citation, "<!-- live-page -->": live_page}
@@ -83,12 +78,8 @@ def check_numbers(app, env):
                     f"{page}: {label} is {number} here and {counted[label].number} in Colab; mend tools/numbering.py")
 
 
-class search_title(nodes.title):
-    """A title that the search finds and the page does not show."""
-
-
-def skip(translator, node):
-    raise nodes.SkipNode
+class search_title(nodes.substitution_definition, nodes.title):
+    """A title for the search; as what defines a substitution, no page shows it."""
 
 
 def name_for_search(app, doctree, docname):
@@ -139,7 +130,6 @@ def setup(app):
     app.connect("html-page-context", offer_notebook, priority=100)
     app.connect("source-read", fill_in, priority=100)
     app.connect("env-check-consistency", check_numbers)
-    app.add_node(search_title, html=(skip, None))
     app.connect("doctree-resolved", name_for_search)
     app.connect("doctree-resolved", print_edition.prepare)
     app.connect("config-inited", print_edition.configure)

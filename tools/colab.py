@@ -2,9 +2,8 @@
 
     python tools/colab.py       into _build/colab
 
-jupytext makes the pairs; Colab would show their directives and roles as they are written (tools/plain_markdown.py).
-No source names the repository: tools/addresses.py takes it from the environment. The publishing workflow pushes the
-notebooks to a branch of their own, to which the pages' launch buttons lead.
+jupytext makes the pairs; tools/plain_markdown.py puts their directives and roles in words. The publishing workflow
+pushes the notebooks to a branch of their own, to which the pages' launch buttons lead.
 """
 
 import json
@@ -31,8 +30,7 @@ FRAME = Template(Path(__file__).with_name("colab.md").read_text("utf-8"))
 
 def notebook(pair, package, targets, site="", times=None):
     """The Colab notebook of a chapter's pair. package : what pip installs. times : {profile: words}, where measured."""
-    made = nbformat.read(pair, as_version=4)
-    page = f"nbs/{pair.stem}"
+    made, page = nbformat.read(pair, as_version=4), f"nbs/{pair.stem}"
     plain = Plain(page, targets, site)
     cells = [cell for cell in _cells(made.cells, plain) if cell.source.strip()]
     book = next(target for target in targets.values() if target.kind == "page")
@@ -77,13 +75,12 @@ def _cells(cells, plain):
 
 def make(folder, package, site="", root=execution.ROOT):
     """Write every chapter's notebook to folder/nbs/NN_slug.ipynb. Returns their paths."""
-    targets, times = numbering.targets(root), status.words(root)
-    written = {Path(folder, "nbs", f"{source.stem}.ipynb"): source.with_suffix(".ipynb")
-               for source in execution.chapters(root)}
+    targets, times, written = numbering.targets(root), status.words(root), []
     Path(folder, "nbs").mkdir(parents=True, exist_ok=True)
-    for path, pair in written.items():
-        nbformat.write(notebook(pair, package, targets, site, times.get(pair.stem)), path)
-    return list(written)
+    for pair in (source.with_suffix(".ipynb") for source in execution.chapters(root)):
+        written.append(Path(folder, "nbs", pair.name))
+        nbformat.write(notebook(pair, package, targets, site, times.get(pair.stem)), written[-1])
+    return written
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Execute the book's notebooks into the cache that the book and the paired notebooks are made from.
 
-    python tools/execution.py      drop the cache if it is stale, then execute what is not in it, two at a time
-
 jupyter-cache knows a notebook by its code cells alone. What else decides an output (the shared modules, the pins,
 the profile) is hashed here; when that hash changes, the cache is dropped, and with it Sphinx's memory of the pages.
+Then what is not in the cache is executed, two notebooks at a time.
 """
 
 import argparse
@@ -82,10 +81,10 @@ def open_cache(root=ROOT):
     return get_cache(str(Path(root) / "_build" / ".jupyter_cache"))
 
 
-def cached(cache, notebook):
-    """The cache's record of a notebook, None if it holds none."""
+def cached(path, root=ROOT):
+    """The cache's record of the notebook `path`, None if it holds none."""
     try:
-        return cache.match_cache_notebook(notebook)
+        return open_cache(root).match_cache_notebook(jupytext.read(path))
     except KeyError:
         return None
 
@@ -102,10 +101,10 @@ def made_by(threads):
     return provenance() | {"threads": threads, "date": date.today().isoformat()}
 
 
-def put(cache, path, notebook, seconds, threads):
+def put(path, notebook, seconds, threads, root):
     """Keep the executed notebook of `path` in the cache."""
     bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds, "made_by": made_by(threads)})
-    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    open_cache(root).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
 def threads_each(side_by_side):
@@ -139,8 +138,8 @@ def execute(path, threads):
 def fill(paths, workers, root=ROOT):
     """Execute those of `paths` that the cache lacks, `workers` at a time. Returns {path: failure} of the failed."""
     drop_if_stale(root)
-    cache, known = open_cache(root), run_times(root).groupby("chapter").seconds.max()
-    missing = [path for path in paths if cached(cache, jupytext.read(path)) is None]
+    known = run_times(root).groupby("chapter").seconds.max()
+    missing = [path for path in paths if cached(path, root) is None]
     missing.sort(key=lambda path: -known.get(path.stem, 0))  # else a long one runs alone at the end
     # Kernels are processes of their own: share the cores among those that run side by side.
     side_by_side = max(1, min(workers, len(missing)))
@@ -151,7 +150,7 @@ def fill(paths, workers, root=ROOT):
             if failure:
                 failed[path] = failure
             else:
-                put(cache, path, notebook, seconds, threads)
+                put(path, notebook, seconds, threads, root)
                 print(f"executed  {path.name} in {seconds:.0f} s", flush=True)
     return failed
 
@@ -218,7 +217,7 @@ class Run:
             self.left.discard(index)
         if not self.left and not is_stale(root):
             self.client.set_widgets_metadata()
-            put(open_cache(root), source, self.notebook, perf_counter() - self.start, threads)
+            put(source, self.notebook, perf_counter() - self.start, threads, root)
 
 
 def report(faults):

@@ -5,7 +5,6 @@ and `solution-end`. The stars at the end of an exercise's title say how hard it 
 """
 
 import re
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import yaml
@@ -23,8 +22,7 @@ VERBATIM = {"code-cell", "raw"}  # directives without MyST inside
 STAR = "★"
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A directive, code in a fence, an equation with a label, or the heading of a section.
 
     name : the directive's, the code's language, "equation" or "section". options : a label is one of them, and the
@@ -116,7 +114,7 @@ def solution_blocks(text):
         elif block.name == "solution-start":
             start = block
         elif block.name == "solution-end" and start:
-            found.append(replace(start, last=block.last, text="\n".join(lines[start.last:block.first]).strip("\n")))
+            found.append(start._replace(last=block.last, text="\n".join(lines[start.last:block.first]).strip("\n")))
             start = None
     if start:
         raise ValueError(f"line {start.first + 1}: the solution of {start.title} has no solution-end")

@@ -1,22 +1,20 @@
 """The numbers and titles that the book gives to its pages, statements, equations, figures, exercises and sections.
 
-Counted from the sources as Sphinx counts them, so that a notebook outside the book can say "Theorem 3.2" too. Sphinx's
-own would be there only after every chapter ran, since a figure is a cell's output, and with titles that are no MyST any
-more. tools/book_extension.py compares the two in every build.
+Counted from the sources as Sphinx counts them, so that a notebook outside the book can say "Theorem 3.2" too: Sphinx's
+own come after every chapter ran, with titles that are no MyST any more. Every build compares the two (book_extension).
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import execution
 import myst
 import yaml
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What can be referred to: "theorem", "3.2", its title, and the page it stands on ("nbs/03_stage_one")."""
 
     kind: str

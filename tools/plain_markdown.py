@@ -2,10 +2,9 @@
 
 Every formula goes onto one line: Colab takes a line "=" inside a longer one for the underline of a heading, and the
 marks of a quotation would become part of it. Statements become quotations with a bold head, folded solutions fold by
-HTML, references become numbers, with a link where the book's address is known.
-
-No library does this: sphinx-tojupyter garbles the heads of exercises, folds and lists, and a parser's tokens do not
-say where in a line they stand. So roles and formulas are found by their marks; tools/myst.py finds the blocks.
+HTML, references become numbers, with a link where the book's address is known. No library does this:
+sphinx-tojupyter garbles exercises, folds and lists, and a parser's tokens do not say where in a line they stand. So
+roles and formulas are found by their marks; tools/myst.py finds the blocks.
 """
 
 import re
@@ -40,10 +39,9 @@ def bibliography():
 class Plain:
     """Turns the text of one page into plain Markdown.
 
-    page : "nbs/03_stage_one". targets : what numbering.targets() returns. site : the address of the published book, or
-    "" where it is not known. bibliography : pybtex's. titled : whether a title follows its number. cited :
-    collects the keys of the works cited. solving : the exercise whose solution is open at the end of the cell last
-    read, or "".
+    page : "nbs/03_stage_one". targets : of numbering. site : address of the published book, "" where it is not known.
+    bibliography : pybtex's. titled : whether a title follows its number. cited : collects the keys of the works cited.
+    solving : the exercise whose solution is open at the end of the cell last read, or "".
     """
 
     page: str

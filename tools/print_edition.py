@@ -2,8 +2,8 @@
 
 Chapters keep their numbers and parts; the pages behind them become appendices. Code that only draws is left out, as
 pages fold it. Solutions stand behind a chapter's exercises. A proof is no box, a data frame is a table, and wide
-tables get columns that fit. The laboratory, which is live, goes without its controls.
-sphinx-jupyterbook-latex does some of this with parts and titles, and knows no proofs, exercises or data frames.
+tables get columns that fit. The laboratory, which is live, goes without its controls. sphinx-jupyterbook-latex does
+some of this with parts and titles, and knows no proofs, exercises or data frames.
 """
 
 import os
@@ -29,7 +29,8 @@ LINE = 88  # characters, about, of a table's row that fits the page without aski
 LONG = 14  # rows; a longer table may run over pages
 FIGURE = re.compile(r"[-+−±.,%\d\s]*(?:e[-+]?\d+)?|nan|inf|NaN")
 texescape.init()
-tex = partial(texescape.escape, latex_engine="xelatex")
+tex = partial(texescape.escape, latex_engine="xelatex")  # a text with TeX's special characters made harmless
+latex = partial(nodes.raw, "", format="latex")
 
 
 def configure(app, config):
@@ -62,10 +63,6 @@ def prepare(app, doctree, docname):
         fit(table)
     for mark in [node for node in doctree.findall(nodes.raw) if node.astext().startswith("<br")]:
         mark.replace_self(latex(r"\newline "))
-
-
-def latex(text):
-    return nodes.raw("", text, format="latex")
 
 
 def open_introduction(doctree):

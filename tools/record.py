@@ -5,11 +5,9 @@
     python tools/record.py --minutes 8        begin no new cells after so many minutes; the next call goes on from there
     python tools/record.py --check            say what is missing or out of date; computes nothing
 
-The recordings on images read the files that environment variables such as SIGNAL_FIRST_CIFAR10 name, and
-say which file it was; one whose variable is not set is left out. --note TEXT is kept beside the table.
-
-Each finished cell is kept in build/record at once: an interrupted recording resumes. A cell counts as the same only
-under the same source of the modules that make it (helpers.sweeps.store). Nothing in book/results is typed in by hand.
+Those on images read the files that environment variables such as SIGNAL_FIRST_CIFAR10 name, and say which file it was;
+one whose variable is not set is left out. Each finished cell is kept in build/record at once: an interrupted recording
+resumes. A cell counts as the same only under the same source of the modules that make it (helpers.sweeps.store).
 """
 
 import argparse

@@ -18,7 +18,6 @@ import execution
 import myst
 import notebooks
 import numbering
-import statements
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from plain_markdown import ROLE, Plain
@@ -48,7 +47,7 @@ def words():
 @cache
 def equations():
     """{label: MyST} of every labelled equation of the book."""
-    return {block.label: f"$$\n{block.text}\n$$ ({block.label})" for page in statements.pages()
+    return {block.label: f"$$\n{block.text}\n$$ ({block.label})" for page in execution.ROOT.glob("*/*.md")
             for block in myst.walk(page.read_text("utf-8")) if block.name == "equation"}
 
 

@@ -3,36 +3,28 @@
     python tools/statements.py RESULTS.xml    after a whole test run: write the table from pytest's junit file
     python tools/statements.py                fail unless each of today's statements has a row and passed
 
-A statement is a labelled directive that claims something. A test says which ones it covers, by
-`@pytest.mark.statement("thm-one", "lem-two")`; tests/marks.py writes these labels into the junit file.
+A test says what it covers, by `@pytest.mark.statement("thm-one", "lem-two")`: see tests/marks.py.
 """
 
 import re
 import sys
-from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree
 
 import execution
 import myst
 
-ROOT = execution.ROOT
 PAGE = Path("book/statements.md")
 START, END = "<!-- statements:start -->", "<!-- statements:end -->"
-# Statements that claim something, so that something can be tested; definitions and remarks claim nothing.
+# Labelled directives that claim something, so that something can be tested; definitions and remarks claim nothing.
 CLAIMS = {"theorem", "lemma", "proposition", "corollary", "property", "observation", "conjecture"}
 OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}  # junit's element: our word
 
 
-def pages(root=ROOT):
-    """The pages that may hold statements, in the book's order."""
-    return [*execution.chapters(root), Path(root) / "book" / "proofs.md"]
-
-
-def statements(root=ROOT):
+def statements(root=execution.ROOT):
     """{label: (kind, title, page)} of the whole book, in order. Raises ValueError for a claim without a label."""
     found = {}
-    for page in pages(root):
+    for page in [*execution.chapters(root), Path(root, "book", "proofs.md")]:
         for block in myst.walk(page.read_text("utf-8") if page.exists() else ""):
             if block.statement in CLAIMS:
                 if not block.label:
@@ -60,28 +52,29 @@ def verdict(cases):
     return f"passed {passed} of {passed}" if passed else "**skipped**" if cases else "**no test**"
 
 
-def table(results, root=ROOT):
+def table(results, root=execution.ROOT):
     """The lines of the table."""
     rows = ["| statement | chapter | verdict | tests |", "|---|---|---|---|"]
     for label, (_, title, page) in statements(root).items():
         tests = results.get(label, {})
         # Words, not underscores: a table cell can break between words.
-        listed = "<br>".join(f"`{module}`: {name.removeprefix('test_').replace('_', ' ')}"
-                             for module, name in sorted(tests))
+        names = "<br>".join(f"`{module}`: {name.removeprefix('test_').replace('_', ' ')}"
+                            for module, name in sorted(tests))
         where = f"{{doc}}`{'../nbs/' if page.parent.name == 'nbs' else ''}{page.stem}`"
         name = f"{{prf:ref}}`{label}`<br>{title.replace('|', '&#124;')}"
-        rows.append(f"| {name} | {where} | {verdict(list(chain(*tests.values())))} | {listed} |")
+        cases = [case for found in tests.values() for case in found]
+        rows.append(f"| {name} | {where} | {verdict(cases)} | {names} |")
     return rows
 
 
-def write(results, root=ROOT):
+def write(results, root=execution.ROOT):
     """Put the table between the page's markers."""
     path = Path(root) / PAGE
     before, after = re.split(f"{START}.*{END}", path.read_text("utf-8"), flags=re.DOTALL)
     path.write_text("\n".join([f"{before}{START}", "", *table(results, root), "", f"{END}{after}"]), "utf-8")
 
 
-def faults(results=(), root=ROOT):
+def faults(results=(), root=execution.ROOT):
     """What is wrong with the page and the labels of `results`, as sentences; none if each statement has passed."""
     text, found = (Path(root) / PAGE).read_text("utf-8"), statements(root)
     rows = dict(re.findall(r"^\| \{prf:ref\}`([^`]+)`[^|]*\|[^|]*\| ([^|]*) \|", text, re.MULTILINE))

@@ -8,7 +8,6 @@ chapter, profile and device. `python tools/status.py` adds those of the cache.
 from pathlib import Path
 
 import execution
-import jupytext
 import numbering
 import pandas as pd
 from execution import COLUMNS, RUN_TIMES, run_times
@@ -18,13 +17,9 @@ KEY = ["chapter", "profile", "device"]
 
 def measured(root=execution.ROOT):
     """Table (COLUMNS) of the notebooks that the execution cache holds, in the book's order."""
-    cache, rows = execution.open_cache(root), []
-    for path in execution.notebooks(root):
-        record = execution.cached(cache, jupytext.read(path))
-        if record is not None and "made_by" in record.data:
-            made_by = record.data["made_by"]
-            rows.append({"chapter": path.stem, "seconds": round(record.data["execution_seconds"], 1)}
-                        | {name: made_by[name] for name in COLUMNS[2:]})
+    records = {path.stem: execution.cached(path, root) for path in execution.notebooks(root)}
+    rows = [{"chapter": name, "seconds": round(record.data["execution_seconds"], 1)} | record.data["made_by"]
+            for name, record in records.items() if record is not None and "made_by" in record.data]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import execution
-import jupytext
 import nbformat
 import notebooks
 import pytest
@@ -218,7 +217,7 @@ def validate(shown, tmp_path):
 
 
 def known(source):
-    return execution.cached(execution.open_cache(source.parent.parent), jupytext.read(source))
+    return execution.cached(source, source.parent.parent)
 
 
 def test_the_run_that_nbval_passed_is_the_run_that_the_book_shows(shown, validate):
