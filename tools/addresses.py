@@ -12,10 +12,10 @@ def repository_url(environment):
 
 
 def package_address(environment):
-    """What Colab's first cell installs: the archive of the commit at hand. Raises ValueError where it is not known."""
+    """What Colab's first cell installs: the archive of the commit at hand. Where it is not known, the command ends."""
     url, commit = repository_url(environment), environment.get("GITHUB_SHA", "")
     if not (url and commit):
-        raise ValueError("set GITHUB_REPOSITORY=owner/name and GITHUB_SHA=commit")
+        raise SystemExit("error: set GITHUB_REPOSITORY=owner/name and GITHUB_SHA=commit")
     return f"signal-first-noise-later @ {url}/archive/{commit}.zip"
 
 

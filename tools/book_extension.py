@@ -20,10 +20,10 @@ from sphinx.util import logging
 from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 
 COLAB_BRANCH = "colab"  # where the publishing workflow pushes the notebooks of tools/colab.py
-# Opened from disk, browsers refuse the theme's font preloads with an error; the style sheet suffices.
-FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
-# The bibliography's roles are deprecated, or ask for children that its entries are not; screen readers do without.
-CITATION_ROLE = re.compile(r'(?<=<div) role="list"(?= class="citation-list")| role="doc-biblioentry"')
+# What browsers and screen readers mind: font preloads, refused in a page opened from disk, where the style sheet does;
+# the bibliography's roles, which are deprecated, or ask for children that its entries are not.
+MINDED = re.compile(r'<link rel="preload" as="font"[^>]*>\s*|(?<=<div) role="list"(?= class="citation-list")'
+                    r'| role="doc-biblioentry"')
 
 
 def add_repository(app, config):
@@ -98,11 +98,10 @@ def name_for_search(app, doctree, docname):
 
 def offer_notebook(app, pagename, templatename, context, doctree):
     """Let a page's download menu offer its notebook beside the text source, and Colab open a chapter's."""
-    pair, executed = (Path(folder, pagename).with_suffix(".ipynb")
-                      for folder in (app.srcdir, Path(app.outdir).parent / "jupyter_execute"))
-    notebook = pair if pair.exists() else executed
+    pair = Path(app.srcdir, f"{pagename}.ipynb")
+    notebook = pair if pair.exists() else Path(app.outdir).parent / "jupyter_execute" / f"{pagename}.ipynb"
     if doctree is not None and notebook.exists():
-        copy = Path(app.outdir, "_sources", pagename).with_suffix(".ipynb")
+        copy = Path(app.outdir, "_sources", f"{pagename}.ipynb")
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(notebook, copy)
         context["ipynb_source"] = f"{pagename}.ipynb"
@@ -113,7 +112,7 @@ def offer_notebook(app, pagename, templatename, context, doctree):
 def mend_pages(app, error):
     """Take out of the pages what the theme and docutils write against browsers' and screen readers' rules."""
     for page in Path(app.outdir).glob("**/*.html"):
-        page.write_text(CITATION_ROLE.sub("", FONT_PRELOAD.sub("", page.read_text("utf-8"))), "utf-8")
+        page.write_text(MINDED.sub("", page.read_text("utf-8")), "utf-8")
 
 
 def leave_section(analyser, node):

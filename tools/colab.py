@@ -8,7 +8,6 @@ pushes the notebooks to a branch of their own, to which the pages' launch button
 
 import json
 import os
-import sys
 from pathlib import Path
 from string import Template
 
@@ -23,7 +22,6 @@ from plain_markdown import Plain
 OUT = execution.ROOT / "_build" / "colab"
 # What a running kernel has loaded or a GPU's driver depends on: pip may add packages beside these, but not change them.
 KEPT = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas", "matplotlib")
-
 # The first cell, what stands below the title, and the end.
 FRAME = Template(Path(__file__).with_name("colab.md").read_text("utf-8"))
 
@@ -84,7 +82,4 @@ def make(folder, package, site="", root=execution.ROOT):
 
 
 if __name__ == "__main__":
-    try:
-        print(*make(OUT, addresses.package_address(os.environ), addresses.site_url(os.environ)), sep="\n")
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    print(*make(OUT, addresses.package_address(os.environ), addresses.site_url(os.environ)), sep="\n")

@@ -169,12 +169,11 @@ def noise(executed):
 class Run:
     """A notebook's run by nbval, the book's own execution once each of its cells has passed: one run for both.
 
-    nbval compares a cell's outputs after it has merged its streams. The book shows them as they came, so they are put
-    together here from the kernel's messages, by nbclient, as in `execute`. nbs/conftest.py calls this.
+    nbval compares a cell's outputs after it has merged its streams. The book shows them as they came, so nbclient puts
+    them together from the kernel's messages. nbs/conftest.py makes this before the kernel starts.
     """
 
     def __init__(self, notebook):
-        """Before the kernel starts."""
         self.start, self.notebook, self.messages, self.request = perf_counter(), deepcopy(notebook), [], None
         self.code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
         for index in self.code:
@@ -185,9 +184,8 @@ class Run:
 
     def listen(self, kernel):
         """Hear what nbval's kernel says, and let it count its cells, as the book's kernels do."""
-        language = kernel.kc.kernel_info(reply=True, timeout=60)["content"]["language_info"]
-        self.notebook.metadata["language_info"] = language
-        get_message = kernel.get_message
+        about, get_message = kernel.kc.kernel_info(reply=True, timeout=60)["content"], kernel.get_message
+        self.notebook.metadata["language_info"] = about["language_info"]
 
         def heard(stream, timeout=None):
             message = get_message(stream, timeout=timeout)
@@ -204,8 +202,7 @@ class Run:
     def cell_passed(self, number, source, threads, root=ROOT):
         """Give the `number`-th code cell, which has just been run, its outputs; keep the run if it was the last one.
 
-        The cache knows the chapter `source` by the code that was run: where a pair is out of step with its source,
-        nobody finds it. Where what decides outputs has changed meanwhile, nothing is kept.
+        The cache knows it by the code that was run: where a pair is out of step with its `source`, nobody finds it.
         """
         index = self.code[number]
         self.client.clear_before_next_output = False

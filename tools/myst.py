@@ -80,8 +80,7 @@ def blocks(text, begin=0, page="MyST"):
             found.append(Block("equation", "", {"label": token.info}, token.content.strip(), *span))
         elif token.type == "heading_open":
             label = tokens[index - 1].content if index and tokens[index - 1].type == "myst_target" else ""
-            options = {"level": token.tag, "label": label}
-            found.append(Block("section", tokens[index + 1].content, options, "", *span))
+            found.append(Block("section", tokens[index + 1].content, {"level": token.tag, "label": label}, "", *span))
     return found
 
 

@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import sys
 from collections import Counter
-from pathlib import Path
 
 import execution
 import jupytext
@@ -77,9 +76,7 @@ def faults(source):
 def refresh(sources, workers=2, root=execution.ROOT):
     """Bring the pairs of `sources` in step, executing where the cache has nothing. Returns {source: faults}."""
     problems = {path: [f"a cell failed\n{text}"] for path, text in execution.fill(sources, workers, root).items()}
-    for source in sources:
-        if source in problems:
-            continue
+    for source in [path for path in sources if path not in problems]:
         executed, pair = execution.executed(source, root), source.with_suffix(".ipynb")
         notebook = with_verdicts(bare(source.read_text("utf-8")), executed)
         text = f"{nbformat.writes(notebook)}\n".encode()
@@ -92,11 +89,9 @@ def refresh(sources, workers=2, root=execution.ROOT):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("chapters", nargs="*", type=Path, help="chapters' .md files (default: all)")
     parser.add_argument("--check", action="store_true", help="only compare; execute and write nothing")
     parser.add_argument("--workers", type=int, default=2, help="notebooks executed side by side (default 2)")
-    options = parser.parse_args(arguments)
-    sources = [path.resolve() for path in options.chapters] or execution.chapters()
+    options, sources = parser.parse_args(arguments), execution.chapters()
     found = {source: faults(source) for source in sources} if options.check else refresh(sources, options.workers)
     return execution.report(f"{source}: {fault}. To refresh the pairs: {REFRESH}"
                             for source, sentences in found.items() for fault in sentences)

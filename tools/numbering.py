@@ -33,8 +33,7 @@ def targets(root=execution.ROOT):
         blocks = list(myst.walk((Path(root) / f"{page}.md").read_text("utf-8")))
         number += numbered
         chapter = str(number) if numbered else ""
-        title = next((block.title for block in blocks if block.name == "section"), page)
-        found[page] = Target("page", chapter, title, page)
+        found[page] = Target("page", chapter, next((it.title for it in blocks if it.name == "section"), page), page)
         for block in blocks:
             figure = block.options.get("mystnb", {}).get("figure", {})
             kind, label = block.statement or block.name, block.label

@@ -53,10 +53,7 @@ class Plain:
     solving: str = ""
 
     def cell(self, text):
-        """Plain Markdown of the page's next cell, "" where nothing is left of it.
-
-        Folds by HTML end with their cell: the text of a solution that holds code is folded cell by cell.
-        """
+        """Plain Markdown of the page's next cell, "" where nothing is left of it; no fold goes over several cells."""
         opened = FOLD.format(f"Solution of {self.solving}, continued") + "\n" if self.solving else ""
         text = opened + self(text) + ("\n\n</details>" if self.solving else "")
         return EMPTY_FOLD.sub(lambda fold: "" if fold[1].endswith("continued") else f"**{fold[1]}.**", text).strip("\n")

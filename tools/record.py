@@ -16,15 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-from helpers.data.cifar10n import CIFAR10N_VARIABLE
-from helpers.data.images import CIFAR10_VARIABLE
-from helpers.data.raters import KEEPS
-from helpers.experiments.deep_networks import deep_cell
-from helpers.experiments.elr import elr_cell
-from helpers.experiments.human_noise import cifar10n_cell
-from helpers.experiments.loss_distributions import MNIST_VARIABLE, loss_cell
-from helpers.experiments.phase_diagram import PLANES, phase_cell
-from helpers.experiments.where_it_looks import attribution_cell
+from helpers.data import CIFAR10_VARIABLE, CIFAR10N_VARIABLE, KEEPS
+from helpers.experiments import attribution_cell, cifar10n_cell, deep_cell, elr_cell, loss_cell, phase_cell
+from helpers.experiments.loss_distributions import MNIST_VARIABLE
+from helpers.experiments.phase_diagram import PLANES
 from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stored_cells
 
 ROOT = Path(__file__).resolve().parent.parent

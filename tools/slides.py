@@ -47,8 +47,9 @@ def words():
 @cache
 def equations():
     """{label: MyST} of every labelled equation of the book."""
-    return {block.label: f"$$\n{block.text}\n$$ ({block.label})" for page in execution.ROOT.glob("*/*.md")
-            for block in myst.walk(page.read_text("utf-8")) if block.name == "equation"}
+    return {block.label: f"$$\n{block.text}\n$$ ({block.label})"
+            for page in {each.page for each in numbering.targets().values()}
+            for block in myst.walk((execution.ROOT / f"{page}.md").read_text("utf-8")) if block.name == "equation"}
 
 
 def rendered(text):

@@ -21,8 +21,7 @@ def without_solutions(text):
     """A chapter's source with an empty cell in the place of each solution."""
     lines = text.splitlines()
     for block in reversed(myst.solution_blocks(text)):
-        answer = CODE_ANSWER if myst.code_blocks(block.text) else TEXT_ANSWER
-        lines[block.first:block.last] = answer
+        lines[block.first:block.last] = CODE_ANSWER if myst.code_blocks(block.text) else TEXT_ANSWER
     return "\n".join(lines) + "\n"
 
 

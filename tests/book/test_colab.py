@@ -159,7 +159,7 @@ def test_addresses_come_from_the_environment_alone():
     github = {"GITHUB_REPOSITORY": "a/b", "GITHUB_SHA": "0123"}
     assert addresses.package_address(github) == PACKAGE
     assert addresses.site_url({"SITE_URL": SITE + "/"}) == SITE
-    with pytest.raises(ValueError, match="GITHUB_REPOSITORY=owner/name"):
+    with pytest.raises(SystemExit, match="GITHUB_REPOSITORY=owner/name"):
         addresses.package_address({})
 
 
