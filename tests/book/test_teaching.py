@@ -31,7 +31,7 @@ def exercise_rows():
 
 def test_every_chapter_has_a_row_with_goals():
     rows = chapter_rows()
-    assert list(rows) == [path.stem for path in CHAPTERS], "Goals and times: one row a chapter, in the book's order"
+    assert list(rows) == [path.stem for path in CHAPTERS], "Goals and times: one row per chapter, in the book's order"
     for stem, (goals, _) in rows.items():
         assert "abc".startswith("".join(goals)) and len(goals) > 1, f"{stem}: two or three goals, **a**, **b**, **c**"
 
