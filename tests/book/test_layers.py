@@ -121,7 +121,8 @@ Nine.
 
 def test_the_layers_are_told_apart():
     line = main_line(PAGE)
-    assert (line.words, line.formulas, line.figures, line.words_before_figure, line.second) == (10, 2, 1, 7, 2)
+    assert (line.words, line.formulas, line.figures, line.cells, line.words_before_figure) == (10, 2, 1, 1, 7)
+    assert (line.second, line.second_formulas) == (2, 1)
     assert line.box == "One two three."
     assert [layer for layer, piece in parts(PAGE) if layer == "fold"] == ["fold"]
     assert len(faults(line)) == 2  # too few figures, too short a box
