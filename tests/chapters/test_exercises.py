@@ -37,7 +37,6 @@ SMALLER = {  # label: {what stands in the chapter or in the solution: what runs 
     "ex-few-flips": {"(0.02, 0.05, 0.1, 0.15, 0.2)": "(0.1, 0.15)"},
     "ex-projected-noise": {"range(10)": "range(2)"},
     "ex-share": {"range(12 if": "range(4 if"},
-    "ex-loss-share": {"range(12 if": "range(2 if"},
     "ex-slower": {"range(10)": "range(2)"},
     "ex-initial-scale": {"2_000)": "200)", "for seed in range(5)": "for seed in range(1)",
                          "(0.25, 0.5, 1.0)": "(0.25, 1.0)"},
@@ -81,6 +80,10 @@ CODE = {
     "ex-leaky": lambda v, n: max(n) < 1e-12,
     "ex-momentum": lambda v, n: max(n) < 1e-12,
     "ex-two-rates": lambda v, n: close(n[0], 2.0, 0.2) and close(n[3], 0.8, 0.2) and 0.8 < n[7] < n[9] < 2,
+    "ex-two-flips": lambda v, n: (close(n[0], 0.6, 1e-9) and close(n[1], 0.88, 0.005) and close(n[2], -0.475, 1e-3)
+                                  and close(n[3], -0.60, 0.005) and n[4] == 9),
+    "ex-how-strong": lambda v, n: (list(v["exists"].values()) == list(v["with_more"].values()) == [False, True]
+                                   and v["mislead"]),
     "ex-which-class": lambda v, n: n[1] > 0.99 and 0.4 < n[3] < 0.8,
     "ex-initial-weights": lambda v, n: n[1] == n[3] == 1 and n[7] == n[9] == 0,
     "ex-nearer": lambda v, n: all(close(turn, v["s_turn"], 0.1) for turn in n[3::5]),
