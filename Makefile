@@ -52,14 +52,14 @@ $(MADE_FOR):
 	@echo "$(HERE)" > $@
 
 book: env  ## Execute every chapter and build the book into _build/html
-	$(PY) tools/statements.py --check
+	$(PY) tools/statements.py
 	$(PY) tools/execution.py --workers $(WORKERS)
 	$(BUILD) || $(FORGET_PAGES)
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
 book-strict: env  ## The same from nothing: no cached execution, no page kept
 	rm -rf _build
-	$(PY) tools/statements.py --check
+	$(PY) tools/statements.py
 	$(PY) tools/execution.py --workers $(WORKERS) --strict
 	$(BUILD) --all || $(FORGET_PAGES)
 
@@ -84,13 +84,13 @@ links: env  ## Ask every address that the book links to whether it answers (need
 		"no network: none of the addresses answers. make book checks the links inside the book without one." >&2; exit 1; }
 
 colab: env  ## Make the notebooks that Colab opens into _build/colab (GITHUB_REPOSITORY and GITHUB_SHA say where they install from)
-	$(PY) tools/colab.py _build/colab
+	$(PY) tools/colab.py
 
 colab-check: env  ## Run every chapter as Colab does: its notebook alone, a fresh environment, the package's wheel (needs a network)
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/book/test_as_colab.py -m "" -n $(WORKERS) -rs --durations 0 --durations-min 5
 
 times: env  ## Keep this machine's run times of the chapters in book/run_times.csv
-	$(PY) tools/status.py --keep
+	$(PY) tools/status.py
 
 # One thread a process: two processes side by side already fill two cores.
 test: export OMP_NUM_THREADS ?= 1

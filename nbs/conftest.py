@@ -1,4 +1,4 @@
-"""A chapter that nbval has run and passed, whole, needs no second run for the book: see tools/validated.py.
+"""A chapter that nbval has run and passed, whole, needs no second run for the book: see tools/execution.py.
 
 Only with --nbval-current-env, for the execution cache belongs to one environment.
 """
@@ -9,11 +9,10 @@ from unittest import mock
 
 import execution
 import pytest
-import validated
 from nbval.plugin import IPyNbCell
 
 ROOT = Path(__file__).resolve().parent.parent
-RUN = pytest.StashKey[validated.Run]()
+RUN = pytest.StashKey[execution.Run]()
 
 
 def threads():
@@ -32,7 +31,7 @@ def pytest_sessionstart(session):
 def pytest_runtest_setup(item):
     if not isinstance(item, IPyNbCell) or item.parent.kernel is not None:
         return (yield)
-    run = item.parent.stash[RUN] = validated.Run(item.parent.nb)
+    run = item.parent.stash[RUN] = execution.Run(item.parent.nb)
     environment = execution.kernel_environment(threads())
     with mock.patch.dict(os.environ, environment, clear=True):
         result = yield  # the kernel starts here, in the environment of the book's own kernels
@@ -44,8 +43,5 @@ def pytest_runtest_setup(item):
 def pytest_runtest_call(item):
     result = yield  # raises where the cell fails
     if isinstance(item, IPyNbCell) and item.config.getoption("nbval_current_env"):
-        run = item.parent.stash[RUN]
-        run.cell_passed(item.cell_num)
-        if run.whole():
-            run.keep(item.path.with_suffix(".md"), threads(), ROOT)
+        item.parent.stash[RUN].cell_passed(item.cell_num, item.path.with_suffix(".md"), threads(), ROOT)
     return result

@@ -4,8 +4,6 @@ GITHUB_SERVER_URL, GITHUB_REPOSITORY (owner/name) and GITHUB_SHA say where the s
 published (the publishing workflow asks GitHub Pages). A fork works without an edit; without them nothing is linked.
 """
 
-COLAB_BRANCH = "colab"  # the publishing workflow pushes the notebooks for Colab there
-
 
 def repository_url(environment):
     """The address of the repository, or "" where the environment does not tell."""
@@ -14,21 +12,11 @@ def repository_url(environment):
 
 
 def package_address(environment):
-    """What Colab's first cell installs: the archive of the commit at hand.
-
-    Raises ValueError where the environment does not tell the repository and the commit.
-    """
+    """What Colab's first cell installs: the archive of the commit at hand. Where it is not known, the command ends."""
     url, commit = repository_url(environment), environment.get("GITHUB_SHA", "")
     if not (url and commit):
-        raise ValueError("set GITHUB_REPOSITORY=owner/name and GITHUB_SHA=commit, or name a --package")
+        raise SystemExit("error: set GITHUB_REPOSITORY=owner/name and GITHUB_SHA=commit")
     return f"signal-first-noise-later @ {url}/archive/{commit}.zip"
-
-
-def notebook_url(environment, page):
-    """Where Colab opens the notebook of a page ("nbs/04_stage_one"), or ""."""
-    repository = environment.get("GITHUB_REPOSITORY", "")
-    where = f"https://colab.research.google.com/github/{repository}/blob/{COLAB_BRANCH}/{page}.ipynb"
-    return where if repository else ""
 
 
 def site_url(environment):

@@ -1,10 +1,8 @@
 """Sphinx extension of the book: what Jupyter Book leaves undone.
 
 The sources hold no repository address. Where the environment tells it (tools/addresses.py), the pages get a repository,
-an issue and a Colab button. Without it there is none of these buttons.
-
-Pages are filled in while they are read: <!-- run-times --> becomes what this build's chapters took, <!-- citation -->
-what CITATION.cff says, and <!-- live-page --> the laboratory's address.
+an issue and a Colab button, else none. Pages are filled in while they are read: <!-- run-times --> becomes what this
+build's chapters took, <!-- citation --> what CITATION.cff says, and <!-- live-page --> the laboratory's address.
 """
 
 import os
@@ -16,26 +14,24 @@ import numbering
 import print_edition
 import status
 import yaml
-from addresses import notebook_url, repository_url, site_url
+from addresses import repository_url, site_url
 from docutils import nodes
 from sphinx.util import logging
 from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 
-# Opened from disk, browsers refuse the theme's font preloads with an error; the style sheet suffices.
-FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
-# The bibliography's roles are deprecated, or ask for children that its entries are not; screen readers do without.
-CITATION_ROLE = re.compile(r'(?<=<div) role="list"(?= class="citation-list")| role="doc-biblioentry"')
+COLAB_BRANCH = "colab"  # where the publishing workflow pushes the notebooks of tools/colab.py
+# What browsers and screen readers mind: font preloads, refused in a page opened from disk, where the style sheet does;
+# the bibliography's roles, which are deprecated, or ask for children that its entries are not.
+MINDED = re.compile(r'<link rel="preload" as="font"[^>]*>\s*|(?<=<div) role="list"(?= class="citation-list")'
+                    r'| role="doc-biblioentry"')
 
 
 def add_repository(app, config):
     """Fill in the theme's options before the theme reads them."""
-    url = repository_url(os.environ)
-    if not url:
+    if not (url := repository_url(os.environ)):
         return
-    config.html_theme_options.update(
-        repository_url=url, repository_branch=os.environ.get("GITHUB_REF_NAME") or "main", path_to_docs="",
-        use_repository_button=True, use_issues_button=True,
-        launch_buttons={"colab_url": "https://colab.research.google.com"})
+    config.html_theme_options.update(repository_url=url, repository_branch=COLAB_BRANCH, path_to_docs="",
+                                     use_repository_button=True, use_issues_button=True)
     if site := site_url(os.environ):  # where the workflow puts the PDF, too
         config.ogp_site_url, config.ogp_site_name = f"{site}/", config.html_title
         config.ogp_social_cards["enable"] = True  # a preview's picture needs an absolute address
@@ -44,52 +40,31 @@ def add_repository(app, config):
         config.html_theme_options["extra_footer"] = f"{footer} {links}"
 
 
-def lead_to_colab(app, pagename, templatename, context, doctree):
-    """Let a chapter's Colab button open the notebook that tools/colab.py made for it; other pages have none."""
-    paired = Path(app.srcdir, pagename).with_suffix(".ipynb").exists()
-    for group in context.get("header_buttons", []):
-        buttons = group.get("buttons", [])
-        for button in [button for button in buttons if button.get("text") == "Colab"]:
-            button["url"] = notebook_url(os.environ, pagename)
-            if not paired:
-                buttons.remove(button)
-    context["header_buttons"] = [group for group in context.get("header_buttons", [])
-                                 if group.get("label") != "launch-buttons" or group["buttons"]]
-
-
 def citation(root):
     """The book as CITATION.cff has it, as a sentence and as BibTeX."""
     book = yaml.safe_load(Path(root, "CITATION.cff").read_text("utf-8"))["preferred-citation"]
     authors = " and ".join(f"{{{author['name']}}}" if "name" in author else
                            f"{author['family-names']}, {author['given-names']}" for author in book["authors"])
-    plain = authors.replace("{", "").replace("}", "")
+    plain = re.sub("[{}]", "", authors)
     fields = {"title": book["title"], "author": authors, "year": book["year"], "edition": book.get("edition")}
-    lines = [f"  {name:<7} = {{{value}}}," for name, value in fields.items() if value]
-    bibtex = ["```bibtex", "@book{signal_first,", *lines, "}", "```"]
-    return "\n".join([f"{plain} ({book['year']}). *{book['title']}*.", "", *bibtex])
+    bibtex = "".join(f"  {name:<7} = {{{value}}},\n" for name, value in fields.items() if value)
+    return f"{plain} ({book['year']}). *{book['title']}*.\n\n```bibtex\n@book{{signal_first,\n{bibtex}}}\n```"
 
 
 def live_page(root):
     """Where the laboratory is, for those who read about it on paper."""
-    site = site_url(os.environ)
-    return f"<{site}/book/laboratory.html>" if site else "`book/laboratory.html`"
+    return f"<{site}/book/laboratory.html>" if (site := site_url(os.environ)) else "`book/laboratory.html`"
 
 
 GENERATED = {"<!-- run-times -->": status.page, "<!-- citation -->": citation, "<!-- live-page -->": live_page}
 
 
 def fill_in(app, docname, source):
-    """Replace the marks of generated text in a page."""
+    """Replace the marks of generated text in a page, which each build reads anew."""
     for mark, text in GENERATED.items():
         if mark in source[0]:
             source[0] = source[0].replace(mark, text(app.srcdir))
-
-
-def generated_pages(app, env, added, changed, removed):
-    """Pages with generated text are read anew in each build."""
-    return [name for name in env.found_docs
-            if (path := Path(app.srcdir, f"{name}.md")).exists()
-            and any(mark in path.read_text("utf-8") for mark in GENERATED)]
+            app.env.note_reread()
 
 
 def check_numbers(app, env):
@@ -103,12 +78,8 @@ def check_numbers(app, env):
                     f"{page}: {label} is {number} here and {counted[label].number} in Colab; mend tools/numbering.py")
 
 
-class search_title(nodes.title):
-    """A title that the search finds and the page does not show."""
-
-
-def skip(translator, node):
-    raise nodes.SkipNode
+class search_title(nodes.substitution_definition, nodes.title):
+    """A title for the search; as what defines a substitution, no page shows it."""
 
 
 def name_for_search(app, doctree, docname):
@@ -126,22 +97,22 @@ def name_for_search(app, doctree, docname):
 
 
 def offer_notebook(app, pagename, templatename, context, doctree):
-    """Let a chapter's download menu offer its paired notebook beside the text source."""
-    pair = Path(app.srcdir, pagename).with_suffix(".ipynb")
-    if doctree is not None and pair.exists():
-        copy = Path(app.outdir, "_sources", pagename).with_suffix(".ipynb")
+    """Let a page's download menu offer its notebook beside the text source, and Colab open a chapter's."""
+    pair = Path(app.srcdir, f"{pagename}.ipynb")
+    notebook = pair if pair.exists() else Path(app.outdir).parent / "jupyter_execute" / f"{pagename}.ipynb"
+    if doctree is not None and notebook.exists():
+        copy = Path(app.outdir, "_sources", f"{pagename}.ipynb")
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(pair, copy)
+        shutil.copyfile(notebook, copy)
         context["ipynb_source"] = f"{pagename}.ipynb"
+    colab = {"colab_url": "https://colab.research.google.com"} if repository_url(os.environ) and pair.exists() else {}
+    app.config.html_theme_options["launch_buttons"] = colab  # the theme reads it for each page
 
 
 def mend_pages(app, error):
     """Take out of the pages what the theme and docutils write against browsers' and screen readers' rules."""
     for page in Path(app.outdir).glob("**/*.html"):
-        text = page.read_text("utf-8")
-        mended = CITATION_ROLE.sub("", FONT_PRELOAD.sub("", text))
-        if mended != text:
-            page.write_text(mended, "utf-8")
+        page.write_text(MINDED.sub("", page.read_text("utf-8")), "utf-8")
 
 
 def leave_section(analyser, node):
@@ -156,14 +127,10 @@ def setup(app):
     app.add_config_value("comments_config", {}, "html")
     app.connect("config-inited", add_repository, priority=100)
     app.connect("html-page-context", offer_notebook, priority=100)
-    app.connect("html-page-context", lead_to_colab, priority=900)
     app.connect("source-read", fill_in, priority=100)
-    app.connect("env-get-outdated", generated_pages)
     app.connect("env-check-consistency", check_numbers)
-    app.add_node(search_title, html=(skip, None))
     app.connect("doctree-resolved", name_for_search)
     app.connect("doctree-resolved", print_edition.prepare)
-    app.connect("config-inited", print_edition.address)
+    app.connect("config-inited", print_edition.configure)
     app.connect("build-finished", mend_pages)
-    app.connect("build-finished", print_edition.bring_fonts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,17 +1,13 @@
 """Make the notebooks that Colab opens: each chapter's paired notebook, set up by its first cell, in plain Markdown.
 
-    python tools/colab.py _build/colab                 addresses from the environment, as GitHub's runners set it
-    python tools/colab.py out --package x.whl          another package to install, a file or an address
+    python tools/colab.py       into _build/colab
 
-jupytext makes the pairs; Colab would show their directives and roles as they are written (tools/plain_markdown.py).
-No source names the repository: tools/addresses.py takes it from the environment. The publishing workflow pushes the
-notebooks to a branch of their own, to which the pages' launch buttons lead.
+jupytext makes the pairs; tools/plain_markdown.py puts their directives and roles in words. The publishing workflow
+pushes the notebooks to a branch of their own, to which the pages' launch buttons lead.
 """
 
-import argparse
 import json
 import os
-import sys
 from pathlib import Path
 from string import Template
 
@@ -21,24 +17,19 @@ import jupytext
 import nbformat
 import numbering
 import status
-from plain_markdown import Plain, bibliography
+from plain_markdown import Plain
 
+OUT = execution.ROOT / "_build" / "colab"
 # What a running kernel has loaded or a GPU's driver depends on: pip may add packages beside these, but not change them.
 KEPT = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas", "matplotlib")
-
 # The first cell, what stands below the title, and the end.
 FRAME = Template(Path(__file__).with_name("colab.md").read_text("utf-8"))
 
 
 def notebook(pair, package, targets, site="", times=None):
-    """The Colab notebook of the paired notebook `pair`.
-
-    package : what pip installs. targets : of numbering. site : address of the book or "". times : {profile: words}, of
-    the profiles that were measured.
-    """
-    made = nbformat.read(pair, as_version=4)
-    page = f"nbs/{pair.stem}"
-    plain = Plain(page, targets, bibliography(), site)
+    """The Colab notebook of a chapter's pair. package : what pip installs. times : {profile: words}, where measured."""
+    made, page = nbformat.read(pair, as_version=4), f"nbs/{pair.stem}"
+    plain = Plain(page, targets, site)
     cells = [cell for cell in _cells(made.cells, plain) if cell.source.strip()]
     book = next(target for target in targets.values() if target.kind == "page")
     link = f" ([on the web]({site}/{page}.html))" if site else ""
@@ -83,28 +74,12 @@ def _cells(cells, plain):
 def make(folder, package, site="", root=execution.ROOT):
     """Write every chapter's notebook to folder/nbs/NN_slug.ipynb. Returns their paths."""
     targets, times, written = numbering.targets(root), status.words(root), []
-    for source in execution.chapters(root):
-        path = Path(folder) / "nbs" / f"{source.stem}.ipynb"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pair = source.with_suffix(".ipynb")
-        nbformat.write(notebook(pair, package, targets, site, times.get(source.stem)), path)
-        written.append(path)
+    Path(folder, "nbs").mkdir(parents=True, exist_ok=True)
+    for pair in (source.with_suffix(".ipynb") for source in execution.chapters(root)):
+        written.append(Path(folder, "nbs", pair.name))
+        nbformat.write(notebook(pair, package, targets, site, times.get(pair.stem)), written[-1])
     return written
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the notebooks go")
-    parser.add_argument("--package", help="what the first cell installs (default: the archive of this commit)")
-    parser.add_argument("--site", default=addresses.site_url(os.environ),
-                        help="address of the published book (default: SITE_URL)")
-    options = parser.parse_args(arguments)
-    try:
-        package = options.package or addresses.package_address(os.environ)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-    print(*make(options.folder, package, options.site), sep="\n")
-
-
 if __name__ == "__main__":
-    main()
+    print(*make(OUT, addresses.package_address(os.environ), addresses.site_url(os.environ)), sep="\n")

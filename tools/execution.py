@@ -1,33 +1,38 @@
 """Execute the book's notebooks into the cache that the book and the paired notebooks are made from.
 
-    python tools/execution.py      drop the cache if it is stale, then execute what is not in it, two at a time
-
 jupyter-cache knows a notebook by its code cells alone. What else decides an output (the shared modules, the pins,
 the profile) is hashed here; when that hash changes, the cache is dropped, and with it Sphinx's memory of the pages.
+Then what is not in the cache is executed, two notebooks at a time.
 """
 
 import argparse
 import asyncio
-import csv
 import hashlib
 import os
 import shutil
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from datetime import date
 from importlib import metadata
+from itertools import repeat
 from pathlib import Path
 from time import perf_counter
 
 import jupytext
+import pandas as pd
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
+
+from helpers.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 900  # seconds; the same in _config.yml
+STAMP, RUN_TIMES = Path("_build/execution-fingerprint"), Path("book/run_times.csv")
+COLUMNS = ["chapter", "seconds", "profile", "device", "threads", "python", "torch", "numpy", "date"]
 
 
 def chapters(root=ROOT):
@@ -56,14 +61,13 @@ def fingerprint(root=ROOT):
         digest.update(str(path.relative_to(root)).encode() + hashlib.sha256(path.read_bytes()).digest())
     installed = sorted(f"{item.name}=={item.version}" for item in metadata.distributions())
     settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("SIGNAL_FIRST_"))
-    gpu = f"gpu={os.path.exists('/dev/nvidia0')}"
-    digest.update("\n".join([*installed, *settings, gpu]).encode())
+    digest.update("\n".join([*installed, *settings, f"gpu={os.path.exists('/dev/nvidia0')}"]).encode())
     return digest.hexdigest()
 
 
 def is_stale(root=ROOT):
     """Whether the execution cache was made under another fingerprint than the present one."""
-    stamp = Path(root) / "_build" / "execution-fingerprint"
+    stamp = Path(root) / STAMP
     return not stamp.exists() or stamp.read_text() != fingerprint(root)
 
 
@@ -71,11 +75,9 @@ def drop_if_stale(root=ROOT):
     """Drop the execution cache, and Sphinx's pickled pages, unless they were made under the present fingerprint."""
     if not is_stale(root):
         return False
-    build = Path(root) / "_build"
     for folder in (".jupyter_cache", ".doctrees"):
-        shutil.rmtree(build / folder, ignore_errors=True)
-    build.mkdir(exist_ok=True)
-    (build / "execution-fingerprint").write_text(fingerprint(root))
+        shutil.rmtree(Path(root, "_build", folder), ignore_errors=True)
+    write_atomically(Path(root, STAMP), fingerprint(root).encode())
     return True
 
 
@@ -84,34 +86,30 @@ def open_cache(root=ROOT):
     return get_cache(str(Path(root) / "_build" / ".jupyter_cache"))
 
 
-def cached(cache, notebook):
-    """The cache's record of a notebook, None if it holds none."""
+def cached(path, root=ROOT):
+    """The cache's record of the notebook `path`, None if it holds none."""
     try:
-        return cache.match_cache_notebook(notebook)
+        return open_cache(root).match_cache_notebook(jupytext.read(path))
     except KeyError:
         return None
 
 
-def known_seconds(root=ROOT):
-    """{name of a notebook: seconds that it took somewhere}, from book/run_times.csv; empty if there is none."""
-    path = Path(root) / "book" / "run_times.csv"
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        return {row["chapter"]: float(row["seconds"]) for row in csv.DictReader(lines)}
+def run_times(root=ROOT):
+    """The table of run times in book/run_times.csv (tools/status.py), without rows if there is none."""
+    path = Path(root) / RUN_TIMES
+    return pd.read_csv(path, dtype={"python": str}) if path.exists() else pd.DataFrame(columns=COLUMNS)
 
 
 def made_by(threads):
     """Device, profile, versions and date of an execution: what helpers.runtime knows, and the kernels' threads."""
     from helpers.runtime import provenance  # late: imports torch
-
     return provenance() | {"threads": threads, "date": date.today().isoformat()}
 
 
-def put(cache, path, notebook, seconds, made):
+def put(path, notebook, seconds, threads, root):
     """Keep the executed notebook of `path` in the cache."""
-    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds, "made_by": made})
-    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds, "made_by": made_by(threads)})
+    open_cache(root).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
 def threads_each(side_by_side):
@@ -120,10 +118,7 @@ def threads_each(side_by_side):
 
 
 def kernel_environment(threads):
-    """The environment of a kernel with so many threads.
-
-    Without what pytest and its tests set for themselves: figures would not be shown.
-    """
+    """The environment of a kernel with so many threads, without what pytest sets, which would hide figures."""
     # PASSIVE: on a busy machine, threads that spin while they wait for each other cost minutes.
     settings = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     return settings | {name: value for name, value in os.environ.items()
@@ -131,9 +126,9 @@ def kernel_environment(threads):
 
 
 def execute(path, threads):
-    """Run one notebook in its own folder. Returns (notebook with outputs, seconds, None or the failure in words)."""
+    """Run one notebook in its own folder. Returns (notebook with outputs, seconds, the failure in words or "")."""
     print(f"executing {path.name}", flush=True)
-    notebook, failure, start = jupytext.read(path), None, perf_counter()
+    notebook, failure, start = jupytext.read(path), "", perf_counter()
     # Timings would go into the cells' metadata, by which the cache knows them.
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT, record_timing=False,
                             resources={"metadata": {"path": str(path.parent)}})
@@ -148,36 +143,90 @@ def execute(path, threads):
 def fill(paths, workers, root=ROOT):
     """Execute those of `paths` that the cache lacks, `workers` at a time. Returns {path: failure} of the failed."""
     drop_if_stale(root)
-    cache = open_cache(root)
-    missing = [path for path in paths if cached(cache, jupytext.read(path)) is None]
-    known = known_seconds(root)
+    known = run_times(root).groupby("chapter").seconds.max()
+    missing = [path for path in paths if cached(path, root) is None]
     missing.sort(key=lambda path: -known.get(path.stem, 0))  # else a long one runs alone at the end
     # Kernels are processes of their own: share the cores among those that run side by side.
     side_by_side = max(1, min(workers, len(missing)))
     threads = threads_each(side_by_side)
-    made, failed = made_by(threads) if missing else None, {}
+    failed = {}
     with ThreadPoolExecutor(side_by_side) as pool:
-        results = pool.map(execute, missing, [threads] * len(missing))
-        for path, (notebook, seconds, failure) in zip(missing, results):
-            if failure is not None:
+        for path, (notebook, seconds, failure) in zip(missing, pool.map(execute, missing, repeat(threads))):
+            if failure:
                 failed[path] = failure
-                continue
-            put(cache, path, notebook, seconds, made)
-            print(f"executed  {path.name} in {seconds:.0f} s", flush=True)
+            else:
+                put(path, notebook, seconds, threads, root)
+                print(f"executed  {path.name} in {seconds:.0f} s", flush=True)
     return failed
 
 
 def executed(path, root=ROOT):
     """The executed notebook of `path` out of the cache, with every output."""
-    cache = open_cache(root)
-    return cache.merge_match_into_notebook(jupytext.read(path))[1]
+    return open_cache(root).merge_match_into_notebook(jupytext.read(path))[1]
 
 
 def noise(executed):
     """Sentences about cells that wrote to stderr: on the page of a chapter a stray warning is a fault."""
-    texts = {index: "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
-             for index, cell in enumerate(executed.cells) if cell.cell_type == "code"}
-    return [f"cell {index} wrote to stderr: {text.strip()[:500]}" for index, text in texts.items() if text]
+    return [f"cell {index} wrote to stderr: {output.text.strip()[:500]}" for index, cell in enumerate(executed.cells)
+            for output in cell.get("outputs", []) if output.get("name") == "stderr"]
+
+
+class Run:
+    """A notebook's run by nbval, the book's own execution once each of its cells has passed: one run for both.
+
+    nbval compares a cell's outputs after it has merged its streams. The book shows them as they came, so nbclient puts
+    them together from the kernel's messages. nbs/conftest.py makes this before the kernel starts.
+    """
+
+    def __init__(self, notebook):
+        self.start, self.notebook, self.messages, self.request = perf_counter(), deepcopy(notebook), [], None
+        self.code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+        for index in self.code:
+            self.notebook.cells[index].update(outputs=[], execution_count=None)
+        self.left = set(self.code)
+        self.client = NotebookClient(self.notebook, record_timing=False)
+        self.client.reset_execution_trackers()
+
+    def listen(self, kernel):
+        """Hear what nbval's kernel says, and let it count its cells, as the book's kernels do."""
+        about, get_message = kernel.kc.kernel_info(reply=True, timeout=60)["content"], kernel.get_message
+        self.notebook.metadata["language_info"] = about["language_info"]
+
+        def heard(stream, timeout=None):
+            message = get_message(stream, timeout=timeout)
+            self.messages += [message] if stream == "iopub" else []
+            return message
+
+        def execute(source, allow_stdin=None):
+            self.messages.clear()
+            self.request = kernel.kc.execute(source, allow_stdin=allow_stdin, stop_on_error=False)
+            return self.request
+
+        kernel.get_message, kernel.execute_cell_input = heard, execute
+
+    def cell_passed(self, number, source, threads, root=ROOT):
+        """Give the `number`-th code cell, which has just been run, its outputs; keep the run if it was the last one.
+
+        The cache knows it by the code that was run: where a pair is out of step with its `source`, nobody finds it.
+        """
+        index = self.code[number]
+        self.client.clear_before_next_output = False
+        try:
+            for message in self.messages:
+                if message["parent_header"].get("msg_id") == self.request:
+                    self.client.process_message(message, self.notebook.cells[index], index)
+        except CellExecutionComplete:
+            self.left.discard(index)
+        if not self.left and not is_stale(root):
+            self.client.set_widgets_metadata()
+            put(source, self.notebook, perf_counter() - self.start, threads, root)
+
+
+def report(faults):
+    """Print sentences as errors. Returns a command's exit status, 1 if there are any."""
+    faults = list(faults)
+    print(*faults, sep="\n", end="\n" if faults else "", file=sys.stderr)
+    return int(bool(faults))
 
 
 def main(arguments=None):
@@ -187,11 +236,9 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     paths = notebooks()
     failed = fill(paths, options.workers)
-    for path, failure in failed.items():
-        print(f"\n{path}: a cell failed\n{failure}", file=sys.stderr)
-    noises = [f"{path}: {sentence}" for path in paths if path not in failed for sentence in noise(executed(path))]
-    print(*noises, sep="\n", end="\n" if noises else "", file=sys.stderr)
-    return 1 if failed or (options.strict and noises) else 0
+    report(f"\n{path}: a cell failed\n{failure}" for path, failure in failed.items())
+    noisy = report(f"{path}: {words}" for path in paths if path not in failed for words in noise(executed(path)))
+    return 1 if failed else options.strict and noisy
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ and `solution-end`. The stars at the end of an exercise's title say how hard it 
 """
 
 import re
-from dataclasses import dataclass, replace
-from textwrap import dedent
+from typing import NamedTuple
 
 import yaml
 from markdown_it import MarkdownIt
@@ -18,13 +17,12 @@ from mdit_py_plugins.myst_blocks import myst_block_plugin
 PARSER = (MarkdownIt("commonmark").disable("inline").use(front_matter_plugin).use(colon_fence_plugin)
           .use(dollarmath_plugin).use(myst_block_plugin))
 DIRECTIVE = re.compile(r"[:`~]{3,}\{([\w:-]+)\}[ \t]*(.*)")
-OPTION = re.compile(r"[ \t]*:([\w-]+):[ \t]*(.*)")
+OPTIONS = re.compile(r"---\n((?s:.*?)\n)---\n|((?:[ \t]*:[\w-]+:.*\n)+)")
 VERBATIM = {"code-cell", "raw"}  # directives without MyST inside
 STAR = "★"
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A directive, code in a fence, an equation with a label, or the heading of a section.
 
     name : the directive's, the code's language, "equation" or "section". options : a label is one of them, and the
@@ -50,20 +48,15 @@ class Block:
         return self.name[4:] if self.name.startswith("prf:") and self.name != "prf:proof" else ""
 
 
-@dataclass(frozen=True)
-class Exercise:
-    """An exercise and its solution, None if there is none. stars : 0 if the title has none."""
+class Exercise(NamedTuple):
+    """An exercise and its solution, None if there is none. stars : 0 if the title has none. code : the solution's."""
 
     label: str
     title: str
     stars: int
     text: str
     solution: str | None
-
-    @property
-    def code(self):
-        """The code blocks of the solution, in order."""
-        return code_blocks(self.solution or "")
+    code: list
 
 
 def walk(text, begin=0, page="MyST"):
@@ -87,28 +80,23 @@ def blocks(text, begin=0, page="MyST"):
             found.append(Block("equation", "", {"label": token.info}, token.content.strip(), *span))
         elif token.type == "heading_open":
             label = tokens[index - 1].content if index and tokens[index - 1].type == "myst_target" else ""
-            options = {"level": token.tag, "label": label}
-            found.append(Block("section", tokens[index + 1].content, options, "", *span))
+            found.append(Block("section", tokens[index + 1].content, {"level": token.tag, "label": label}, "", *span))
     return found
 
 
 def _fenced(token, lines, begin, page):
     """The block of a fence."""
     first, last = token.map
-    start, options, directive = first + 1, {}, DIRECTIVE.search(lines[first])
-    closed = last > start and not lines[last - 1].strip().strip(token.markup[0])
+    directive, text, options = DIRECTIVE.search(lines[first]), token.content, {}
+    closed = last > first + 1 and not lines[last - 1].strip().strip(token.markup[0])
     if not closed or (token.type == "colon_fence" and not directive):
-        raise ValueError(f"{page}: line {begin + start}: {lines[first]!r} opens nothing, or nothing closes it")
-    if directive and lines[start].strip() == "---":
-        end = lines.index("---", start + 1, last)
-        options, start = yaml.safe_load("\n".join(lines[start + 1:end])), end + 1
-    while directive and (option := OPTION.match(lines[start])):
-        options[option[1]] = option[2].strip()
-        start += 1
-    text = dedent("\n".join(lines[start:last - 1]))  # not token.content, from which the parser took NUL characters
-    inside = walk(text, begin + start, page) if directive and directive[1] not in VERBATIM else ()
-    name, title = directive.groups() if directive else (token.info.strip(), "")
-    return Block(name, title.strip(), options, text.strip("\n"), begin + first, begin + last, tuple(inside))
+        raise ValueError(f"{page}: line {begin + first + 1}: {lines[first]!r} opens nothing, or nothing closes it")
+    name, title = directive.groups() if directive else (token.info, "")
+    if directive and (found := OPTIONS.match(text)):
+        options = yaml.safe_load(found[1] or re.sub(r"^[ \t]*:", "", found[2], flags=re.MULTILINE))
+        text = text[found.end():]
+    inside = walk(text, begin + last - 1 - text.count("\n"), page) if directive and name not in VERBATIM else ()
+    return Block(name.strip(), title.strip(), options, text.strip("\n"), begin + first, begin + last, tuple(inside))
 
 
 def code_blocks(text):
@@ -125,8 +113,7 @@ def solution_blocks(text):
         elif block.name == "solution-start":
             start = block
         elif block.name == "solution-end" and start:
-            inside = "\n".join(lines[start.last:block.first]).strip("\n")
-            found.append(replace(start, last=block.last, text=inside))
+            found.append(start._replace(last=block.last, text="\n".join(lines[start.last:block.first]).strip("\n")))
             start = None
     if start:
         raise ValueError(f"line {start.first + 1}: the solution of {start.title} has no solution-end")
@@ -137,4 +124,5 @@ def exercises(text):
     """Every exercise of a chapter's source, in order."""
     solutions = {block.title: block.text for block in solution_blocks(text)}
     return [Exercise(block.label, block.title.rstrip(STAR + " "), block.title.count(STAR), block.text,
-                     solutions.get(block.label)) for block in walk(text) if block.name == "exercise"]
+                     solution := solutions.get(block.label), code_blocks(solution or ""))
+            for block in walk(text) if block.name == "exercise"]

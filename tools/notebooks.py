@@ -9,13 +9,14 @@ count of a real execution, for nbval skips the comparison without both; every ot
 
 import argparse
 import hashlib
-import os
 import sys
-from pathlib import Path
+from collections import Counter
 
 import execution
 import jupytext
 import nbformat
+
+from helpers.files import write_atomically
 
 TAG = "nbval-check-output"
 REFRESH = "make notebooks"
@@ -26,20 +27,13 @@ def is_verdict(cell):
     return cell.cell_type == "code" and TAG in cell.metadata.get("tags", [])
 
 
-def bare(source):
-    """The notebook of a chapter's .md: no outputs, and cell ids that depend on the cells' text alone."""
-    return identified(jupytext.read(source))
-
-
-def identified(notebook):
-    """`notebook` without outputs, and with cell ids that depend on the cells' text alone."""
-    seen = {}
+def bare(text):
+    """The notebook of a chapter's text: no outputs, and cell ids that depend on the cells' text alone."""
+    notebook, seen = jupytext.reads(text, fmt="md:myst"), Counter()
     for cell in notebook.cells:
         key = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
-        seen[key] = seen.get(key, 0) + 1
+        seen[key] += 1
         cell.id = key if seen[key] == 1 else f"{key}-{seen[key]}"
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
 
@@ -62,63 +56,45 @@ def faults(source):
         nbformat.validate(stored)
     except (ValueError, nbformat.ValidationError) as error:
         return [f"{pair.name} is not a readable notebook: {error}"]
-    found, fresh = [], bare(source)
-    cells = [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in fresh.cells]
-    if cells != [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in stored.cells]:
+    found, fresh = [], bare(source.read_text("utf-8"))
+    cells, own = ([(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells]
+                  for notebook in (stored, fresh))
+    if cells != own:
         found.append(f"the cells of {pair.name} are not those of {source.name}")
     if fresh.metadata != stored.metadata:
         found.append(f"the metadata of {pair.name} are not those of {source.name}")
-    verdicts = [cell for cell in stored.cells if is_verdict(cell)]
-    if not verdicts:
+    if not any(map(is_verdict, stored.cells)):
         found.append(f"no cell of {pair.name} is tagged {TAG}")
-    for cell in verdicts:
-        if not cell.outputs or cell.execution_count is None:
-            found.append(f"verdict cell {cell.id} of {pair.name} lacks its output or count, so nbval checks nothing")
     for cell in stored.cells:
-        if cell.cell_type == "code" and not is_verdict(cell) and (cell.outputs or cell.execution_count is not None):
+        if is_verdict(cell) and (not cell.outputs or cell.execution_count is None):
+            found.append(f"verdict cell {cell.id} of {pair.name} lacks its output or count, so nbval checks nothing")
+        elif cell.cell_type == "code" and not is_verdict(cell) and (cell.outputs or cell.execution_count is not None):
             found.append(f"cell {cell.id} of {pair.name} is no verdict and yet stores an output or a count")
     return found
-
-
-def write(path, notebook):
-    """Write a notebook whole or not at all, and only if it changed."""
-    text = nbformat.writes(notebook) + "\n"
-    if path.exists() and path.read_text("utf-8") == text:
-        return False
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
-    return True
 
 
 def refresh(sources, workers=2, root=execution.ROOT):
     """Bring the pairs of `sources` in step, executing where the cache has nothing. Returns {source: faults}."""
     problems = {path: [f"a cell failed\n{text}"] for path, text in execution.fill(sources, workers, root).items()}
-    for source in sources:
-        if source in problems:
-            continue
-        executed = execution.executed(source, root)
-        changed = write(source.with_suffix(".ipynb"), with_verdicts(bare(source), executed))
-        print(f"{'refreshed' if changed else 'in step  '} {source.with_suffix('.ipynb').name}", flush=True)
+    for source in [path for path in sources if path not in problems]:
+        executed, pair = execution.executed(source, root), source.with_suffix(".ipynb")
+        notebook = with_verdicts(bare(source.read_text("utf-8")), executed)
+        text = f"{nbformat.writes(notebook)}\n".encode()
+        if changed := not pair.exists() or pair.read_bytes() != text:
+            write_atomically(pair, text)
+        print(f"{'refreshed' if changed else 'in step  '} {pair.name}", flush=True)
         problems[source] = execution.noise(executed) + faults(source)
     return problems
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("chapters", nargs="*", type=Path, help="chapters' .md files (default: all)")
     parser.add_argument("--check", action="store_true", help="only compare; execute and write nothing")
     parser.add_argument("--workers", type=int, default=2, help="notebooks executed side by side (default 2)")
-    options = parser.parse_args(arguments)
-    sources = [path.resolve() for path in options.chapters] or execution.chapters()
-    if options.check:
-        problems = {source: faults(source) for source in sources}
-    else:
-        problems = refresh(sources, options.workers)
-    for source, found in problems.items():
-        for fault in found:
-            print(f"{source}: {fault}. To refresh the pairs: {REFRESH}", file=sys.stderr)
-    return 1 if any(problems.values()) else 0
+    options, sources = parser.parse_args(arguments), execution.chapters()
+    found = {source: faults(source) for source in sources} if options.check else refresh(sources, options.workers)
+    return execution.report(f"{source}: {fault}. To refresh the pairs: {REFRESH}"
+                            for source, sentences in found.items() for fault in sentences)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,9 @@
 
 Every formula goes onto one line: Colab takes a line "=" inside a longer one for the underline of a heading, and the
 marks of a quotation would become part of it. Statements become quotations with a bold head, folded solutions fold by
-HTML, references become numbers, with a link where the book's address is known.
-
-No library does this: sphinx-tojupyter garbles the heads of exercises, folds and lists, and a parser's tokens do not
-say where in a line they stand. So roles and formulas are found by their marks; tools/myst.py finds the blocks.
+HTML, references become numbers, with a link where the book's address is known. No library does this:
+sphinx-tojupyter garbles exercises, folds and lists, and a parser's tokens do not say where in a line they stand. So
+roles and formulas are found by their marks; tools/myst.py finds the blocks.
 """
 
 import re
@@ -17,41 +16,45 @@ import myst
 from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 
-ADMONITIONS = {"note", "tip", "important", "warning", "seealso", "hint", "caution", "attention", "admonition",
-               "exercise"}
+ADMONITIONS = {"note", "tip", "important", "warning", "hint", "caution", "exercise"}
 ROLE = re.compile(r"\{([\w:-]+)\}`([^`]*)`")
 # What is no prose: code; a displayed formula and its label; a formula in a line.
 KEPT = re.compile(r"^( *)(`{3,}|~{3,})(?s:.*?)^\1\2 *$|`+[^`\n]+`+"
                   r"|\$\$(?P<display>(?s:.+?))\$\$(?:[ \t]*\((?P<label>[\w:-]+)\))?"
                   r"|(?<![\\$\w])\$(?!\s)(?P<inline>(?s:[^$\\]|\\.)+?)(?<!\s)\$(?![\w$])", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]*)\)")
-NO_PROSE = re.compile(r" *(\x00\d+\x00$|[|>]|</)")  # how a line begins that takes no words beside it
-FOLD = ["<details>", "<summary><b>{}</b></summary>", ""]
+# How a line begins that takes no words beside it; \ue000, which nobody writes, marks what is kept.
+NO_PROSE = re.compile(r" *(\ue000\d+\ue000$|[|>]|</)", re.MULTILINE)
+FOLD = "<details>\n<summary><b>{}</b></summary>\n"
 EMPTY_FOLD = re.compile(r"<details>\n<summary><b>([^<]*)</b></summary>\s*</details>")
+
+
+@cache
+def bibliography():
+    """The works that the book cites, as pybtex reads them."""
+    return parse_file(str(execution.ROOT / "book" / "references.bib"))
 
 
 @dataclass
 class Plain:
     """Turns the text of one page into plain Markdown.
 
-    page : "nbs/04_stage_one". targets : what numbering.targets() returns. bibliography : pybtex's. site : the address
-    of the published book, or "" where it is not known. cited : collects the keys of the works cited. solving : the
-    exercise whose solution is open at the end of the cell last read, or "".
+    page : "nbs/04_stage_one". targets : of numbering. site : address of the published book, "" where it is not known.
+    bibliography : pybtex's. titled : whether a title follows its number. cited : collects the keys of the works cited.
+    solving : the exercise whose solution is open at the end of the cell last read, or "".
     """
 
     page: str
     targets: dict
-    bibliography: object
     site: str = ""
+    bibliography: object = field(default_factory=bibliography)
+    titled: bool = False
     cited: list = field(default_factory=list)
     solving: str = ""
 
     def cell(self, text):
-        """Plain Markdown of the page's next cell, "" where nothing is left of it.
-
-        Folds by HTML end with their cell: the text of a solution that holds code is folded cell by cell.
-        """
-        opened = "\n".join(FOLD).format(f"Solution of {self.solving}, continued") + "\n" if self.solving else ""
+        """Plain Markdown of the page's next cell, "" where nothing is left of it; no fold goes over several cells."""
+        opened = FOLD.format(f"Solution of {self.solving}, continued") + "\n" if self.solving else ""
         text = opened + self(text) + ("\n\n</details>" if self.solving else "")
         return EMPTY_FOLD.sub(lambda fold: "" if fold[1].endswith("continued") else f"**{fold[1]}.**", text).strip("\n")
 
@@ -62,10 +65,10 @@ class Plain:
 
         def set_aside(match):
             kept.append(self._formula(match) or match[0])
-            return f"\x00{len(kept) - 1}\x00"
+            return f"\ue000{len(kept) - 1}\ue000"
 
         text = LINK.sub(self._link, KEPT.sub(set_aside, ROLE.sub(self._role, text)))
-        text = re.sub(r"\x00(\d+)\x00", lambda mark: kept[int(mark[1])], "\n".join(self._blocks(text)))
+        text = re.sub(r"\ue000(\d+)\ue000", lambda mark: kept[int(mark[1])], self._blocks(text))
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
     def references(self):
@@ -77,15 +80,13 @@ class Plain:
     def name(self, label):
         """What the book calls a label: "Theorem 3.2", "chapter 8", "(3.1)", or a title."""
         target = self.target(label)
+        if not target.number:
+            return f"*{target.title}*"
         if target.kind == "equation":
             return f"({target.number})"
-        if target.kind == "page" and target.number:
-            return f"chapter {target.number}"
-        return f"{target.kind.capitalize()} {target.number}" if target.number else f"*{target.title}*"
-
-    def tag(self, label):
-        """What stands beside an equation."""
-        return self.target(label).number
+        kind = "chapter" if target.kind == "page" else target.kind.capitalize()
+        title = f" (“{target.title.rstrip(myst.STAR + ' ')}”)" if self.titled and target.title else ""
+        return f"{kind} {target.number}{title}"
 
     def target(self, label):
         name = label.rsplit("/")[-1]
@@ -107,93 +108,58 @@ class Plain:
         if role == "math":
             return f"${content}$"
         if role in ("cite:t", "cite:p"):
-            works = [self._cite(key.strip(), role) for key in content.split(",")]
-            return "; ".join(works) if role == "cite:t" else f"({'; '.join(works)})"
+            keys = [key.strip() for key in content.split(",")]
+            self.cited += keys
+            form = "{} ({})" if role == "cite:t" else "{}, {}"
+            works = "; ".join(form.format(authors(entry), entry.fields["year"])
+                              for entry in map(self.bibliography.entries.__getitem__, keys))
+            return works if role == "cite:t" else f"({works})"
         if role not in ("prf:ref", "eq", "numref", "ref", "doc"):
             raise ValueError(f"{self.page}: no plain form of the role {match[0]}")
         named = re.fullmatch(r"(.*?)\s*<(.*)>", content, re.DOTALL)
         label = (named[2] if named else content).strip()
         return self._to(label, named[1] if named else _capital(self.name(label), match))
 
-    def _cite(self, key, role):
-        entry = self.bibliography.entries[key]
-        self.cited.append(key)
-        names, year = authors(entry), entry.fields["year"]
-        return f"{names} ({year})" if role == "cite:t" else f"{names}, {year}"
-
     def _formula(self, match):
         """A formula on one line; "<" before a letter, which looks like an HTML tag, as its TeX name. None for code."""
         if formula := match["display"] or match["inline"]:
             line = re.sub(r"<(?=[A-Za-z])", r"\\lt ", " ".join(formula.split()))
-            number = rf" \tag{{{self.tag(match['label'])}}}" if match["label"] else ""
+            number = rf" \tag{{{self.target(match['label']).number}}}" if match["label"] else ""
             return f"$${line}{number}$$" if match["display"] else f"${line}$"
 
     def _link(self, match):
         text, where = match[1], match[2].removesuffix(".md")
-        return match[0] if re.match(r"[a-z]+:|#|\x00", where) else self._to(where, text)
+        return match[0] if re.match(r"[a-z]+:|#|\ue000", where) else self._to(where, text)
 
     def _blocks(self, text):
-        """Lines without colon fences."""
+        """A text without fences of directives."""
         lines, out, index = text.split("\n"), [], 0
         for block in myst.blocks(text, page=self.page):
-            if block.name == "section":
-                continue
-            body = self._blocks(block.text)
-            out += [*lines[index:block.first], "", *self._directive(block.name, block.title, block.options, body), ""]
-            index = block.last
-        return out + lines[index:]
+            if block.name != "section":
+                out += [*lines[index:block.first], "", self._directive(block), ""]
+                index = block.last
+        return "\n".join(out + lines[index:])
 
-    def _directive(self, name, argument, options, body):
-        body = "\n".join(body).strip("\n").split("\n")
-        kind = name.removeprefix("prf:")
-        if kind in ADMONITIONS or (name.startswith("prf:") and kind != "proof"):
-            head = self.name(options["label"]) if "label" in options else kind.capitalize()
-            title = f" ({argument})" if argument else ""
-            return [f"> **{head}**{title}.", ">", *(f"> {line}".rstrip() for line in body)]
+    def _directive(self, block):
+        kind, body = block.name.removeprefix("prf:"), self._blocks(block.text).strip("\n")
+        if kind in ADMONITIONS or block.statement:
+            head = self.name(block.label) if block.label else kind.capitalize()
+            title = f" ({block.title})" if block.title else ""
+            return "\n".join(f"> {line}".rstrip() for line in f"**{head}**{title}.\n\n{body}".split("\n"))
         if kind == "proof":
-            head = f"*Proof{' ' + argument if argument else ''}.*"
-            body = [head, "", *body] if NO_PROSE.match(body[0]) else [f"{head} {body[0]}", *body[1:]]
-            return [*body, "", "∎"] if NO_PROSE.match(body[-1]) else [*body[:-1], f"{body[-1]} ∎"]
+            head = f"*Proof {block.title}".rstrip() + ".*"
+            before, after = ("\n\n" if NO_PROSE.match(line) else " " for line in (body, body.rpartition("\n")[2]))
+            return f"{head}{before}{body}{after}∎"
         if kind in ("solution", "dropdown"):
-            head = f"Solution of {self.name(argument)}" if kind == "solution" else argument
-            return [*(line.format(head) for line in FOLD), *body, "", "</details>"]
+            head = f"Solution of {self.name(block.title)}" if kind == "solution" else block.title
+            return f"{FOLD.format(head)}\n{body}\n\n</details>"
         if kind == "solution-start":
-            self.solving = self.name(argument)
-            return [line.format(f"Solution of {self.solving}") for line in FOLD]
+            self.solving = self.name(block.title)
+            return FOLD.format(f"Solution of {self.solving}")
         if kind == "solution-end":
             self.solving = ""
-            return ["</details>"]
-        raise ValueError(f"{self.page}: no plain form of the directive {name!r}")
-
-
-class Words(Plain):
-    """For slides, which have no other page to point to, and no numbers to look up: everything is called by its title.
-
-    An equation and a figure have none; their labels, in words, do.
-    """
-
-    def name(self, label):
-        target = self.target(label)
-        if target.kind == "equation":
-            return f"({self.tag(label)})"
-        if target.kind == "figure":
-            return f"the figure “{in_words(label)}”"
-        title = f"“{target.title.rstrip(myst.STAR + ' ')}”"
-        return f"exercise {title}" if target.kind == "exercise" else title
-
-    def tag(self, label):
-        return in_words(label)
-
-
-def in_words(label):
-    """A label without its kind: eq-three-conditions -> three conditions."""
-    return label.partition("-")[2].replace("-", " ")
-
-
-@cache
-def bibliography():
-    """The works that the book cites, as pybtex reads them."""
-    return parse_file(str(execution.ROOT / "book" / "references.bib"))
+            return "</details>"
+        raise ValueError(f"{self.page}: no plain form of the directive {block.name!r}")
 
 
 def authors(entry):

@@ -2,13 +2,14 @@
 
 Chapters keep their numbers and parts; the pages behind them become appendices. Code that only draws is left out, as
 pages fold it. Solutions stand behind a chapter's exercises. A proof is no box, a data frame is a table, and wide
-tables get columns that fit. The laboratory, which is live, goes without its controls.
-sphinx-jupyterbook-latex does some of this with parts and titles, and knows no proofs, exercises or data frames.
+tables get columns that fit. The laboratory, which is live, goes without its controls. sphinx-jupyterbook-latex does
+some of this with parts and titles, and knows no proofs, exercises or data frames.
 """
 
 import os
 import re
-import shutil
+from functools import partial
+from itertools import count, product
 from pathlib import Path
 
 import matplotlib
@@ -18,25 +19,26 @@ from addresses import site_url
 from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx import addnodes
+from sphinx.builders.latex.nodes import thebibliography
+from sphinx.util import texescape
+from sphinx_exercise.nodes import solution_node
+from sphinx_proof.nodes import proof_node
 
 BIBLIOGRAPHY = "book/bibliography"
 LINE = 88  # characters, about, of a table's row that fits the page without asking
 LONG = 14  # rows; a longer table may run over pages
 FIGURE = re.compile(r"[-+−±.,%\d\s]*(?:e[-+]?\d+)?|nan|inf|NaN")
-TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}"} | {sign: "\\" + sign for sign in "_#%&$"}
+texescape.init()
+tex = partial(texescape.escape, latex_engine="xelatex")  # a text with TeX's special characters made harmless
+latex = partial(nodes.raw, "", format="latex")
 
 
-def address(app, config):
-    """Say in the imprint where the book is published, if that is known."""
+def configure(app, config):
+    """Say in the imprint where the book is published, if that is known; bring a font that every environment has."""
     known = f" The book itself is at {tex(site_url(os.environ))}." if site_url(os.environ) else ""
     config.latex_elements["maketitle"] = config.latex_elements["maketitle"].replace("ADDRESS", known)
-
-
-def bring_fonts(app, error):
-    """Matplotlib's monospaced font beside the TeX: every environment of the book has it."""
-    if app.builder.name == "latex" and not error:
-        for font in Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVuSansMono*.ttf"):
-            shutil.copy(font, app.outdir)
+    fonts = Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVuSansMono*.ttf")
+    config.latex_additional_files = [str(font) for font in fonts]
 
 
 def prepare(app, doctree, docname):
@@ -49,7 +51,9 @@ def prepare(app, doctree, docname):
     for keys in [node for node in doctree.findall(nodes.section) if "keys" in node["ids"]]:  # of the laboratory
         keys.parent.remove(keys)
     one_bibliography(doctree, pages.get(BIBLIOGRAPHY))
-    fold_code(doctree)
+    for cell in doctree.findall(nodes.container):  # code that pages fold only draws
+        if cell.get("hide_mode") == "input":
+            cell.children = [node for node in cell.children if "cell_input" not in node.get("classes", [])]
     number_exercises(doctree, numbering.targets(app.srcdir))
     solutions_last(doctree)
     plain_proofs(doctree)
@@ -59,15 +63,6 @@ def prepare(app, doctree, docname):
         fit(table)
     for mark in [node for node in doctree.findall(nodes.raw) if node.astext().startswith("<br")]:
         mark.replace_self(latex(r"\newline "))
-
-
-def tex(text):
-    """A text with TeX's special characters made harmless."""
-    return "".join(TEX.get(sign, sign) for sign in text)
-
-
-def latex(text):
-    return nodes.raw("", text, format="latex")
 
 
 def open_introduction(doctree):
@@ -80,36 +75,25 @@ def open_introduction(doctree):
                             "\\addcontentsline{toc}{chapter}{Introduction}\n"))
 
 
+def put_before(node, text):
+    node.parent.insert(node.parent.index(node), latex(text))
+
+
 def open_parts(pages, root):
     """The name of each part in the table of contents; what bears no number on its pages is an appendix."""
-    toc, main = yaml.safe_load(Path(root, "_toc.yml").read_text("utf-8")), True
-    for part in toc.get("parts", []):
-        first = pages.get(part["chapters"][0]["file"])
-        if first is None:
-            continue
-        appendix = "\\appendix\n" if main and not part.get("numbered") else ""
-        main = main and bool(part.get("numbered"))
-        name = tex(part["caption"])
-        first.parent.insert(first.parent.index(first),
-                            latex(f"\\clearpage\n{appendix}\\phantomsection\\addcontentsline{{toc}}{{part}}{{{name}}}\n"))
+    appendix = "\\appendix\n"
+    for part in yaml.safe_load(Path(root, "_toc.yml").read_text("utf-8")).get("parts", []):
+        begin = "" if part.get("numbered") else appendix
+        appendix = "" if begin else appendix
+        put_before(pages[part["chapters"][0]["file"]], f"\\clearpage\n{begin}\\phantomsection"
+                   f"\\addcontentsline{{toc}}{{part}}{{{tex(part['caption'])}}}\n")
 
 
 def one_bibliography(doctree, page):
     """LaTeX gathers the works in a chapter of its own: the page about them would be a second, empty one."""
-    works = next(doctree.findall(addnodes.start_of_file), None) and [
-        node for node in doctree.children if type(node).__name__ == "thebibliography"]
-    if page is not None and works:
+    for works in list(doctree.findall(thebibliography)) if page else ():
         page.parent.remove(page)
-        works[0].parent.insert(works[0].parent.index(works[0]),
-                               latex(f"\\clearpage\\phantomsection\\label{{\\detokenize{{{BIBLIOGRAPHY}::doc}}}}\n"))
-
-
-def fold_code(doctree):
-    """Leave out the code that pages fold: it only draws."""
-    for cell in list(doctree.findall(nodes.container)):
-        if cell.get("hide_mode") == "input":
-            for code in [node for node in cell.children if "cell_input" in node.get("classes", [])]:
-                cell.remove(code)
+        put_before(works, f"\\clearpage\\phantomsection\\label{{\\detokenize{{{BIBLIOGRAPHY}::doc}}}}\n")
 
 
 def number_exercises(doctree, targets):
@@ -123,19 +107,15 @@ def number_exercises(doctree, targets):
 
 def solutions_last(doctree):
     """The solutions of a section behind its exercises, under a heading of their own."""
-    found = {}
-    for solution in doctree.findall(lambda node: type(node).__name__ == "solution_node"):
-        found.setdefault(id(solution.parent), []).append(solution)
-    for solutions in found.values():
-        section = solutions[0].parent
-        for solution in solutions:
-            section.remove(solution)
+    for section in dict.fromkeys(solution.parent for solution in doctree.findall(solution_node)):
+        solutions = [node for node in section.children if isinstance(node, solution_node)]
+        section.children = [node for node in section.children if node not in solutions]
         section += [nodes.rubric("", "Solutions"), *solutions]
 
 
 def plain_proofs(doctree):
     """A proof as LaTeX sets it: no box, its word in italics, a mark at the end of its last line."""
-    for proof in list(doctree.findall(lambda node: type(node).__name__ == "proof_node")):
+    for proof in list(doctree.findall(proof_node)):
         (box,) = proof.children
         first = next(box.findall(nodes.Text))
         first.parent.replace(first, nodes.Text(first.removeprefix("Proof.").lstrip()))
@@ -161,18 +141,15 @@ def data_frame(page):
 
 def grid(rows):
     """The texts of an HTML table by row and column. What spans several cells is in the first; the rest are empty."""
-    found, taken = [], set()
+    found = {}
     for down, row in enumerate(rows):
-        line = []
         for cell in row.find_all(["th", "td"]):
-            while (down, len(line)) in taken:
-                line.append("")
-            taken |= {(down + i, len(line) + j) for i in range(int(cell.get("rowspan", 1)))
-                      for j in range(int(cell.get("colspan", 1)))}
-            line.append(cell.get_text().strip())
-        found.append(line + [""] * ((down, len(line)) in taken))
-    width = max(map(len, found))
-    return [line + [""] * (width - len(line)) for line in found]
+            right = next(column for column in count() if (down, column) not in found)
+            high, wide = int(cell.get("rowspan", 1)), int(cell.get("colspan", 1))
+            found |= dict.fromkeys(product(range(down, down + high), range(right, right + wide)), "")
+            found[down, right] = cell.get_text().strip()
+    width = 1 + max(column for _, column in found)
+    return [[found.get((down, column), "") for column in range(width)] for down in range(len(rows))]
 
 
 def fit(table):
@@ -180,14 +157,13 @@ def fit(table):
     (group,) = table.findall(nodes.tgroup)
     rows = [[entry.astext() for entry in row.findall(nodes.entry)] for row in table.findall(nodes.row)]
     widest = [max(map(len, column)) for column in zip(*rows)]
-    if len(rows) > LONG:
-        table["classes"].append("longtable")
+    frame, long = "data-frame" in table["classes"], len(rows) > LONG
+    table["classes"] += ["longtable"] if long else []
     for empty in [node for node in table.findall(nodes.paragraph) if not node.children]:
         empty.parent.remove(empty)
-    frame = "data-frame" in table["classes"]
-    if frame and len(rows) > LONG:  # such a table knows no flexible columns
+    if frame and long:  # such a table knows no flexible columns
         table.previous_sibling()["spec"] = table.previous_sibling()["spec"].lower()
-    if sum(widest) + 3 * len(widest) <= LINE and (frame or len(rows) <= LONG):
+    if sum(widest) + 3 * len(widest) <= LINE and (frame or not long):
         return
     if frame:  # its own columns, as wide as they are, would not fit
         table.parent.remove(table.previous_sibling())

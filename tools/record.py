@@ -5,11 +5,9 @@
     python tools/record.py --minutes 8        begin no new cells after so many minutes; the next call goes on from there
     python tools/record.py --check            say what is missing or out of date; computes nothing
 
-The recordings on images read the files that environment variables such as SIGNAL_FIRST_CIFAR10 name, and
-say which file it was; one whose variable is not set is left out. --note TEXT is kept beside the table.
-
-Each finished cell is kept under --store at once: an interrupted recording resumes. A cell counts as the same only under
-the same source of the modules that make it (helpers.sweeps.store). Nothing in book/results is typed in by hand.
+Those on images read the files that environment variables such as SIGNAL_FIRST_CIFAR10 name, and say which file it was;
+one whose variable is not set is left out. Each finished cell is kept in build/record at once: an interrupted recording
+resumes. A cell counts as the same only under the same source of the modules that make it (helpers.sweeps.store).
 """
 
 import argparse
@@ -18,15 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-from helpers.data.cifar10n import CIFAR10N_VARIABLE
-from helpers.data.images import CIFAR10_VARIABLE
-from helpers.data.raters import KEEPS
-from helpers.experiments.deep_networks import deep_cell
-from helpers.experiments.elr import elr_cell
-from helpers.experiments.human_noise import cifar10n_cell
-from helpers.experiments.loss_distributions import MNIST_VARIABLE, loss_cell
-from helpers.experiments.phase_diagram import PLANES, phase_cell
-from helpers.experiments.where_it_looks import attribution_cell
+from helpers.data import CIFAR10_VARIABLE, CIFAR10N_VARIABLE, KEEPS
+from helpers.experiments import attribution_cell, cifar10n_cell, deep_cell, elr_cell, loss_cell, phase_cell
+from helpers.experiments.loss_distributions import MNIST_VARIABLE
+from helpers.experiments.phase_diagram import PLANES
 from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stored_cells
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,20 +58,17 @@ TABLES = {
 
 def commit():
     """The commit of the working tree, with a + if there are changes since; None where git or its history is missing."""
-    git = lambda *words: subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)  # noqa: E731
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
     try:
-        head, changes = git("rev-parse", "--short=12", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
-    except FileNotFoundError:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (FileNotFoundError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+" if changes.stdout else "") if head.returncode == 0 else None
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TABLES)}; all by default")
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1: here)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the tables go (default book/results)")
-    parser.add_argument("--store", type=Path, default=STORE, help="where cells are kept (default build/record)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no new cells after so many minutes")
     parser.add_argument("--note", default="", help="kept beside the table, e.g. how the images were made")
     parser.add_argument("--force", action="store_true", help="record even what is up to date")
@@ -87,8 +77,7 @@ def main(arguments=None):
     unknown = [name for name in options.names if name not in TABLES]
     if unknown or options.workers < 1:
         parser.error(f"no such recording: {', '.join(unknown)}" if unknown else "--workers: must be at least 1")
-    chosen = {name: TABLES[name] for name in options.names or TABLES}
-    faults = {name: fault(name, plan, options.results) for name, plan in chosen.items()}
+    faults = {name: fault(name, TABLES[name], RESULTS) for name in options.names or TABLES}
     if options.check:
         print(*[f"{name}: {reason or 'up to date'}" for name, reason in faults.items()], sep="\n")
         return 1 if any(faults.values()) else 0
@@ -98,17 +87,16 @@ def main(arguments=None):
             print(f"{name}: up to date")
             continue
         try:
-            files = files_read(chosen[name])
+            files = files_read(TABLES[name])
         except ValueError as error:
             print(f"{name}: left out; {error}")
             left_out = 1
             continue
         print(f"{name}: {reason or 'forced'}; recording", flush=True)
-        made = make_table(name, chosen[name], options.results, options.store / name, options.workers,
-                          deadline=deadline, files=files,
-                      note=options.note, commit=commit())
+        made = make_table(name, TABLES[name], RESULTS, STORE / name, options.workers, deadline=deadline, files=files,
+                          note=options.note, commit=commit())
         if made is None:
-            print(f"{name}: {stored_cells(options.store / name)} cells in the store; run again to go on")
+            print(f"{name}: {stored_cells(STORE / name)} cells in the store; run again to go on")
             return 0
         print(f"{name}: {made['rows']} rows, {made['cells_computed']} cells computed in {made['seconds']:.0f} s")
     return left_out

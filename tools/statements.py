@@ -1,50 +1,36 @@
 """The table of statements: statement -> chapter -> tests -> verdict, written into book/statements.md.
 
     python tools/statements.py RESULTS.xml    after a whole test run: write the table from pytest's junit file
-    python tools/statements.py --check        fail unless each of today's statements has a row and passed
+    python tools/statements.py                fail unless each of today's statements has a row and passed
 
-A statement is a labelled directive that claims something. A test says which ones it covers, by
-`@pytest.mark.statement("thm-one", "lem-two")`; tests/marks.py writes these labels into the junit file.
+A test says what it covers, by `@pytest.mark.statement("thm-one", "lem-two")`: see tests/marks.py.
 """
 
-import argparse
 import re
 import sys
-from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree
 
 import execution
 import myst
 
-ROOT = execution.ROOT
 PAGE = Path("book/statements.md")
 START, END = "<!-- statements:start -->", "<!-- statements:end -->"
-# Statements that claim something, so that something can be tested; definitions and remarks claim nothing.
+# Labelled directives that claim something, so that something can be tested; definitions and remarks claim nothing.
 CLAIMS = {"theorem", "lemma", "proposition", "corollary", "property", "observation", "conjecture"}
 OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}  # junit's element: our word
 
 
-def claims(text):
-    """(kind, title, label) of each statement of a page that claims something."""
-    return [(kind, block.title, block.label) for block in myst.walk(text)
-            if block.name.startswith("prf:") and (kind := block.name[4:]) in CLAIMS]
-
-
-def pages(root=ROOT):
-    """The pages that may hold statements, in the book's order."""
-    behind = [page for chapter in execution.chapters(root) for page in (chapter, *execution.deeper(chapter, root))]
-    return [*behind, Path(root) / "book" / "proofs.md"]
-
-
-def statements(root=ROOT):
+def statements(root=execution.ROOT):
     """{label: (kind, title, page)} of the whole book, in order. Raises ValueError for a claim without a label."""
     found = {}
-    for page in pages(root):
-        for kind, title, label in claims(page.read_text("utf-8") if page.exists() else ""):
-            if not label:
-                raise ValueError(f"{page.name}: the {kind} {title!r} has no label")
-            found[label] = kind, title, page
+    pages = [page for chapter in execution.chapters(root) for page in (chapter, *execution.deeper(chapter, root))]
+    for page in [*pages, Path(root, "book", "proofs.md")]:
+        for block in myst.walk(page.read_text("utf-8") if page.exists() else ""):
+            if block.statement in CLAIMS:
+                if not block.label:
+                    raise ValueError(f"{page.name}: the {block.statement} {block.title!r} has no label")
+                found[block.label] = block.statement, block.title, page
     return found
 
 
@@ -61,37 +47,35 @@ def outcomes(path):
 
 def verdict(cases):
     """A few words on the outcomes of a statement's cases; "passed" only if some passed and none failed."""
-    if not cases:
-        return "**no test**"
     failed, passed = cases.count("failed"), cases.count("passed")
     if failed:
         return f"**failed** {failed} of {len(cases)}"
-    return f"passed {passed} of {passed}" if passed else "**skipped**"
+    return f"passed {passed} of {passed}" if passed else "**skipped**" if cases else "**no test**"
 
 
-def table(results, root=ROOT):
+def table(results, root=execution.ROOT):
     """The lines of the table."""
     rows = ["| statement | chapter | verdict | tests |", "|---|---|---|---|"]
     for label, (_, title, page) in statements(root).items():
         tests = results.get(label, {})
         # Words, not underscores: a table cell can break between words.
-        listed = "<br>".join(f"`{module}`: {name.removeprefix('test_').replace('_', ' ')}"
-                             for module, name in sorted(tests))
+        names = "<br>".join(f"`{module}`: {name.removeprefix('test_').replace('_', ' ')}"
+                            for module, name in sorted(tests))
         where = f"{{doc}}`{'' if page.parent.name == 'book' else f'/{page.parent.relative_to(root)}/'}{page.stem}`"
         name = f"{{prf:ref}}`{label}`<br>{title.replace('|', '&#124;')}"
-        rows.append(f"| {name} | {where} | {verdict(list(chain(*tests.values())))} | {listed} |")
+        cases = [case for found in tests.values() for case in found]
+        rows.append(f"| {name} | {where} | {verdict(cases)} | {names} |")
     return rows
 
 
-def write(results, root=ROOT):
+def write(results, root=execution.ROOT):
     """Put the table between the page's markers."""
     path = Path(root) / PAGE
-    before, _, rest = path.read_text("utf-8").partition(START)
-    _, _, after = rest.partition(END)
+    before, after = re.split(f"{START}.*{END}", path.read_text("utf-8"), flags=re.DOTALL)
     path.write_text("\n".join([f"{before}{START}", "", *table(results, root), "", f"{END}{after}"]), "utf-8")
 
 
-def faults(results=(), root=ROOT):
+def faults(results=(), root=execution.ROOT):
     """What is wrong with the page and the labels of `results`, as sentences; none if each statement has passed."""
     text, found = (Path(root) / PAGE).read_text("utf-8"), statements(root)
     rows = dict(re.findall(r"^\| \{prf:ref\}`([^`]+)`[^|]*\|[^|]*\| ([^|]*) \|", text, re.MULTILINE))
@@ -103,20 +87,12 @@ def faults(results=(), root=ROOT):
     return wrong
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", nargs="?", help="pytest's junit file of a whole run")
-    parser.add_argument("--check", action="store_true", help="only look at the page")
-    options = parser.parse_args(arguments)
-    if bool(options.results) == options.check:
-        parser.error("give either a results file or --check")
-    results = outcomes(options.results) if options.results else {}
-    if options.results:
+def main(path=None):
+    results = outcomes(path) if path else {}
+    if path:
         write(results)
-    found = faults(results)
-    print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
-    return 1 if found else 0
+    return execution.report(faults(results))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -1,46 +1,31 @@
 """Run times: how long each chapter took, on what, and with which versions. Nothing is typed in by hand.
 
-    python tools/status.py            print the table of the execution cache, which the status page shows
-    python tools/status.py --keep     keep its rows in book/run_times.csv: one for each chapter, profile and device
-
-The cache knows the build at hand (tools/execution.py writes it down). The file keeps what other machines measured, a
-GPU for one, so that a notebook in Colab can say how long it will take there.
+The execution cache knows the build at hand (tools/execution.py writes it down). book/run_times.csv keeps what other
+machines measured, a GPU for one, so that a notebook in Colab can say how long it will take there: one row for each
+chapter, profile and device. `python tools/status.py` adds those of the cache.
 """
 
-import argparse
 from pathlib import Path
 
 import execution
-import jupytext
 import numbering
 import pandas as pd
+from execution import COLUMNS, RUN_TIMES, run_times
 
-COLUMNS = ["chapter", "seconds", "profile", "device", "threads", "python", "torch", "numpy", "date"]
 KEY = ["chapter", "profile", "device"]
-KEPT = Path("book/run_times.csv")
 
 
 def measured(root=execution.ROOT):
     """Table (COLUMNS) of the notebooks that the execution cache holds, in the book's order."""
-    cache, rows = execution.open_cache(root), []
-    for path in execution.notebooks(root):
-        record = execution.cached(cache, jupytext.read(path))
-        if record is not None and "made_by" in record.data:
-            made_by = record.data["made_by"]
-            rows.append({"chapter": path.stem, "seconds": round(record.data["execution_seconds"], 1)}
-                        | {name: made_by[name] for name in COLUMNS[2:]})
+    records = {path.stem: execution.cached(path, root) for path in execution.notebooks(root)}
+    rows = [{"chapter": name, "seconds": round(record.data["execution_seconds"], 1)} | record.data["made_by"]
+            for name, record in records.items() if record is not None and "made_by" in record.data]
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def kept(root=execution.ROOT):
-    """Table (COLUMNS) of book/run_times.csv, empty if there is none."""
-    path = Path(root) / KEPT
-    return pd.read_csv(path, dtype={"python": str}) if path.exists() else pd.DataFrame(columns=COLUMNS)
 
 
 def together(root=execution.ROOT):
     """The cache's rows, and those of other devices and profiles from the file, of chapters that are still there."""
-    tables = [table for table in (kept(root), measured(root)) if len(table)]
+    tables = [table for table in (run_times(root), measured(root)) if len(table)]
     if not tables:
         return pd.DataFrame(columns=COLUMNS)
     there = [path.stem for path in execution.notebooks(root)]
@@ -58,17 +43,9 @@ def words(root=execution.ROOT):
     return found
 
 
-def markdown(table):
-    """A table in Markdown, without an index; a sentence where it is empty."""
-    if table.empty:
-        return "Nothing has been timed here."
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).values.tolist()]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def page(root=execution.ROOT):
     """What the status page shows, in Markdown: this build's run times, then those kept from elsewhere."""
-    now, titles = measured(root), {Path(name).name: title for name, (_, title) in numbering.pages(root).items()}
+    now, titles = measured(root), {Path(page).name: each.title for page, each in numbering.targets(root).items()}
     before = together(root)
     before = before[~before.set_index(KEY).index.isin(now.set_index(KEY).index)]
     parts = [f"Together {now.seconds.sum() / 60:.0f} minutes. " if len(now) else "", _readable(now, titles)]
@@ -79,20 +56,16 @@ def page(root=execution.ROOT):
 
 def _readable(table, titles):
     """The table with links, and without what is the same in each row: that is said once, in a sentence before it."""
+    if table.empty:
+        return "Nothing has been timed here."
     links = [f"[{titles.get(name, name)}](../nbs/{name}.md)" if name[:1].isdigit() else titles.get(name, name)
              for name in table.chapter]
     common = [name for name in COLUMNS[2:] if table[name].nunique() == 1]
     said = f"All: {', '.join(f'{name} {table[name].iloc[0]}' for name in common)}.\n\n" if common else ""
-    return said + markdown(table.assign(chapter=links, seconds=table.seconds.round().astype(int)).drop(columns=common))
-
-
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", action="store_true", help="keep the rows in book/run_times.csv")
-    if parser.parse_args(arguments).keep:
-        together().to_csv(execution.ROOT / KEPT, index=False)
-    print(markdown(measured()))
+    shown = table.assign(chapter=links, seconds=table.seconds.round().astype(int)).drop(columns=common).astype(str)
+    return said + shown.to_markdown(index=False, tablefmt="github", disable_numparse=True)
 
 
 if __name__ == "__main__":
-    main()
+    together().to_csv(execution.ROOT / RUN_TIMES, index=False)
+    print(measured().to_string(index=False))

@@ -1,12 +1,12 @@
 """Every chapter has its paired notebook in step, and nbval really compares what the verdict cells store."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 import execution
-import jupytext
 import nbformat
 import notebooks
 import pytest
@@ -36,6 +36,15 @@ print("total is", total)
 def test_pair_is_in_step(source):
     found = notebooks.faults(source)
     assert not found, f"{source.name}: {'; '.join(found)}. Run: {notebooks.REFRESH}"
+
+
+@pytest.mark.parametrize("source", execution.chapters(), ids=lambda path: path.stem)
+def test_no_verdict_is_false(source):
+    """A verdict's line is a claim of the page: a negative finding is claimed as such, and is then true."""
+    cells = nbformat.read(source.with_suffix(".ipynb"), as_version=4).cells
+    said = "".join(output.get("text", "") for cell in cells if notebooks.is_verdict(cell) for output in cell.outputs)
+    false = [line for line in said.splitlines() if re.search(r"\bFalse\b", line)]
+    assert not false, f"{source.name} claims what is not so: {false}"
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +103,16 @@ def test_nbval_lets_a_bare_verdict_pass_so_we_must_not(tiny, tmp_path):
 
 
 @pytest.fixture
-def copy(tiny, tmp_path):
-    """The tiny chapter and its pair, to be spoilt."""
+def copy(tiny, tmp_path, monkeypatch):
+    """The tiny chapter and its pair, to be spoilt: a book of its own."""
+    monkeypatch.setattr(execution, "chapters", lambda: [tmp_path / tiny.name])
     for file in (tiny, tiny.with_suffix(".ipynb")):
         (tmp_path / file.name).write_text(file.read_text())
     return tmp_path / tiny.name
 
 
 def test_check_passes_what_is_in_step(copy, capsys):
-    assert notebooks.main(["--check", str(copy)]) == 0
+    assert notebooks.main(["--check"]) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -110,7 +120,7 @@ def test_check_passes_what_is_in_step(copy, capsys):
     ("1 + 1", "1 + 2"), ("comes first", "comes early"), ("[nbval-check-output]", "[]")], ids=["code", "prose", "tag"])
 def test_check_fails_when_the_source_moved_on(copy, capsys, old, new):
     copy.write_text(copy.read_text().replace(old, new))
-    assert notebooks.main(["--check", str(copy)]) == 1
+    assert notebooks.main(["--check"]) == 1
     message = capsys.readouterr().err
     assert copy.name in message and notebooks.REFRESH in message
 
@@ -118,9 +128,9 @@ def test_check_fails_when_the_source_moved_on(copy, capsys, old, new):
 def test_check_fails_on_a_missing_or_broken_pair(copy, capsys):
     pair = copy.with_suffix(".ipynb")
     pair.write_text(pair.read_text()[:100])
-    assert notebooks.main(["--check", str(copy)]) == 1
+    assert notebooks.main(["--check"]) == 1
     pair.unlink()
-    assert notebooks.main(["--check", str(copy)]) == 1
+    assert notebooks.main(["--check"]) == 1
     assert "missing" in capsys.readouterr().err
 
 
@@ -142,7 +152,7 @@ def test_refresh_is_deterministic_and_runs_nothing_twice(tiny, capsys):
 def test_ids_stay_when_another_cell_changes(tiny, tmp_path):
     source = tmp_path / tiny.name
     source.write_text(CHAPTER.replace("1 + 1", "1 + 2"))
-    old, new = ([cell.id for cell in notebooks.bare(path).cells] for path in (tiny, source))
+    old, new = ([cell.id for cell in notebooks.bare(path.read_text()).cells] for path in (tiny, source))
     assert [a == b for a, b in zip(old, new, strict=True)] == [True, False, True, True]
 
 
@@ -201,7 +211,7 @@ def shown(tmp_path):
     source = root / "nbs" / "01_tiny.md"
     source.write_text(SHOWN)
     assert execution.fill([source], 1, root) == {}
-    return source, notebooks.with_verdicts(notebooks.bare(source), execution.executed(source, root))
+    return source, notebooks.with_verdicts(notebooks.bare(SHOWN), execution.executed(source, root))
 
 
 @pytest.fixture
@@ -218,7 +228,7 @@ def validate(shown, tmp_path):
 
 
 def known(source):
-    return execution.cached(execution.open_cache(source.parent.parent), jupytext.read(source))
+    return execution.cached(source, source.parent.parent)
 
 
 def test_the_run_that_nbval_passed_is_the_run_that_the_book_shows(shown, validate):

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from urllib.parse import unquote, urldefrag
 
+import execution
 import numbering
 import pytest
 import statements
@@ -16,7 +17,7 @@ import yaml
 from browsers import complaints
 
 pytestmark = pytest.mark.site  # `make test` runs these once the book is built
-ROOT = statements.ROOT
+ROOT = execution.ROOT
 SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]

@@ -110,6 +110,6 @@ def test_student_version_is_the_chapter_without_solutions(path):
 
 
 def test_the_command_writes_every_chapter(tmp_path, capsys):
-    students.main(["--out", str(tmp_path / "new")])
+    students.main(tmp_path / "new")
     assert sorted(path.stem for path in (tmp_path / "new").iterdir()) == [path.stem for path in CHAPTERS]
     assert f"{len(CHAPTERS)} notebooks" in capsys.readouterr().out

@@ -31,10 +31,16 @@ SMALL = {"n": 20, "m": 3, "runs": 2, "s_end": 1.0}
 
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
-    """One recording of four small cells, and the script's arguments that keep it in a temporary folder."""
+    """One recording of four small cells, and the temporary folder that keeps it."""
     grid = {"flip_rate": [0.2], "n_snr2": [1.0, 4.0], "d_over_n": [5, 50]} | {k: [value] for k, value in SMALL.items()}
     monkeypatch.setattr(recorder, "TABLES", {"tiny": TablePlan(phase_cell, grid, "four cells")})
-    return tmp_path, ["--results", str(tmp_path / "results"), "--store", str(tmp_path / "store")]
+    return keep_in(tmp_path, monkeypatch)
+
+
+def keep_in(folder, monkeypatch):
+    monkeypatch.setattr(recorder, "RESULTS", folder / "results")
+    monkeypatch.setattr(recorder, "STORE", folder / "store")
+    return folder
 
 
 def made(folder):
@@ -42,43 +48,42 @@ def made(folder):
 
 
 def test_recording_writes_the_sweep_and_how_it_was_made(tiny, capsys):
-    folder, arguments = tiny
-    assert recorder.main([*arguments, "--check"]) == 1
+    folder = tiny
+    assert recorder.main(["--check"]) == 1
     assert "missing" in capsys.readouterr().out and not (folder / "results").exists()
-    assert recorder.main(arguments) == 0
+    assert recorder.main([]) == 0
     table = pd.read_csv(folder / "results" / "tiny.csv")
     expected = sweep(phase_cell, recorder.TABLES["tiny"].grid)
     pd.testing.assert_frame_equal(table, expected, rtol=10.0 ** (1 - tables.DIGITS), check_dtype=False)
     assert made(folder)["rows"] == made(folder)["cells_computed"] == 4 and made(folder)["cells_from_store"] == 0
-    assert recorder.main([*arguments, "--check"]) == 0 and "up to date" in capsys.readouterr().out
+    assert recorder.main(["--check"]) == 0 and "up to date" in capsys.readouterr().out
     before = (folder / "results" / "tiny.json").read_text()
-    assert recorder.main(arguments) == 0  # nothing to do
+    assert recorder.main([]) == 0  # nothing to do
     assert (folder / "results" / "tiny.json").read_text() == before
 
 
 def test_recording_resumes_from_its_store(tiny):
-    folder, arguments = tiny
+    folder = tiny
     recording = recorder.TABLES["tiny"]
     sweep(phase_cell, recording.grid | {"n_snr2": [4.0]}, store=folder / "store" / "tiny")  # all that had finished
-    recorder.main(arguments)
+    recorder.main([])
     assert (made(folder)["cells_computed"], made(folder)["cells_from_store"]) == (2, 2)
-    recorder.main([*arguments, "--force"])
+    recorder.main(["--force"])
     assert (made(folder)["cells_computed"], made(folder)["cells_from_store"]) == (0, 4)
 
 
-def test_recording_with_a_process_pool_gives_the_same_table(tiny):
-    folder, arguments = tiny
-    recorder.main(arguments)
+def test_recording_with_a_process_pool_gives_the_same_table(tiny, monkeypatch):
+    folder = tiny
+    recorder.main([])
     alone = (folder / "results" / "tiny.csv").read_bytes()
-    elsewhere = ["--results", str(folder / "pool"), "--store", str(folder / "pool store"), "--workers", "2"]
-    assert recorder.main(elsewhere) == 0
-    assert (folder / "pool" / "tiny.csv").read_bytes() == alone
-    assert json.loads((folder / "pool" / "tiny.json").read_text())["workers"] == 2
+    pool = keep_in(folder / "pool", monkeypatch)
+    assert recorder.main(["--workers", "2"]) == 0
+    assert (pool / "results" / "tiny.csv").read_bytes() == alone and made(pool)["workers"] == 2
 
 
 def test_recording_notices_what_is_out_of_date(tiny, monkeypatch):
-    folder, arguments = tiny
-    recorder.main(arguments)
+    folder = tiny
+    recorder.main([])
     recording, results = recorder.TABLES["tiny"], folder / "results"
     assert recorder.fault("tiny", recording, results) is None
     other = TablePlan(phase_cell, recording.grid | {"n_snr2": [1.0, 8.0]}, recording.about)
@@ -96,20 +101,20 @@ def test_recording_notices_what_is_out_of_date(tiny, monkeypatch):
 
 
 def test_recording_says_which_files_it_read_and_keeps_their_cells_apart(tiny, monkeypatch, capsys):
-    folder, arguments = tiny
+    folder = tiny
     reading = dataclasses.replace(recorder.TABLES["tiny"], reads=("SOME_IMAGES",))
     monkeypatch.setitem(recorder.TABLES, "tiny", reading)
     monkeypatch.delenv("SOME_IMAGES", raising=False)
-    assert recorder.main(arguments) == 1 and "left out; SOME_IMAGES=None" in capsys.readouterr().out
+    assert recorder.main([]) == 1 and "left out; SOME_IMAGES=None" in capsys.readouterr().out
     assert not (folder / "results").exists()
     for content in (b"one", b"two"):
         (folder / "images.npz").write_bytes(content)
         monkeypatch.setenv("SOME_IMAGES", str(folder / "images.npz"))
-        assert recorder.main([*arguments, "--force", "--note", "shrunk"]) == 0
+        assert recorder.main(["--force", "--note", "shrunk"]) == 0
         digest = hashlib.sha256(content).hexdigest()
         assert made(folder)["files"] == {"SOME_IMAGES": f"images.npz, sha256 {digest[:16]}"}
         assert made(folder)["note"] == "shrunk" and made(folder)["cells_computed"] == 4
-    recorder.main([*arguments, "--force"])
+    recorder.main(["--force"])
     assert made(folder)["cells_from_store"] == 4
     monkeypatch.setenv("SOME_IMAGES", str(folder))
     assert recorder.files_read(reading) == {"SOME_IMAGES": folder.name}
@@ -130,16 +135,16 @@ def test_parts_of_a_grid_have_all_its_cells_in_portions(lengths, at_a_time):
 
 
 def test_recording_stops_at_its_deadline_and_goes_on_later(tiny, monkeypatch, capsys):
-    folder, arguments = tiny
+    folder = tiny
     monkeypatch.setitem(recorder.TABLES, "tiny", dataclasses.replace(recorder.TABLES["tiny"], at_a_time=3))
     clock = iter([0.0, 59.0, 61.0])  # the start, before the first part, before the second
     with monkeypatch.context() as patch:
         fake = SimpleNamespace(monotonic=lambda: next(clock), perf_counter=time.perf_counter)
         patch.setattr(recorder, "time", fake)
         patch.setattr(tables, "time", fake)
-        assert recorder.main([*arguments, "--minutes", "1"]) == 0
+        assert recorder.main(["--minutes", "1"]) == 0
     assert "3 cells in the store" in capsys.readouterr().out and not (folder / "results").exists()
-    recorder.main(arguments)
+    recorder.main([])
     assert (made(folder)["cells_computed"], made(folder)["cells_from_store"]) == (1, 3)
 
 
@@ -161,12 +166,12 @@ def trained(seed, folder):
 def test_a_killed_training_run_of_a_recording_goes_on(monkeypatch, tmp_path):
     grid = {"seed": [0], "folder": [str(tmp_path)]}
     monkeypatch.setattr(recorder, "TABLES", {"tiny": TablePlan(trained, grid, "one run")})
-    arguments = ["--results", str(tmp_path / "results"), "--store", str(tmp_path / "store")]
+    keep_in(tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        recorder.main(arguments)
+        recorder.main([])
     assert CHECKPOINTS_VARIABLE not in os.environ
     assert len(list((tmp_path / "store" / "tiny" / "checkpoints").iterdir())) == 1
-    recorder.main(arguments)
+    recorder.main([])
     assert pd.read_csv(tmp_path / "results" / "tiny.csv").trained.tolist() == [0]
     assert not (tmp_path / "store" / "tiny" / "checkpoints").exists()
 
