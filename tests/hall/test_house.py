@@ -135,7 +135,7 @@ def test_the_main_names_can_be_had_from_the_package_itself():
 
 
 def test_what_only_tests_use_is_not_offered():
-    texts = [path.read_text("utf-8") for pattern in ("nbs/*.md", "book/*.md", "tools/*.py", "benchmarks/*.py")
+    texts = [path.read_text("utf-8") for pattern in ("nbs/*.md", "book/**/*.md", "tools/*.py", "benchmarks/*.py")
              for path in ROOT.glob(pattern)]
     sources = {path: path.read_text("utf-8") for path in SOURCE.rglob("*.py")}
     unused = []
