@@ -16,10 +16,10 @@ import numbering
 import plain_markdown
 import pytest
 import slides
-from statements import CLAIMS
 from browsers import complaints
 from made_up import HEADER
 from nbformat.v4 import new_output
+from statements import CLAIMS
 
 CHAPTERS = execution.chapters()
 CHAPTER = HEADER + r"""
