@@ -1,4 +1,4 @@
-"""Make the notebooks that Colab opens, in _build/colab: each chapter's pair in plain Markdown, set up by its first cell.
+"""Make the notebooks that Colab opens, in _build/colab: the chapters' pairs in plain Markdown, with a first cell.
 
 tools/plain_markdown.py puts directives and roles in words. The publishing workflow pushes the notebooks to a branch of
 their own, to which the pages' launch buttons lead.
