@@ -347,7 +347,8 @@ def test_obs_loss_world():
     """The page's seeds of the quick profile: who separates, and the log gap at s = 40."""
     n, m, h, d, c = 200, 10, 0.2, 2000, 60.0
     problem, peaks = SignalNoise(n, d, n_snr2=c), {}
-    for name, noise in {"s20": Symmetric(0.2), "p20": PairFlip(0.2), "s50": Symmetric(0.5), "p45": PairFlip(0.45)}.items():
+    noises = {"s20": Symmetric(0.2), "p20": PairFlip(0.2), "s50": Symmetric(0.5), "p45": PairFlip(0.45)}
+    for name, noise in noises.items():
         scenes = [noisy_scene(problem, noise, 10, m, 0.03 / d**0.5, seed) for seed in range(4)]
         record = descend_scenes(scenes, h * n * m / d, 200, n_test=0)
         found = distances_over_time(record)

@@ -60,7 +60,7 @@ SMALLER = {  # label: {what stands in the chapter or in the solution: what runs 
     "ex-bins": {"2_000)": "300)", "range(4 if": "range(1 if"},
     "ex-threshold-gap": {"2_000)": "300)", "range(4 if": "range(1 if"},
     "ex-linear-clock": {"range(10 if": "range(2 if"},
-    "ex-aggregate": {"(range(5), range(4))": "(range(2), range(2))"},
+    "ex-aggregate": {"seeds = range(4) if": "seeds = range(2) if"},
 }
 
 
