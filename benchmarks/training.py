@@ -142,7 +142,7 @@ def speeds(task, data):
 
 
 def accuracies(task, data):
-    """Test accuracy after the last epoch of both, one a seed."""
+    """Test accuracy after the last epoch of both, one per seed."""
     part, result = data.subset(min(task.trained, data.n)), {"usual": [], "fit": []}
     part = replace(part, x_test=part.x_test[:task.tested], y_test=part.y_test[:task.tested], y_test_obs=None)
     recipe = replace(RECIPE, epochs=task.epochs, lr=task.lr)

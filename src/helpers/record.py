@@ -131,7 +131,7 @@ class Record:
             object.__setattr__(self, name, array)
         if not self.runs:
             object.__setattr__(self, "runs", [{} for _ in self.y])
-        checks.require(len(self.runs) == len(self.y), "len(runs)", len(self.runs), f"{len(self.y)}, one a run")
+        checks.require(len(self.runs) == len(self.y), "len(runs)", len(self.runs), f"{len(self.y)}, one per run")
         checks.require(bool(np.all(np.diff(self.times) > 0)), "times", self.times, "strictly increasing")
         checks.require(bool(np.all(np.isfinite(self.margins))), "margins", "<non-finite>", "finite")
 

@@ -1,6 +1,7 @@
 """Every chapter has its paired notebook in step, and nbval really compares what the verdict cells store."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,15 @@ print("total is", total)
 def test_pair_is_in_step(source):
     found = notebooks.faults(source)
     assert not found, f"{source.name}: {'; '.join(found)}. Run: {notebooks.REFRESH}"
+
+
+@pytest.mark.parametrize("source", execution.chapters(), ids=lambda path: path.stem)
+def test_no_verdict_is_false(source):
+    """A verdict's line is a claim of the page: a negative finding is claimed as such, and is then true."""
+    cells = nbformat.read(source.with_suffix(".ipynb"), as_version=4).cells
+    said = "".join(output.get("text", "") for cell in cells if notebooks.is_verdict(cell) for output in cell.outputs)
+    false = [line for line in said.splitlines() if re.search(r"\bFalse\b", line)]
+    assert not false, f"{source.name} claims what is not so: {false}"
 
 
 @pytest.fixture(scope="module")

@@ -16,16 +16,20 @@ import numbering
 import plain_markdown
 import pytest
 import slides
-from statements import CLAIMS
 from browsers import complaints
 from made_up import HEADER
 from nbformat.v4 import new_output
+from statements import CLAIMS
 
 CHAPTERS = execution.chapters()
 CHAPTER = HEADER + r"""
 # Sums of two
 
-**In this chapter.** One and one. More in {prf:ref}`thm-sum`.
+:::{admonition} In short
+:class: important
+
+One and one. More in {prf:ref}`thm-sum`.
+:::
 
 ```{code-cell} ipython3
 1 + 1

@@ -5,12 +5,11 @@ import re
 import execution
 import myst
 import pytest
+from layers import main_line
 
 PAGE = execution.ROOT / "book" / "teaching.md"
 CHAPTERS = execution.chapters()
-WORDS_A_MINUTE = 100  # as the page says
 GOAL = re.compile(r"\*\*([a-z])\*\*")
-QUARTERS = {"": 0, "¼": 0.25, "½": 0.5, "¾": 0.75}
 
 
 def section(title):
@@ -18,10 +17,10 @@ def section(title):
 
 
 def chapter_rows():
-    """{chapter: (its goals' letters, hours of reading)}."""
-    row = r"^\| \{doc\}`\.\./nbs/(\w+)` \| (.+) \| (\d*)([¼½¾]?) h \| [a-z]+ \|$"
-    rows = re.findall(row, section("Goals and times"), re.MULTILINE)
-    return {stem: (GOAL.findall(goals), float(hours or 0) + QUARTERS[part]) for stem, goals, hours, part in rows}
+    """{chapter: (its goals' letters, minutes of its main line, minutes of all)}."""
+    row = r"^\| \{doc\}`\.\./nbs/(\w+)` \| (.+) \| (\d+) \| (\d+) \| [a-z]+ \|$"
+    return {stem: (GOAL.findall(goals), int(main), int(whole))
+            for stem, goals, main, whole in re.findall(row, section("Goals and times"), re.MULTILINE)}
 
 
 def exercise_rows():
@@ -31,16 +30,27 @@ def exercise_rows():
 
 def test_every_chapter_has_a_row_with_goals():
     rows = chapter_rows()
-    assert list(rows) == [path.stem for path in CHAPTERS], "Goals and times: one row a chapter, in the book's order"
-    for stem, (goals, _) in rows.items():
+    assert list(rows) == [path.stem for path in CHAPTERS], "Goals and times: one row per chapter, in the book's order"
+    for stem, (goals, _, _) in rows.items():
         assert "abc".startswith("".join(goals)) and len(goals) > 1, f"{stem}: two or three goals, **a**, **b**, **c**"
 
 
+def fives(minutes):
+    """Rounded to five minutes."""
+    return 5 * round(minutes / 5)
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_reading_time_is_that_of_the_chapter(path):
-    hours = len(path.read_text("utf-8").split()) / WORDS_A_MINUTE / 60
-    said = chapter_rows()[path.stem][1]
-    assert abs(said - hours) <= 0.25, f"{path.stem}: book/teaching.md says {said} h, its words take {hours:.2f} h"
+def test_reading_times_are_counted(path):
+    line = main_line(path.read_text("utf-8"))
+    counted = fives(line.minutes), fives(line.minutes + line.minutes_of_folds)
+    said = chapter_rows()[path.stem][1:]
+    assert said == counted, f"{path.stem}: book/teaching.md says {said} minutes, its text takes {counted}"
+
+
+def test_the_short_path_takes_less_than_four_hours():
+    path = re.findall(r"\{doc\}`\.\./nbs/(\w+)`", section("The short path"))
+    assert len(path) == 8 and sum(chapter_rows()[stem][1] for stem in path) < 240
 
 
 def test_every_exercise_has_one_row_with_its_title_and_stars():
@@ -53,7 +63,7 @@ def test_every_exercise_has_one_row_with_its_title_and_stars():
 
 
 def test_every_exercise_tests_a_goal_of_its_chapter_and_every_goal_is_tested():
-    goals = {f"{int(stem[:2])}{letter}" for stem, (letters, _) in chapter_rows().items() for letter in letters}
+    goals = {f"{int(stem[:2])}{letter}" for stem, (letters, _, _) in chapter_rows().items() for letter in letters}
     home = {one.label: int(path.stem[:2]) for path in CHAPTERS for one in myst.exercises(path.read_text("utf-8"))}
     tested = {label: goal for label, _, _, goal in exercise_rows()}
     strange = {label: goal for label, goal in tested.items() if goal not in goals or int(goal[:-1]) != home[label]}

@@ -9,6 +9,7 @@ from problems import problem
 from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
 from helpers.engine.reduced import reduced_engine
+from helpers.experiments.synthetic import paper_run
 from helpers.plots import fitted_slope
 from helpers.reading.times import turning_times
 from helpers.theory.stage_one import stage_one_bounds
@@ -171,6 +172,17 @@ def test_thm_stage_one_paper_claims_hold_at_the_books_usual_sizes():
     ahead = record.gamma.min((2, 3)) > record.rho_max.max(-1)
     order_one = (record.gamma.mean((2, 3)) > 0.1) & (record.rho_max.max(-1) > 0.05)
     assert (clean & noisy & ahead & order_one).any(1).sum() >= 17
+
+
+@pytest.mark.statement("thm-stage-one-paper")
+@pytest.mark.parametrize("m", [10, 20])
+def test_thm_stage_one_paper_claims_hold_at_t1_in_the_papers_own_experiment(m):
+    """All three claims at step n m / (eta sigma^2 d) = m / 2, for all 50 seeds of chapter 4."""
+    record = paper_run(range(50), m=m, n_test=1)
+    now, flipped = m // 2, record.flipped
+    margins = record.margins[:, now]
+    assert (margins[~flipped] >= 0).all() and (margins[flipped] <= 0).all()
+    assert (record.gamma[:, now].min((1, 2)) > record.rho_max[:, now].max(-1)).all()
 
 
 def test_dropping_the_flips_leaves_nothing_to_split():

@@ -9,6 +9,7 @@ from problems import problem, run
 from helpers import SignalNoise, TwoLayerCNN, descend
 from helpers.engine.gram import inner_products
 from helpers.engine.reduced import reduced_engine
+from helpers.experiments.synthetic import paper_run
 from helpers.reading.times import rescaled_times
 from helpers.theory.loss_decay import convergence
 from helpers.theory.orthogonal_draws import orthogonal_sample
@@ -358,3 +359,13 @@ def test_thm_stage_two_paper_claims_hold_at_the_books_usual_sizes():
     assert (record.rho > gamma)[:, -1][record.flipped].mean() > 0.95
     assert (record.reused_error[:, -1] >= 0.45 * record.flipped.mean(1)).all()
     assert record.fresh_error.mean(0)[later].max() < 0.005  # and nothing of it shows on fresh noise
+
+
+@pytest.mark.statement("thm-stage-two-paper")
+@pytest.mark.parametrize("m", [10, 20])
+def test_thm_stage_two_paper_in_its_own_experiment_memorises_and_no_gamma_ever_falls(m):
+    """All 50 seeds of chapter 5: most noisy samples are memorised by step 200, and every gamma rises in every step."""
+    record = paper_run(range(50), m=m, n_test=1)
+    assert (record.mean_over(record.fits_observed, "noisy")[:, -1] > 0.8).all()
+    assert record.fits_observed[:, -1][~record.flipped].all()
+    assert (np.diff(record.gamma, axis=1) >= 0).all()

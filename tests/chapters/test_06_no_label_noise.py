@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
+from helpers.experiments.synthetic import paper_problem, paper_run
 from helpers.reading.times import rescaled_times
 from helpers.theory.loss_decay import convergence
 from helpers.theory.no_noise import NoNoise, no_noise_bounds
@@ -150,3 +151,20 @@ def test_thm_no_noise_fresh_exponent_grows_with_d_over_n():
     error = record.fresh_error[:, 0].reshape(2, -1).mean(1)
     u = norm.isf(error) ** 2 / 2
     assert 3 / 1.5 < u[1] / u[0] < 3 * 1.5
+
+
+@pytest.mark.statement("lem-balance-paper")
+def test_lem_balance_paper_ratio_is_one_over_the_active_share_so_far():
+    """gamma over SNR^2 times the sum of mean rho, filters of sign +1, within 3% of 1/p at every step of 50 runs."""
+    record = paper_run(range(50), m=10, flips=0.0, n_test=1)
+    plus = record.y[:, None] > 0
+    noise = 20 / 100 * np.where(plus, record.rho, 0).sum(-1)
+    g = -record.loss_derivatives * plus
+    share = np.cumsum(g * record.active, 1).sum(-1) / np.cumsum(g, 1).sum(-1)
+    assert np.abs(record.gamma[:, 1:, 0].mean(-1) / noise[:, 1:] * share[:, :-1] - 1).max() < 0.03
+
+
+def test_flips_change_the_observed_labels_of_the_papers_experiment_and_nothing_else():
+    one, other = (inner_products(paper_problem(flips=rate), 10, 0.005, 0) for rate in (0.0, 0.1))
+    assert all((getattr(one, name) == getattr(other, name)).all() for name in ("gram", "responses", "y"))
+    assert not (one.y_obs == other.y_obs).all()

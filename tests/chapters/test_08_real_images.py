@@ -1,63 +1,17 @@
-"""Chapter 8: the first step on images, and the two stages, gone without flips."""
+"""Chapter 8: the two stages on images, gone without flips."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from problems import train_on_flips
-from torch.nn.functional import softplus
 
 from helpers.data.label_noise import add_label_noise
 from helpers.record import concatenate
 from helpers.training.loop import Recipe, fit
 from helpers.training.models import SmallCNN
-from helpers.training.predictions import standardise
 
 RATE = 0.2
-
-
-@pytest.mark.statement("prop-first-step")
-def test_prop_first_step_expected_gradient_under_flips(digits):
-    """prop-first-step: the mean gradient over flips is the formula's, and 1 - 2 tau times the true one where f = 0.
-
-    A label enters its own term only, so the mean is (1 - tau) times the gradient on true labels plus tau times the
-    one on inverted labels, exactly. In float64, where only rounding is left.
-    """
-    x, y = torch.from_numpy(standardise(digits.x, digits.x_test)[0]).double(), torch.from_numpy(digits.y)
-    for scale, tau in ((1.0, 0.1), (1.0, 0.3), (1.5, 0.45)):
-        model = SmallCNN(digits.image_shape, seed=3, init_scale=scale).double()
-
-        def gradient(objective, model=model):
-            return torch.cat([part.flatten() for part in torch.autograd.grad(objective, model.parameters())])
-
-        f = model(x)
-        true, wrong = (gradient(softplus(-labels * model(x)).mean()) for labels in (y, -y))
-        coefficient = (torch.sigmoid(-y * f) - tau).detach() * y
-        formula = -gradient((coefficient * model(x)).mean())
-        torch.testing.assert_close((1 - tau) * true + tau * wrong, formula, rtol=1e-9, atol=1e-12)
-        assert f.abs().mean() > 0.5  # not the special case below
-    with torch.no_grad():
-        model.layers[-1].weight.zero_()  # now f = 0, and the output layer still has a gradient
-    true, wrong = (gradient(softplus(-labels * model(x)).mean()) for labels in (y, -y))
-    torch.testing.assert_close((1 - tau) * true + tau * wrong, (1 - 2 * tau) * true, rtol=1e-9, atol=1e-12)
-    assert true.norm() > 0.1
-
-
-@pytest.mark.statement("prop-first-step")
-def test_prop_first_step_by_sampling_flips(digits):
-    """prop-first-step again, with real draws: the mean over 400 draws comes as near as independent draws must."""
-    x, tau = torch.from_numpy(standardise(digits.x, digits.x_test)[0]), 0.2
-    model = SmallCNN(digits.image_shape)
-
-    def gradient(labels):
-        loss = softplus(-torch.from_numpy(labels).float() * model(x)).mean()
-        return torch.cat([part.flatten() for part in torch.autograd.grad(loss, model.parameters())])
-
-    expected = (1 - tau) * gradient(digits.y) + tau * gradient(-digits.y)
-    draws = torch.stack([gradient(add_label_noise(digits, tau, seed=seed).y_obs) for seed in range(400)])
-    spread = (draws - expected).norm(dim=1).square().mean().sqrt() / 20  # deviation of a mean of 400
-    assert (draws.mean(0) - expected).norm() < 4 * spread
 
 
 def two_stages(record):

@@ -249,6 +249,12 @@ def test_prop_label_noise_drift_and_its_bound(h, p):
         assert drift == pytest.approx(h * p * (1 - p), rel=4 * h)
 
 
+def test_the_drift_is_below_the_rate_that_is_stated_elsewhere():
+    """The page behind the chapter: at its three steps D is between its bound and 1/16."""
+    for h in (0.11, 0.15, 0.22):
+        assert h * 0.1 * 0.9 / (1 + 2 * h) < laws.label_noise_drift(h, 0.1) < 1 / 16
+
+
 @pytest.mark.statement("prop-label-noise")
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-0.99, 1.0), st.floats(0.01, 1.0))

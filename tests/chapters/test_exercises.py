@@ -37,7 +37,6 @@ SMALLER = {  # label: {what stands in the chapter or in the solution: what runs 
     "ex-few-flips": {"(0.02, 0.05, 0.1, 0.15, 0.2)": "(0.1, 0.15)"},
     "ex-projected-noise": {"range(10)": "range(2)"},
     "ex-share": {"range(12 if": "range(4 if"},
-    "ex-loss-share": {"range(12 if": "range(2 if"},
     "ex-slower": {"range(10)": "range(2)"},
     "ex-initial-scale": {"2_000)": "200)", "for seed in range(5)": "for seed in range(1)",
                          "(0.25, 0.5, 1.0)": "(0.25, 1.0)"},
@@ -54,10 +53,8 @@ SMALLER = {  # label: {what stands in the chapter or in the solution: what runs 
     "ex-half-step": {"seeds[:10]": "seeds[:2]"},
     "ex-reused-classes": {"seeds=range(10)": "seeds=range(2)"},
     "ex-ten-way": {"data = deep_images()": "data = deep_images().subset(120)", "range(3 if": "range(1 if",
-                   "for network in NETWORKS for rate": "for network in () for rate",
-                   "deep_runs(data, \"ResNet\", flip_rate, seeds)": "None",
-                   "measured_in_three_ways(\n    data, \"VGG\", flip_rate, seeds)":
-                       "deep_runs(data, \"VGG\", flip_rate, few_seeds), None"},
+                   "seeds if rate == flip_rate else few_seeds": "few_seeds",
+                   "for network in NETWORKS for rate in rates": "for network in ['VGG'] for rate in [flip_rate]"},
     "ex-elr-maps": {"2_000)": "200)", "seeds[:3]": "seeds[:1]"},
     "ex-soft-deletion": {"2_000)": "200)", "range(6 if": "range(1 if"},
     "ex-bins": {"2_000)": "300)", "range(4 if": "range(1 if"},
@@ -81,6 +78,10 @@ CODE = {
     "ex-leaky": lambda v, n: max(n) < 1e-12,
     "ex-momentum": lambda v, n: max(n) < 1e-12,
     "ex-two-rates": lambda v, n: close(n[0], 2.0, 0.2) and close(n[3], 0.8, 0.2) and 0.8 < n[7] < n[9] < 2,
+    "ex-two-flips": lambda v, n: (close(n[0], 0.6, 1e-9) and close(n[1], 0.88, 0.005) and close(n[2], -0.475, 1e-3)
+                                  and close(n[3], -0.60, 0.005) and n[4] == 9),
+    "ex-how-strong": lambda v, n: (list(v["exists"].values()) == list(v["with_more"].values()) == [False, True]
+                                   and v["mislead"]),
     "ex-which-class": lambda v, n: n[1] > 0.99 and 0.4 < n[3] < 0.8,
     "ex-initial-weights": lambda v, n: n[1] == n[3] == 1 and n[7] == n[9] == 0,
     "ex-nearer": lambda v, n: all(close(turn, v["s_turn"], 0.1) for turn in n[3::5]),
@@ -114,7 +115,8 @@ CODE = {
     "ex-three-filters": lambda v, n: close(n[1], n[2], 0.04) and close(n[3], 0.96, 0.05) and close(n[7], 0.55, 0.05),
     "ex-half-step": lambda v, n: close(n[0], 4.4, 0.05) and close(n[1], 0.63, 0.05) and close(n[2], 0.82, 0.05),
     "ex-reused-classes": lambda v, n: all(close(n[i + 1], n[i + 2], 0.0015) for i in (0, 3, 6)),
-    "ex-ten-way": lambda v, n: (not (v["ten"].losses[:, 0] <= v["LOG2"]).any() and (v["turning"](v["ten"]) == 0).all()
+    "ex-ten-way": lambda v, n: (not (v["ten"].losses[:, 0] <= v["LOG2"]).any()
+                                and (v["turning_index"](v["ten"]) == 0).all()
                                 and close(v["ten"].losses[:, 0].mean(), 2.303, 0.2)),
     "ex-law-turn": lambda v, n: close(n[0], 0.31, 0.005) and close(n[1], 0.10, 0.005),
     "ex-elr-maps": lambda v, n: max(n[:3]) < 0.4,

@@ -25,8 +25,6 @@ FOR_READERS = {
     "load_webvision", "AsymmetricCIFAR100", "HumanLabels", "InstanceDependent", "Transition", "flip_labels",
     "PreActResNet", "resnet", "vgg",
     "clean_validation", "noisy_validation", "deepest_misfit", "widest_losses", "clearest_split"}
-# For a chapter on the paper's own experiment; strike them out once it calls them.
-AWAITED = {"lemmas_over_d", "margins_of_coefficients", "paper_problem", "paper_run"}
 # Options that stand in their place all the same: a path that may be left out,
 # or a label that stands beside what it labels.
 POSITIONAL = {("load_cifar10n", "path"), ("source_hash", "module"), ("band", "label"), ("theory_line", "label")}
@@ -135,7 +133,7 @@ def test_the_main_names_can_be_had_from_the_package_itself():
 
 
 def test_what_only_tests_use_is_not_offered():
-    texts = [path.read_text("utf-8") for pattern in ("nbs/*.md", "book/*.md", "tools/*.py", "benchmarks/*.py")
+    texts = [path.read_text("utf-8") for pattern in ("nbs/*.md", "book/**/*.md", "tools/*.py", "benchmarks/*.py")
              for path in ROOT.glob(pattern)]
     sources = {path: path.read_text("utf-8") for path in SOURCE.rglob("*.py")}
     unused = []
@@ -144,7 +142,7 @@ def test_what_only_tests_use_is_not_offered():
         elsewhere = [text for path, text in sources.items() if path != Path(inspect.getsourcefile(value) or "")] \
             if inspect.isfunction(value) else list(sources.values())  # a class is used where its room makes one
         uses = sum(len(word.findall(text)) for text in texts + elsewhere) - (not inspect.isfunction(value))
-        if not (uses or name in FOR_READERS | AWAITED):
+        if not (uses or name in FOR_READERS):
             unused.append(f"helpers.{wing}.{name}")
     assert not unused, unused
 

@@ -23,7 +23,7 @@ from helpers.sweeps.grid import SweepError, sweep
 
 
 def measure(x, c, folder):
-    """Two rows a cell. Files in `folder` count the calls, and ask for a failure (once) at x = 2."""
+    """Two rows per cell. Files in `folder` count the calls, and ask for a failure (once) at x = 2."""
     folder = Path(folder)
     (folder / f"call-{x}-{c}-{uuid.uuid4().hex}").touch()
     if x == 2 and asked(folder / "fail"):

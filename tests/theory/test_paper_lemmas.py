@@ -20,6 +20,7 @@ def over_d(flips):
     return lemmas_over_d(DIMS, range(10), flips=flips)
 
 
+@pytest.mark.statement("lem-margins-paper")
 @pytest.mark.parametrize("flips", [0.0, 0.1])
 def test_the_deviation_of_lemma_5_1_falls_like_one_over_root_d(flips):
     """It is about 1 at the paper's own d = 2000, of the order of the margins, and below 0.02 at 10^7."""
@@ -29,6 +30,7 @@ def test_the_deviation_of_lemma_5_1_falls_like_one_over_root_d(flips):
     assert -0.55 < slope < -0.4
 
 
+@pytest.mark.statement("lem-margins-paper")
 def test_the_margins_are_those_of_the_coefficients_on_orthogonal_vectors_from_a_start_at_nearly_zero():
     law = SignalNoise(20, 200, n_snr2=8.0, flip_plus=0.2, flip_minus=0.3)
     record = descend(orthogonal_sample(law, 1), 4, 1e-9, 0.05, 200, 0, record_at=np.arange(201))
@@ -37,6 +39,7 @@ def test_the_margins_are_those_of_the_coefficients_on_orthogonal_vectors_from_a_
     np.testing.assert_allclose(record.margins, margins_of_coefficients(record), atol=1e-6)
 
 
+@pytest.mark.statement("prop-coefficients-paper")
 @pytest.mark.parametrize("flips", [0.0, 0.1])
 def test_the_coefficients_keep_within_proposition_5_1(flips):
     found = over_d(flips)
@@ -46,6 +49,7 @@ def test_the_coefficients_keep_within_proposition_5_1(flips):
     assert (few.rho_cross < few.cross_scale).all()
 
 
+@pytest.mark.statement("prop-coefficients-paper")
 def test_noise_of_the_other_label_stays_within_its_bound_only_while_the_step_shrinks():
     """Where item 6 holds it is within 3 units of n / sqrt(d); at 10^9 and the paper's clock it is half a step, 0.1."""
     law = paper_problem(d=IN_CONDITION["d"])
@@ -60,6 +64,7 @@ def test_noise_of_the_other_label_stays_within_its_bound_only_while_the_step_shr
     assert many.rho_cross.min() >= 0.1 * (1 - 1e-3)
 
 
+@pytest.mark.statement("lem-balance-paper")
 def test_lemma_5_2_the_samples_stay_balanced_and_gamma_is_of_the_order_of_the_noise():
     found = over_d(0.0)
     assert found.balance.max() < 0.6

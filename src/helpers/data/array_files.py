@@ -129,7 +129,7 @@ def _checked(part: str, x: np.ndarray, y: np.ndarray, spec: ArraySpec) -> Intege
     shape = "height, width[, channels]" if wanted is None else ", ".join(map(str, wanted))
     checks.require(images, f"x_{part}", f"<{x.dtype} {x.shape}>", f"uint8 of shape (n, {shape})")
     integers = np.issubdtype(y.dtype, np.integer) and y.shape == (len(x),)
-    checks.require(integers, f"y_{part}", f"<{y.dtype} {y.shape}>", f"integers of shape ({len(x)},), one an image")
+    checks.require(integers, f"y_{part}", f"<{y.dtype} {y.shape}>", f"integers of shape ({len(x)},), one per image")
     if spec.n_classes is not None:
         strangers = np.setdiff1d(y, np.arange(spec.n_classes)).tolist()
         checks.require(not strangers, f"y_{part}", strangers[:5], f"labels 0 to {spec.n_classes - 1}")

@@ -305,7 +305,7 @@ def randomised(model: nn.Module, seed: int, *, layers: int | None = None) -> nn.
 
 def _flat(name: str, maps: ArrayLike) -> Float[np.ndarray, "n pixels"]:
     maps = np.asarray(maps, float)
-    checks.require(maps.ndim >= 2 and len(maps) > 0, f"{name}.shape", maps.shape, "(n, ...), one map an image")
+    checks.require(maps.ndim >= 2 and len(maps) > 0, f"{name}.shape", maps.shape, "(n, ...), one map per image")
     return maps.reshape(len(maps), -1)
 
 

@@ -1,15 +1,59 @@
-"""Chapter 7: what follows from the limit law."""
-
-from functools import partial
+"""Chapter 3: the expected first step, the limit law and what follows from it."""
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings, strategies as st
 from limit_draws import drawn
+from torch.nn.functional import softplus
 
-from helpers.theory.limit import class_laws, euler_law, limit_law, sample_margins
-from helpers.theory.limit_distance import descend_products
-from helpers.theory.orthogonal_draws import ideal_products
+from helpers.data.label_noise import add_label_noise
+from helpers.theory.limit import euler_law, limit_law
+from helpers.training.models import SmallCNN
+from helpers.training.predictions import standardise
+
+
+@pytest.mark.statement("prop-first-step")
+def test_prop_first_step_expected_gradient_under_flips(digits):
+    """prop-first-step: the mean gradient over flips is the formula's, and 1 - 2 tau times the true one where f = 0.
+
+    A label enters its own term only, so the mean is (1 - tau) times the gradient on true labels plus tau times the
+    one on inverted labels, exactly. In float64, where only rounding is left.
+    """
+    x, y = torch.from_numpy(standardise(digits.x, digits.x_test)[0]).double(), torch.from_numpy(digits.y)
+    for scale, tau in ((1.0, 0.1), (1.0, 0.3), (1.5, 0.45)):
+        model = SmallCNN(digits.image_shape, seed=3, init_scale=scale).double()
+
+        def gradient(objective, model=model):
+            return torch.cat([part.flatten() for part in torch.autograd.grad(objective, model.parameters())])
+
+        f = model(x)
+        true, wrong = (gradient(softplus(-labels * model(x)).mean()) for labels in (y, -y))
+        coefficient = (torch.sigmoid(-y * f) - tau).detach() * y
+        formula = -gradient((coefficient * model(x)).mean())
+        torch.testing.assert_close((1 - tau) * true + tau * wrong, formula, rtol=1e-9, atol=1e-12)
+        assert f.abs().mean() > 0.5  # not the special case below
+    with torch.no_grad():
+        model.layers[-1].weight.zero_()  # now f = 0, and the output layer still has a gradient
+    true, wrong = (gradient(softplus(-labels * model(x)).mean()) for labels in (y, -y))
+    torch.testing.assert_close((1 - tau) * true + tau * wrong, (1 - 2 * tau) * true, rtol=1e-9, atol=1e-12)
+    assert true.norm() > 0.1
+
+
+@pytest.mark.statement("prop-first-step")
+def test_prop_first_step_by_sampling_flips(digits):
+    """prop-first-step again, with real draws: the mean over 400 draws comes as near as independent draws must."""
+    x, tau = torch.from_numpy(standardise(digits.x, digits.x_test)[0]), 0.2
+    model = SmallCNN(digits.image_shape)
+
+    def gradient(labels):
+        loss = softplus(-torch.from_numpy(labels).float() * model(x)).mean()
+        return torch.cat([part.flatten() for part in torch.autograd.grad(loss, model.parameters())])
+
+    expected = (1 - tau) * gradient(digits.y) + tau * gradient(-digits.y)
+    draws = torch.stack([gradient(add_label_noise(digits, tau, seed=seed).y_obs) for seed in range(400)])
+    spread = (draws - expected).norm(dim=1).square().mean().sqrt() / 20  # deviation of a mean of 400
+    assert (draws.mean(0) - expected).norm() < 4 * spread
 
 
 @pytest.mark.statement("lem-first-integral")
@@ -173,62 +217,3 @@ def test_clean_patch_time_in_numbers(c, tau, expected):
     assert (len(behind) == 0) == (expected == np.inf)
     if len(behind):
         assert behind[0] == pytest.approx(expected, abs=times[1] - times[0])
-
-
-@pytest.mark.statement("prop-two-copies")
-@pytest.mark.parametrize("h", [0.1, 0.02])
-@pytest.mark.parametrize("counts", [
-    {(1, 1): 95, (1, -1): 5, (-1, -1): 70, (-1, 1): 30}, {(1, 1): 110, (1, -1): 10, (-1, -1): 60, (-1, 1): 20}])
-def test_prop_two_copies(counts, h):
-    """prop-two-copies: each class follows its own law with c_y = 2 c n_y / n within the stated bound."""
-    c, b, steps = 8.0, 1e-4, round(3 / h)
-    products = ideal_products(counts, 10, c, b, 0)
-    y, y_obs = products.y.numpy(), products.y_obs.numpy()
-    laws = class_laws(c, y, y_obs, partial(euler_law, h=h, steps=steps))
-    course = descend_products(products, h, steps)
-    assert np.all(course.gamma[1:] > b)  # turned from step 1 on
-    first = abs(laws[1].signal[1] - laws[-1].signal[1])
-    strongest = max(law.n_snr2 for law in laws.values())
-    gaps = np.abs(course.margins - sample_margins(laws, y, y_obs))
-    for index, (side, law) in enumerate(laws.items()):
-        own = y == side
-        assert law.n_snr2 == pytest.approx(2 * c * own.mean())
-        assert law.flip_rate == pytest.approx((y_obs != y)[own].mean())
-        s, c_y = law.times, law.n_snr2
-        q = 2 * first + 1.5 * h * strongest * b + s / 2 * (c_y + c_y**0.5) * b
-        assert np.all(np.abs(course.gamma[1:, index] - law.signal[1:, None]).max(1) <= q[1:])
-        assert np.all(gaps[:, own].max(1) <= 2 * q + s / 2 * b + 4 * b)
-    other = {side: laws[-side] for side in laws}
-    assert np.abs(course.margins - sample_margins(other, y, y_obs)).max() > 0.2  # and not the other class's
-
-
-@pytest.mark.statement("prop-two-copies")
-def test_prop_two_copies_error_on_reused_noise():
-    """eq-reused-two: two jumps, by a quarter of each rate."""
-    counts, c, h = {(1, 1): 95, (1, -1): 5, (-1, -1): 70, (-1, 1): 30}, 8.0, 0.05
-    course = descend_products(ideal_products(counts, 10, c, 1e-7, 0), h, 300)
-    rates = {1: 0.05, -1: 0.3}
-    laws = {side: limit_law(c, rate, course.times) for side, rate in rates.items()}
-    formula = sum(rates[y] * (laws[y].r_noisy > laws[y].signal) + (1 - rates[-y]) * (laws[-y].r_clean > laws[y].signal)
-                  for y in (1, -1)) / 4
-    differ = course.reused_error[1:] != pytest.approx(formula[1:])
-    assert not differ or np.mean(np.abs(course.reused_error[1:] - formula[1:]) > 1e-12) < 0.02  # steps next to a jump
-    first, second = laws[-1].memorisation_time, laws[1].memorisation_time
-    for start, end, level in ((0.2, first, 0), (first, second, 0.3 / 4), (second, 15, 0.35 / 4)):
-        inside = (course.times > start + 0.15) & (course.times < end - 0.15)
-        assert inside.sum() > 20
-        np.testing.assert_allclose(course.reused_error[inside], level)
-
-
-@pytest.mark.statement("prop-two-copies")
-def test_prop_two_copies_clean_patches_are_judged_by_the_other_class():
-    """eq-reused-two pairs r_c of one class with A of the other: very different strengths tell the pairings apart."""
-    counts, c, h = {(1, 1): 180, (1, -1): 0, (-1, -1): 14, (-1, 1): 6}, 3.0, 0.1
-    course = descend_products(ideal_products(counts, 10, c, 1e-7, 0), h, 30)
-    labels = zip(*[pair for pair, k in counts.items() for _ in range(k)])
-    laws = class_laws(c, *labels, partial(euler_law, h=h, steps=30))
-    strong, weak = laws[1], laws[-1]
-    assert weak.signal[-1] < strong.r_clean[-1] and strong.signal[-1] > strong.r_clean[-1]
-    noisy, clean = weak.r_noisy[-1] > weak.signal[-1], weak.r_clean[-1] > strong.signal[-1]
-    expected = (180 * 1.0 + 6 * noisy + 14 * clean) / 400
-    assert course.reused_error[-1] == pytest.approx(expected)
