@@ -1,9 +1,7 @@
-"""Make the notebooks that Colab opens: each chapter's paired notebook, set up by its first cell, in plain Markdown.
+"""Make the notebooks that Colab opens, in _build/colab: the chapters' pairs in plain Markdown, with a first cell.
 
-    python tools/colab.py       into _build/colab
-
-jupytext makes the pairs; tools/plain_markdown.py puts their directives and roles in words. The publishing workflow
-pushes the notebooks to a branch of their own, to which the pages' launch buttons lead.
+tools/plain_markdown.py puts directives and roles in words. The publishing workflow pushes the notebooks to a branch of
+their own, to which the pages' launch buttons lead.
 """
 
 import json

@@ -24,7 +24,6 @@ from plain_markdown import ROLE, Plain
 
 OUT = execution.ROOT / "build" / "slides"
 ASSETS = execution.ROOT / "book" / "assets"
-BOX = "In short"
 BOOK = "Signal First, Noise Later"
 FULL = 950  # characters, about, that fill a slide
 LITTLE = 200  # of them are not worth a slide of their own
@@ -117,22 +116,18 @@ def figure_slide(where, cell):
                  f"<figure>{picture}<figcaption>{rendered(rest)}</figcaption></figure>")
 
 
-def passage(text, name):
-    """What stands in a box, under a heading, or behind bold words, of this name."""
-    boxed = [block.text for block in myst.blocks(text) if block.name == "admonition" and block.title == name]
-    return boxed[0] if boxed else re.search(rf"^(?:\*\*{name}\.\*\*|## {name}\n)(.+?)(?=^```|^#)", text, re.M | re.S)[1]
-
-
 def deck(path, notebook):
     """The slides of a chapter, as HTML sections. notebook : its cells, executed or not."""
     text = path.read_text("utf-8")
     title, *headings = [block.title for block in myst.blocks(text) if block.options.get("level") in ("h1", "h2")]
+    box = next(block.text for block in myst.blocks(text) if block.name == "admonition")
+    summary = re.search(r"^## Summary\n(.+?)(?=^```|^#)", text, re.M | re.S)[1]
     number, shown = int(path.stem[:2]), set()
     chapter = where = f"{number}. {title}"
     way = "\n".join(f"- {heading}" for heading in headings if heading not in SECTIONS_LEFT_OUT)
     made = [f'<section class="title"><p class="where">{BOOK}</p><h1>{inline(title)}</h1>'
             f"<p>Chapter {number}</p></section>",
-            *text_slides(where, BOX, passage(text, BOX if BOX in text else "In this chapter"), shown),
+            *text_slides(where, "In short", box, shown),
             slide(where, "The way", f'<div class="way">{rendered(way)}</div>')]
     for cell in notebook.cells:
         for block in myst.blocks(cell.source) if cell.cell_type == "markdown" else ():
@@ -147,7 +142,7 @@ def deck(path, notebook):
             said = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
             made += [slide(where, "Verdict", f"<pre>{html.escape(said)}</pre>")] if said else []
     items = [f'- {one.title} <span class="stars">{one.stars * myst.STAR}</span>' for one in myst.exercises(text)]
-    return [*made, *text_slides(chapter, "Summary", passage(text, "Summary"), shown),
+    return [*made, *text_slides(chapter, "Summary", summary, shown),
             slide(chapter, "Exercises", rendered("\n".join(items)))]
 
 

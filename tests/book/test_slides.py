@@ -25,7 +25,11 @@ CHAPTERS = execution.chapters()
 CHAPTER = HEADER + r"""
 # Sums of two
 
-**In this chapter.** One and one. More in {prf:ref}`thm-sum`.
+:::{admonition} In short
+:class: important
+
+One and one. More in {prf:ref}`thm-sum`.
+:::
 
 ```{code-cell} ipython3
 1 + 1

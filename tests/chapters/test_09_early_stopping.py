@@ -110,11 +110,14 @@ def check_theorem(bound, record, products, zeta=None):
     return bound
 
 
-@pytest.mark.statement("thm-early-stopping")
+@pytest.mark.statement("thm-early-stopping", "prop-early-stopping-paper")
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("zeta", [0.0, 1.0])
 def test_thm_early_stopping_applies_at_large_dimensions(seed, zeta):
-    """thm-early-stopping at d = 1e7 and 1e9: its hypotheses hold, and so do its claims and each step of the proof."""
+    """thm-early-stopping at d = 1e7 and 1e9: its hypotheses hold, and so do its claims and each step of the proof.
+
+    With zeta = 1 = sigma the reused error is that of the paper's test distribution (prop-early-stopping-paper).
+    """
     for d in (10**7, 10**9):
         law = problem(d)
         record = stopped(law, M, 1e-6 / d**0.5, 0.05, 20, [seed], n_test=500, zeta=zeta)
@@ -142,6 +145,15 @@ def test_thm_early_stopping_exponent_tends_to_its_limit(setting):
     """thm-early-stopping: eq-early-limit is the limit of the exponent in units of d/n (B vanishes like sqrt(n/d))."""
     assert ideal_bound(*setting).fresh_exponent * 1e-12 == pytest.approx(limit_exponent(*setting[:2],
                                                                                   active_share=setting[2]), rel=1e-5)
+
+
+@pytest.mark.statement("cor-early-stopping")
+@given(st.floats(3, 100), st.integers(1, 10**4), st.integers(1, 10**5), st.floats(1e-6, 0.5), st.floats(1, 10**6))
+def test_cor_early_stopping_condition_on_the_initial_weights_is_implied_by_the_papers(constant, n, m, delta, more):
+    """eq-early-init follows from item 5 of Condition 4.1 where C >= 3 and d >= 2 log(4 / delta), sigma = 1."""
+    d = 2 * math.log(4 / delta) * more
+    init_std = math.sqrt(n) / (constant * d)
+    assert init_std * (math.sqrt(d) + math.sqrt(m) + math.sqrt(2 * math.log(4 / delta))) <= math.sqrt(n * m / d)
 
 
 @pytest.mark.statement("cor-early-stopping")

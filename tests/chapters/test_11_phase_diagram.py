@@ -83,7 +83,7 @@ def test_obs_phase_diagram_borders():
         assert gap.abs().max() < 0.01 if ratio > 10 else gap.dropna().between(0.01, 0.1).all()
         assert gap.notna().sum() >= 18
     few = borders(10)[1].loc[1.6:]
-    shifted = pd.Series({c: clean_patch_border(c / 1.5, 1.5 * S_END) for c in few.index})  # p = 3/4 of the filters active
+    shifted = pd.Series({c: clean_patch_border(c / 1.5, 1.5 * S_END) for c in few.index})  # p = 3/4
     assert (few - shifted).abs().max() < 0.015 and len(few) >= 18
 
 

@@ -12,15 +12,17 @@ from problems import two_groups
 from scipy.stats import ks_2samp
 from torch.nn.functional import cross_entropy
 
+from helpers import SignalNoise
 from helpers.data.datasets import load_digit_classes
 from helpers.data.noise_kinds import PairFlip, Symmetric, Transition
+from helpers.engine import descend_scenes, noisy_scene
 from helpers.experiments.loss_distributions import KINDS, loss_run
 from helpers.reading.distances import distances_over_time, loss_distances, purity_gain
 from helpers.record import Record
 from helpers.streams import random_stream
 from helpers.sweeps.tables import load_table
 from helpers.theory.limit import limit_law
-from helpers.theory.multiclass_laws import loss_levels, next_class_law, next_class_lead
+from helpers.theory.multiclass_laws import classes_law, loss_levels, next_class_law, next_class_lead
 
 RATES, CLASSES = st.floats(0.01, 0.98), st.integers(2, 30)
 
@@ -338,6 +340,23 @@ def test_obs_loss_distributions_one_seed():
             assert found.ks[0, -1] < held.ks[0, -1] < 1 and found.ks[0, -1] < peaks[name] - 0.1
     assert peaks["s20"] > 0.85 and peaks["s50"] > 0.85 and 0.7 < peaks["p20"] < 0.95 and peaks["p45"] < 0.6
     assert seen["s20"] > seen["s50"] > seen["p20"] > seen["p45"]
+
+
+@pytest.mark.statement("obs-loss-world")
+def test_obs_loss_world():
+    """The page's seeds of the quick profile: who separates, and the log gap at s = 40."""
+    n, m, h, d, c = 200, 10, 0.2, 2000, 60.0
+    problem, peaks = SignalNoise(n, d, n_snr2=c), {}
+    noises = {"s20": Symmetric(0.2), "p20": PairFlip(0.2), "s50": Symmetric(0.5), "p45": PairFlip(0.45)}
+    for name, noise in noises.items():
+        scenes = [noisy_scene(problem, noise, 10, m, 0.03 / d**0.5, seed) for seed in range(4)]
+        record = descend_scenes(scenes, h * n * m / d, 200, n_test=0)
+        found = distances_over_time(record)
+        law = (classes_law if isinstance(noise, Symmetric) else next_class_law)(c, noise.rate, 10, [1.0, 40.0])
+        gap = np.log(np.logaddexp(0, -law.noisy_margin) / np.logaddexp(0, -law.clean_margin))[-1]
+        assert record.times[-1] * h == pytest.approx(40) and abs(np.median(found.w1_log[:, -1]) - gap) < 0.3
+        peaks[name] = np.median(found.ks.max(1))
+    assert [peaks[name] > 0.8 for name in peaks] == [True, True, True, False]
 
 
 @pytest.mark.statement("obs-loss-recorded")

@@ -60,7 +60,7 @@ SMALLER = {  # label: {what stands in the chapter or in the solution: what runs 
     "ex-bins": {"2_000)": "300)", "range(4 if": "range(1 if"},
     "ex-threshold-gap": {"2_000)": "300)", "range(4 if": "range(1 if"},
     "ex-linear-clock": {"range(10 if": "range(2 if"},
-    "ex-aggregate": {"(range(5), range(4))": "(range(2), range(2))"},
+    "ex-aggregate": {"seeds = range(4) if": "seeds = range(2) if"},
 }
 
 
@@ -115,7 +115,8 @@ CODE = {
     "ex-three-filters": lambda v, n: close(n[1], n[2], 0.04) and close(n[3], 0.96, 0.05) and close(n[7], 0.55, 0.05),
     "ex-half-step": lambda v, n: close(n[0], 4.4, 0.05) and close(n[1], 0.63, 0.05) and close(n[2], 0.82, 0.05),
     "ex-reused-classes": lambda v, n: all(close(n[i + 1], n[i + 2], 0.0015) for i in (0, 3, 6)),
-    "ex-ten-way": lambda v, n: (not (v["ten"].losses[:, 0] <= v["LOG2"]).any() and (v["turning_index"](v["ten"]) == 0).all()
+    "ex-ten-way": lambda v, n: (not (v["ten"].losses[:, 0] <= v["LOG2"]).any()
+                                and (v["turning_index"](v["ten"]) == 0).all()
                                 and close(v["ten"].losses[:, 0].mean(), 2.303, 0.2)),
     "ex-law-turn": lambda v, n: close(n[0], 0.31, 0.005) and close(n[1], 0.10, 0.005),
     "ex-elr-maps": lambda v, n: max(n[:3]) < 0.4,

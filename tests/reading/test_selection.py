@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from problems import problem
+from scipy.stats import norm
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from helpers import descend
@@ -10,6 +11,7 @@ from helpers.reading.selection import (
     LOG2,
     assess,
     best_quality,
+    gap_and_spread,
     log2_threshold,
     loss_mixture,
     ranking_auc,
@@ -120,3 +122,23 @@ def test_ranking_auc_is_scikit_learns_ties_included():
     wanted = [[roc_auc_score(f, -z) for z in rows] for f, rows in zip(record.flipped, record.margins)]
     np.testing.assert_allclose(ranking_auc(record), wanted, atol=1e-12)
     assert np.isnan(ranking_auc(small_record([[[1, 2]]], [[0, 0]]))).all()
+
+
+def test_gap_and_spread_of_two_normal_groups():
+    """Written out group by group; and with 20,000 samples the ranking is that of two normal groups."""
+    rng = np.random.default_rng(0)
+    flipped = rng.random((3, 20_000)) < 0.2
+    losses = np.exp(rng.normal(np.where(flipped, 1.0, 0.0), np.where(flipped, 0.5, 1.2)))
+    gap, spread = gap_and_spread(losses, flipped)
+    for row, noisy, one, other in zip(np.log(losses), flipped, gap, spread):
+        assert one == pytest.approx(row[noisy].mean() - row[~noisy].mean())
+        assert other == pytest.approx(np.hypot(row[noisy].std(), row[~noisy].std()))
+        assert roc_auc_score(noisy, row) == pytest.approx(norm.cdf(one / other), abs=0.02)
+    assert gap == pytest.approx(1.0, abs=0.1) and spread == pytest.approx(1.3, abs=0.1)
+
+
+def test_gap_and_spread_needs_both_groups_and_positive_losses():
+    gap, spread = gap_and_spread(np.ones((2, 3)), [[False, False, False], [True, False, False]])
+    assert np.array_equal(np.isnan(gap), [True, False]) and np.array_equal(np.isnan(spread), [True, False])
+    with pytest.raises(ValueError, match="losses"):
+        gap_and_spread([[0.0, 1.0]], [[True, False]])

@@ -44,12 +44,13 @@ def test_next_class_law_of_two_classes_and_late():
     s = np.geomspace(0.1, 100, 20)
     pair, symmetric = next_class_law(8.0, 0.3, 2, s), classes_law(8.0, 0.3, 2, s)
     np.testing.assert_allclose(pair.noisy_margin, symmetric.noisy_margin, atol=1e-6)
+    np.testing.assert_allclose(pair.clean_margin, symmetric.clean_margin, atol=1e-6)
     late = next_class_law(60.0, 0.2, 10, [1.0, 1e6])
     kappa = (1 + 12 * 0.8) / (1 + 12 * 0.2)
     assert late.clean_margin[-1] - late.noisy_margin[-1] == pytest.approx(np.log(kappa), abs=0.01)
     beyond = classes_law(60.0, 0.7, 10, [1.0, 1e10])  # tau > 1/2: at rest, and the ratio is 1
     assert beyond.signal[-1] == pytest.approx(np.log(8 * 0.3 / 0.4), abs=0.01)
-    assert beyond.signal[-1] + beyond.r_clean[-1] - np.log(9) == pytest.approx(beyond.noisy_margin[-1], abs=0.01)
+    assert beyond.clean_margin[-1] == pytest.approx(beyond.noisy_margin[-1], abs=0.01)
     for at_rest in (0.5, 0.1):
         with pytest.raises(ValueError, match="flip_rate="):
             next_class_law(8.0, at_rest, 10, s)

@@ -33,6 +33,7 @@ from .selection import (
     Quality as Quality,
     assess as assess,
     best_quality as best_quality,
+    gap_and_spread as gap_and_spread,
     log2_threshold as log2_threshold,
     loss_mixture as loss_mixture,
     ranking_auc as ranking_auc,

@@ -178,3 +178,35 @@ def ranking_auc(record: Record) -> Float[np.ndarray, "runs T"]:
     pairs = noisy * (record.flipped.shape[1] - noisy)
     above = np.einsum("rtn,rn->rt", ranks, record.flipped.astype(float)) - noisy * (noisy + 1) / 2
     return np.divide(above, pairs, out=np.full(above.shape, np.nan), where=pairs > 0)
+
+
+def gap_and_spread(losses: Float[np.ndarray, "runs n"], flipped: Bool[np.ndarray, "runs n"],
+                   ) -> tuple[Float[np.ndarray, " runs"], Float[np.ndarray, " runs"]]:
+    """How far apart the log losses of the noisy and of the clean samples of each run are, and how wide they spread.
+
+    For two normal groups the chance that a noisy sample has the larger loss is Phi(gap / spread).
+
+    Parameters
+    ----------
+    losses
+        positive, of each run at one time.
+    flipped
+        which of its samples are noisy.
+
+    Returns
+    -------
+    gap
+        mean log loss of the noisy samples minus that of the clean ones; NaN for a run without either.
+    spread
+        root of the sum of the two groups' variances.
+
+    Raises
+    ------
+    ValueError
+        If a loss is not positive.
+    """
+    losses, flipped = np.asarray(losses, float), np.asarray(flipped, bool)
+    checks.require(bool((losses > 0).all()), "losses", losses, "positive")
+    noisy, clean = (np.ma.masked_where(flipped != side, np.log(losses)) for side in (True, False))
+    gap, spread = noisy.mean(-1) - clean.mean(-1), np.ma.sqrt(noisy.var(-1) + clean.var(-1))
+    return gap.filled(np.nan), spread.filled(np.nan)

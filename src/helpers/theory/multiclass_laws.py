@@ -34,6 +34,11 @@ class ClassesLaw(NamedTuple):
     classes: int
 
     @property
+    def clean_margin(self) -> Float[np.ndarray, " T"]:
+        """True logit minus the log-sum-exp of the others, of clean samples."""
+        return self.signal + self.r_clean - np.log(self.classes - 1)
+
+    @property
     def noisy_margin(self) -> Float[np.ndarray, " T"]:
         """Observed logit minus the log-sum-exp of the others, of noisy samples."""
         return self.r_noisy - np.log(np.exp(self.signal) + self.classes - 2)
