@@ -16,7 +16,7 @@ import myst
 from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 
-ADMONITIONS = {"note", "tip", "important", "warning", "hint", "caution", "exercise"}
+ADMONITIONS = {"note", "tip", "important", "warning", "hint", "caution", "exercise", "admonition"}
 ROLE = re.compile(r"\{([\w:-]+)\}`([^`]*)`")
 # What is no prose: code; a displayed formula and its label; a formula in a line.
 KEPT = re.compile(r"^( *)(`{3,}|~{3,})(?s:.*?)^\1\2 *$|`+[^`\n]+`+"
@@ -143,8 +143,8 @@ class Plain:
     def _directive(self, block):
         kind, body = block.name.removeprefix("prf:"), self._blocks(block.text).strip("\n")
         if kind in ADMONITIONS or block.statement:
-            head = self.name(block.label) if block.label else kind.capitalize()
-            title = f" ({block.title})" if block.title else ""
+            head = self.name(block.label) if block.label else block.title if kind == "admonition" else kind.capitalize()
+            title = f" ({block.title})" if block.title and head != block.title else ""
             return "\n".join(f"> {line}".rstrip() for line in f"**{head}**{title}.\n\n{body}".split("\n"))
         if kind == "proof":
             head = f"*Proof {block.title}".rstrip() + ".*"

@@ -1,6 +1,5 @@
 from .active_shares import (
     ShareLaw as ShareLaw,
-    early_share as early_share,
     initial_scale as initial_scale,
     share_law as share_law,
 )
