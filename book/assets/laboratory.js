@@ -2,7 +2,7 @@
 //
 // Four parts, each using only those above it:
 //   1. the engine    exact gradient descent through inner products (chapter 2), the same as helpers.engine.reduced in Python
-//   2. the law       the limit law of chapter 7
+//   2. the law       the limit law of chapter 3
 //   3. the view      canvases
 //   4. the controls  sliders, keys, the link that carries the settings
 //

@@ -7,7 +7,7 @@ of cross-entropy + lambda log(1 - <p, t>) in the margin is (prop-elr-pull)::
 
     G = (1 - lambda) g(z) + lambda g(z - Delta),      g(z) = 1 / (1 + e^z).                                  (1)
 
-The limit law is chapter 7's with G in the place of g, in the time s = eta sigma^2 d t / (n m) (def-elr-law)::
+The limit law is chapter 3's with G in the place of g, in the time s = eta sigma^2 d t / (n m) (def-elr-law)::
 
     dA/ds = (c/2) [(1 - tau) G_c - tau G_n],   dr_c/ds = G_c / 2,   dr_n/ds = G_n / 2 until r_n is back at 0.     (2)
 

@@ -1,4 +1,4 @@
-"""The limit law of training: many dimensions, samples and filters, three numbers per class (chapter 7).
+"""The limit law of training: many dimensions, samples and filters, three numbers per class (chapter 3).
 
 Let A be the signal response y f([y mu, 0]), and r_c, r_n the noise responses y_obs f([0, xi_i]) of clean and of noisy
 samples; g(z) = 1 / (1 + e^z) is minus the derivative of the logistic loss. All start at 0. In the time
