@@ -46,7 +46,7 @@ def conditions(problem: SignalNoise, m: int, init_std: float, lr: float, *, delt
     - Condition 4.1 of Han et al. (2025), all six items, as in the paper's ICLR 2025 version. Item 1 asks for numbers of
       order one, of which a single size cannot say anything: the rows ask for n SNR^2 >= 1/C and for an expected noisy
       sample in each class, tau n / 2 >= 1; without any flips, as in the paper's Theorem 4.3, the latter is left out;
-    - the condition d >= C n |mu|^2 / sigma^2 log T* of Kou et al. (2023), which the paper drops. It bounds n SNR^2 by
+    - the condition ``d >= C n |mu|^2 / sigma^2 log T*`` of Kou et al. (2023), which the paper drops. It bounds n SNR^2 by
       1 / (C log T*);
     - what the lemmas of chapter 1 need to say something (prop-good-event, lem-cross-talk);
     - the hypotheses of thm-stage-one, with its constants bounded on the good event, before any draw;
@@ -119,7 +119,7 @@ def longest_training(problem: SignalNoise, m: int, lr: float, *, eps: float = 0.
 def largest_init_std(problem: SignalNoise, m: int, *, delta: float = 0.1, constant: float = 1.0) -> float:
     """The largest sigma_0 that item 5 of Condition 4.1 allows.
 
-    It is min{sqrt(n) / (sigma d), 1 / (|mu| sqrt(log(m / delta)))} / C.
+    It is ``min{sqrt(n) / (sigma d), 1 / (|mu| sqrt(log(m / delta)))} / C``.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ def lemma_deviations(record: Record) -> pd.DataFrame:
         - ``gamma_least``, ``largest``, ``log_steps``, of Proposition 5.1: the smallest gamma, to be >= 0; the largest
           gamma or rho, to be of the order of log T*; and the logarithm of the last recorded step;
         - ``rho_cross``, ``cross_scale``, of the same: the largest ``|rho_{j,r,i}|`` with j = -y_obs_i, to be at most of
-          the order of max{sigma_0 |mu|, sigma_0 sigma sqrt(d), n / sqrt(d)}. A filter that starts active on a patch of
+          the order of ``max{sigma_0 |mu|, sigma_0 sigma sqrt(d), n / sqrt(d)}``. A filter that starts active on a patch of
           the other label leaves it in one step, of size h/2 with h = eta sigma^2 d / (n m), however large d is; the
           first half of item 6 of Condition 4.1 is h <= n sqrt(log(n/delta) / d) / C;
         - ``balance``, of Lemma 5.2: the largest difference of ``mean_r(rho_{y_i,r,i} + gamma_{y_i,r})`` between two
@@ -82,7 +82,7 @@ def lemma_deviations(record: Record) -> pd.DataFrame:
 
 
 def _cross_scale(run: dict) -> float:
-    """max{sigma_0 |mu|, sigma_0 sigma sqrt(d), n / sqrt(d)} of Proposition 5.1."""
+    """``max{sigma_0 |mu|, sigma_0 sigma sqrt(d), n / sqrt(d)}`` of Proposition 5.1."""
     root = math.sqrt(run["d"])
     return max(run["init_std"] * run["mu_norm"], run["init_std"] * run["noise_std"] * root, run["n"] / root)
 
