@@ -46,8 +46,8 @@ def conditions(problem: SignalNoise, m: int, init_std: float, lr: float, *, delt
     - Condition 4.1 of Han et al. (2025), all six items, as in the paper's ICLR 2025 version. Item 1 asks for numbers of
       order one, of which a single size cannot say anything: the rows ask for n SNR^2 >= 1/C and for an expected noisy
       sample in each class, tau n / 2 >= 1; without any flips, as in the paper's Theorem 4.3, the latter is left out;
-    - the condition ``d >= C n |mu|^2 / sigma^2 log T*`` of Kou et al. (2023), which the paper drops. It bounds n SNR^2 by
-      1 / (C log T*);
+    - the condition ``d >= C n |mu|^2 / sigma^2 log T*`` of Kou et al. (2023), which the paper drops. It bounds
+      n SNR^2 by 1 / (C log T*);
     - what the lemmas of chapter 1 need to say something (prop-good-event, lem-cross-talk);
     - the hypotheses of thm-stage-one, with its constants bounded on the good event, before any draw;
     - the step: that of the convergence proof (thm-convergence), and that of the limit law (def-limit-law);

@@ -43,9 +43,9 @@ def lemma_deviations(record: Record) -> pd.DataFrame:
         - ``gamma_least``, ``largest``, ``log_steps``, of Proposition 5.1: the smallest gamma, to be >= 0; the largest
           gamma or rho, to be of the order of log T*; and the logarithm of the last recorded step;
         - ``rho_cross``, ``cross_scale``, of the same: the largest ``|rho_{j,r,i}|`` with j = -y_obs_i, to be at most of
-          the order of ``max{sigma_0 |mu|, sigma_0 sigma sqrt(d), n / sqrt(d)}``. A filter that starts active on a patch of
-          the other label leaves it in one step, of size h/2 with h = eta sigma^2 d / (n m), however large d is; the
-          first half of item 6 of Condition 4.1 is h <= n sqrt(log(n/delta) / d) / C;
+          the order of ``max{sigma_0 |mu|, sigma_0 sigma sqrt(d), n / sqrt(d)}``. A filter that starts active on a
+          patch of the other label leaves it in one step, of size h/2 with h = eta sigma^2 d / (n m), however large d
+          is; the first half of item 6 of Condition 4.1 is h <= n sqrt(log(n/delta) / d) / C;
         - ``balance``, of Lemma 5.2: the largest difference of ``mean_r(rho_{y_i,r,i} + gamma_{y_i,r})`` between two
           samples, to be at most a constant kappa; NaN for a run with noisy samples, for which nothing is said;
         - ``ratio_low``, ``ratio_high``, of the same: the smallest and largest ``gamma_{j,r} / (SNR^2 sum_i
