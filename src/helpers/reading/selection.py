@@ -105,9 +105,9 @@ def selection_quality(kept: ArrayLike, flipped: ArrayLike) -> Quality:
 
     Examples
     --------
-    >>> from helpers.reading import log2_threshold, quality
+    >>> from helpers.reading import log2_threshold, selection_quality
     >>> kept = log2_threshold([0.1, 0.2, 0.9, 1.5])  # the last two are dropped, and one of them is noisy
-    >>> found = quality(kept, [False, False, False, True])
+    >>> found = selection_quality(kept, [False, False, False, True])
     >>> float(found.precision), float(found.recall), float(found.lost.round(2))
     (0.5, 1.0, 0.33)
     """

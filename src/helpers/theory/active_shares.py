@@ -149,7 +149,7 @@ def early_share(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: flo
 
     Examples
     --------
-    >>> from helpers.theory import early_share
+    >>> from helpers.theory.active_shares import early_share
     >>> early_share(20.0, 0.1, [0.0, 0.1, 1.0], scale=0.2).round(2)
     array([0.5 , 0.57, 0.72])
     """
