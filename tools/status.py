@@ -58,8 +58,9 @@ def _readable(table, titles):
     """The table with links, and without what is the same in each row: that is said once, in a sentence before it."""
     if table.empty:
         return "Nothing has been timed here."
-    links = [f"[{titles.get(name, name)}](../nbs/{name}.md)" if name[:1].isdigit() else titles.get(name, name)
-             for name in table.chapter]
+    deeper = {path.stem for path in Path(execution.ROOT, "book", "deeper").glob("*.md")}
+    links = [f"[{titles.get(name, name)}]({'deeper' if name in deeper else '../nbs'}/{name}.md)" if name[:1].isdigit()
+             else titles.get(name, name) for name in table.chapter]
     common = [name for name in COLUMNS[2:] if table[name].nunique() == 1]
     said = f"All: {', '.join(f'{name} {table[name].iloc[0]}' for name in common)}.\n\n" if common else ""
     shown = table.assign(chapter=links, seconds=table.seconds.round().astype(int)).drop(columns=common).astype(str)
