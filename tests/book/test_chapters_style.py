@@ -142,7 +142,7 @@ def test_figures_have_caption_name_and_alt_text(path):
                 faults.append(f"cell {first_line(cell)} draws without mystnb.figure: give it a name and a caption")
             continue
         last = ast.parse(cell.source).body[-1]
-        if isinstance(last, ast.Expr) and not re.search(r";\s*$|^print\([^\0]*\Z", cell.source, re.MULTILINE):
+        if isinstance(last, ast.Expr) and not re.search(r";\s*\Z|^print\([^\0]*\Z", cell.source, re.MULTILINE):
             faults.append(f"cell {first_line(cell)}: end its last line with ; or its value becomes a second figure")
         if not str(figure(cell).get("name", "")).startswith("fig-"):
             faults.append(f"cell {first_line(cell)}: mystnb.figure.name must start with fig-")
