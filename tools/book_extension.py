@@ -22,6 +22,7 @@ from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 COLAB_BRANCH = "colab"  # where the publishing workflow pushes the notebooks of tools/colab.py
 # What browsers and screen readers mind: font preloads, refused in a page opened from disk, where the style sheet does;
 # the bibliography's roles, which are deprecated, or ask for children that its entries are not.
+NAMELESS = '<summary><span class="toctree-toggle"'  # of the side bar's folds: a name for screen readers
 MINDED = re.compile(r'<link rel="preload" as="font"[^>]*>\s*|(?<=<div) role="list"(?= class="citation-list")'
                     r'| role="doc-biblioentry"')
 
@@ -112,7 +113,8 @@ def offer_notebook(app, pagename, templatename, context, doctree):
 def mend_pages(app, error):
     """Take out of the pages what the theme and docutils write against browsers' and screen readers' rules."""
     for page in Path(app.outdir).glob("**/*.html"):
-        page.write_text(MINDED.sub("", page.read_text("utf-8")), "utf-8")
+        text = page.read_text("utf-8").replace(NAMELESS, NAMELESS.replace(">", ' aria-label="pages behind it">', 1))
+        page.write_text(MINDED.sub("", text), "utf-8")
 
 
 def leave_section(analyser, node):

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.site  # `make test` runs these once the book is built
 ROOT = execution.ROOT
 SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for chapter in part["chapters"]
+                        for page in (chapter, *chapter.get("sections", [])))]
 WIDTHS = {"phone": 390, "desk": 1280}
 
 MATH_IS_SET = """() => !document.querySelector("script[src*=mathjax]")
@@ -262,7 +263,7 @@ def typed(title):
 def test_search_finds_every_statement_by_its_name(first_found):
     named, lost = {}, []
     for label, (_, title, source) in statements.statements().items():
-        named.setdefault(typed(title), []).append(f"{source.parent.name}/{source.stem}.html#{label}")
+        named.setdefault(typed(title), []).append(f"{source.relative_to(ROOT).with_suffix('')}.html#{label}")
     for name, addresses in named.items():  # two chapters may use one name
         if (first := first_found(name)) not in addresses:
             lost.append(f"{name!r}, at {addresses}, finds {first}")
