@@ -8,8 +8,6 @@ from layers import BOX, main_line, parts, words
 CHAPTERS = execution.chapters()
 MOST_WORDS, MOST_FORMULAS, FIGURES, FIRST_FIGURE, BOX_WORDS = 2200, 10, range(3, 6), 500, range(15, 91)
 CAPTION = 60
-# Chapters that are still in one layer. Whoever rewrites one takes it out.
-ONE_LAYER = set()
 ADVICE = "fold it (:::{dropdown}), or move it to book/deeper"
 
 
@@ -41,10 +39,7 @@ def test_the_main_line_is_half_an_hours_reading(path):
     found = faults(main_line(path.read_text("utf-8")))
     found += [f"the caption of {name} has {count} words, more than {CAPTION}: results go into the text"
               for name, count in captions(path.read_text("utf-8")) if count > CAPTION]
-    if path.stem in ONE_LAYER:
-        assert found, f"{path.stem} is in two layers: take it out of ONE_LAYER"
-    else:
-        assert not found, f"{path.name}:\n" + "\n".join(f"  - {fault}" for fault in found)
+    assert not found, f"{path.name}:\n" + "\n".join(f"  - {fault}" for fault in found)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -14,7 +14,7 @@ from helpers.data.signal_noise import SignalNoise
 from helpers.engine.descent import descend
 from helpers.record import Record
 from helpers.theory.active_shares import initial_scale, share_law
-from helpers.theory.limit import euler_law
+from helpers.theory.limit import LimitLaw, euler_law
 
 
 def initial_scale_runs(problem: SignalNoise, init_stds: Sequence[float], *, m: int, h: float, times: Sequence[float],
@@ -64,16 +64,17 @@ def initial_scale_runs(problem: SignalNoise, init_stds: Sequence[float], *, m: i
     record = descend([problem] * len(init_stds), m, init_stds, lr, steps[-1], seeds, record_at=steps, n_test=1)
     # Runs with one seed have the same labels at every sigma_0.
     tau = float(record.flipped.mean())
-    return pd.concat([_rows(problem, sigma_0, h, tau, record, slice(k * len(seeds), (k + 1) * len(seeds)))
+    half = euler_law(problem.n_snr2, tau, h, steps[-1])
+    return pd.concat([_rows(problem, sigma_0, h, tau, half, record, slice(k * len(seeds), (k + 1) * len(seeds)))
                       for k, sigma_0 in enumerate(init_stds)], ignore_index=True)
 
 
-def _rows(problem: SignalNoise, sigma_0: float, h: float, tau: float, record: Record, runs: slice) -> pd.DataFrame:
+def _rows(problem: SignalNoise, sigma_0: float, h: float, tau: float, half: LimitLaw, record: Record,
+          runs: slice) -> pd.DataFrame:
     """The rows of one sigma_0, which has these runs of the record."""
     c, times, scale = problem.n_snr2, h * record.times, initial_scale(problem, sigma_0)
     shares = record.active[runs].mean(2)
     share, count = shares.mean(0), len(shares)
-    half = euler_law(c, tau, h, int(record.times[-1]))
     predicted = share_law(c, tau, times, scale=scale, orthogonal=problem.orthogonal)
     frame = {"init_std": sigma_0, "scale": scale, "time": times, "share": share,
              "share_error": shares.std(0, ddof=1) / count**0.5 if count > 1 else np.nan,

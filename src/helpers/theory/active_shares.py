@@ -34,12 +34,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
-from scipy.special import erf, expit, ndtri
+from scipy.special import erf, ndtri
 from scipy.stats import qmc
 
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
-from helpers.theory.limit import Margins, limit_law
+from helpers.theory.limit import Margins, law_times, response_slopes, strength_and_rate
 
 DRAWS_LOG2, STEPS_PER_E_FOLD, ROUNDS, LARGEST_C, LARGEST_S = 12, 15, 4, 1e3, 1e6
 
@@ -99,12 +99,8 @@ def share_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: float
 
     Parameters
     ----------
-    n_snr2
-        c = n SNR^2 in (0, 1000].
-    flip_rate
-        tau in [0, 1/2).
-    times
-        strictly increasing numbers in [0, 1e6], in units of n m / (eta sigma^2 d) gradient steps.
+    n_snr2, flip_rate, times
+        as in `limit_law`, with c at most 1000 and times at most 1e6.
     scale
         kappa_0 >= 0 (`initial_scale`).
     orthogonal
@@ -126,8 +122,8 @@ def share_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: float
     >>> [share_law(8.0, 0.1, [10.0], scale=scale).share.round(2) for scale in (0.0, 0.5, 100.0)]
     [array([0.8]), array([0.7]), array([0.5])]
     """
-    times = limit_law(n_snr2, flip_rate, times).times  # checks all three
-    c, tau = checks.real("n_snr2", n_snr2, 0.0, LARGEST_C, open_low=True), float(flip_rate)
+    (c, tau), times = strength_and_rate(n_snr2, flip_rate), law_times(times)
+    checks.real("n_snr2", n_snr2, 0.0, LARGEST_C, open_low=True)
     checks.require(times[-1] <= LARGEST_S, "times", times, f"at most {LARGEST_S:g}")
     scale = checks.real("scale", scale, 0.0)
     points = ndtri(qmc.Sobol(3, seed=0).random_base2(DRAWS_LOG2))
@@ -153,9 +149,9 @@ def early_share(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: flo
     >>> early_share(20.0, 0.1, [0.0, 0.1, 1.0], scale=0.2).round(2)
     array([0.5 , 0.57, 0.72])
     """
-    law = limit_law(n_snr2, flip_rate, times)
-    drift = math.sqrt(1 + (0 if orthogonal else law.n_snr2 * (1 - 2 * law.flip_rate)**2)) / 4
-    return 0.5 + np.arctan2(drift * law.times, checks.real("scale", scale, 0.0)) / (2 * math.pi)
+    (c, tau), times = strength_and_rate(n_snr2, flip_rate), law_times(times)
+    drift = math.sqrt(1 + (0 if orthogonal else c * (1 - 2 * tau)**2)) / 4
+    return 0.5 + np.arctan2(drift * times, checks.real("scale", scale, 0.0)) / (2 * math.pi)
 
 
 def _grid(end: float, c: float, scale: float) -> Float[np.ndarray, " G"]:
@@ -171,8 +167,7 @@ def _responses(c: float, tau: float, grid: Float[np.ndarray, " G"],
     """A, r_c and r_n of (3) with this share over time."""
     def slopes(x, y):
         s = math.expm1(x)
-        clean, noisy, p = expit(-(y[0] + y[1])), expit(-(y[2] - y[0])), np.interp(s, grid, share)
-        return (1 + s) * np.array([c / 2 * ((1 - tau) * clean - tau * noisy), p * clean, p * noisy])
+        return (1 + s) * response_slopes(y, c, tau, np.interp(s, grid, share))
 
     x = np.log1p(grid)
     return solve_ivp(slopes, (0.0, x[-1]), np.zeros(3), t_eval=x, method="LSODA", rtol=1e-7, atol=1e-12).y

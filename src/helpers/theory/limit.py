@@ -244,8 +244,8 @@ def limit_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, share: float
     >>> limit_law(1.5, 0.1, [1.0]).stage_one_exists, limit_law(1.5, 0.1, [1.0], share=0.75).stage_one_exists
     (True, False)
     """
-    c, tau = _strength_and_rate(n_snr2, flip_rate)
-    times, share = _times(times), checks.real("share", share, 0.0, 1.0, open_low=True)
+    c, tau = strength_and_rate(n_snr2, flip_rate)
+    times, share = law_times(times), checks.real("share", share, 0.0, 1.0, open_low=True)
     strength = c / (2 * share)
     checks.require(strength <= LARGEST_N_SNR2, "share", share, f"at least n_snr2 / {2 * LARGEST_N_SNR2:g}")
     x, where = np.unique(np.log1p(2 * share * times), return_inverse=True)  # neighbours may share a logarithm
@@ -260,14 +260,12 @@ def euler_law(n_snr2: float, flip_rate: float, h: float, steps: int, *, share: f
     It is what gradient descent does on an idealised draw (prop-limit-exact). `n_snr2`, `flip_rate` and `share` as in
     `limit_law`.
     """
-    c, tau = _strength_and_rate(n_snr2, flip_rate)
+    c, tau = strength_and_rate(n_snr2, flip_rate)
     h, steps = checks.positive("h", h), checks.integer("steps", steps)
     share = checks.real("share", share, 0.0, 1.0, open_low=True)
     path = np.zeros((steps + 1, 3))
-    for t, (signal, r_clean, r_noisy) in enumerate(path[:-1]):
-        clean, noisy = expit(-(signal + r_clean)), expit(-(r_noisy - signal))
-        slopes = c / 2 * ((1 - tau) * clean - tau * noisy), share * clean, share * noisy
-        path[t + 1] = path[t] + h * np.array(slopes)
+    for t, responses in enumerate(path[:-1]):
+        path[t + 1] = responses + h * response_slopes(responses, c, tau, share)
     return LimitLaw(c, tau, h * np.arange(steps + 1), *path.T, share)
 
 
@@ -299,13 +297,21 @@ def sample_margins(laws: LimitLaw | Mapping[int, LimitLaw], y: ArrayLike,
     return np.stack([columns[pair] for pair in zip(np.asarray(y), np.asarray(y_obs))], -1)
 
 
-def _strength_and_rate(n_snr2: float, flip_rate: float) -> tuple[float, float]:
+def response_slopes(responses: Float[np.ndarray, "3"], c: float, tau: float, share: float) -> Float[np.ndarray, "3"]:
+    """The right-hand side of (3): the derivatives of A, r_c and r_n in s."""
+    signal, r_clean, r_noisy = responses
+    clean, noisy = expit(-(signal + r_clean)), expit(-(r_noisy - signal))
+    return np.array([c / 2 * ((1 - tau) * clean - tau * noisy), share * clean, share * noisy])
+
+
+def strength_and_rate(n_snr2: float, flip_rate: float) -> tuple[float, float]:
     """c and tau, checked."""
     return (checks.real("n_snr2", n_snr2, 0.0, LARGEST_N_SNR2, open_low=True),
             checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True))
 
 
-def _times(value: ArrayLike) -> Float[np.ndarray, " T"]:
+def law_times(value: ArrayLike) -> Float[np.ndarray, " T"]:
+    """The times of a law, checked."""
     try:
         times = np.array(value, dtype=float)
     except (TypeError, ValueError):
