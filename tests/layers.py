@@ -11,6 +11,8 @@ DISPLAYED = re.compile(
 INLINE = re.compile(r"(?<![\\$])\$(?!\s)(?:[^$\\]|\\.)+?\$", re.DOTALL)
 HIDDEN = {"hide-cell", "remove-cell", "hide-output", "remove-output"}
 BOX = "In short"
+LAYERS = {"dropdown": "fold", "code-cell": "cell", "python": "cell", "exercise": "exercise", "solution": "exercise",
+          "solution-start": "exercise"}
 
 
 @dataclass(frozen=True)
@@ -50,27 +52,16 @@ def words(text):
 
 
 def parts(text):
-    """(layer, text) of a source's pieces in order: "main", "fold", "cell" (its source), or "exercise"."""
+    """(layer, piece) of a source in order: "main", "fold" and "exercise" are texts, "cell" is the Block of a cell."""
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
-    lines, at, solving, found = text.split("\n"), 0, False, []
-    for block in myst.blocks(text):
-        if block.name in ("section", "equation") and not solving:
-            continue
-        before = "\n".join(lines[at:block.first])
-        found.append(("exercise" if solving else "main", before))
-        whole = "\n".join(lines[block.first:block.last])
-        if block.name == "solution-start":
-            solving = True
-        elif block.name == "solution-end":
-            solving = False
-        elif solving or block.name in ("exercise", "solution"):
-            found.append(("exercise", whole))
-        elif block.name == "dropdown":
-            found.append(("fold", whole))
-        elif block.name in ("code-cell", "python"):
-            found.append(("cell", block))
-        else:
-            found.append(("main", whole))
+    solutions = myst.solution_blocks(text)  # one that is several cells long holds blocks, which belong to it
+    blocks = [block for block in myst.blocks(text) if block.name not in ("section", "equation")
+              and not any(one.first <= block.first < one.last for one in solutions)]
+    lines, at, found = text.split("\n"), 0, []
+    for block in sorted([*solutions, *blocks], key=lambda block: block.first):
+        layer = LAYERS.get(block.name, "main")
+        whole = block if layer == "cell" else "\n".join(lines[block.first:block.last])
+        found += [("main", "\n".join(lines[at:block.first])), (layer, whole)]
         at = block.last
     return [*found, ("main", "\n".join(lines[at:]))]
 
