@@ -830,7 +830,8 @@ function start(root) {
     play: () => setPlaying(!app.playing),
     step: (times = 1) => {
       setPlaying(false);
-      for (let k = 0; k < times && !app.finished && !app.dirty; k++) advance();
+      if (app.dirty) restart(); // a control moved since the last frame: the step belongs to the new run
+      for (let k = 0; k < times && !app.finished; k++) advance();
       clock = Math.log1p(app.run.steps * app.run.h / EARLY);
     },
     reset: () => { app.dirty = true; setPlaying(app.playing); },

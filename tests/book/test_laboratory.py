@@ -204,6 +204,17 @@ def test_keys_work_and_are_not_stolen_from_inputs(visit):
     assert state(page)["steps"] == 0
 
 
+def test_a_step_after_a_moved_control_belongs_to_the_new_run(visit):
+    page = visit("#c=4&tau=0.2&dn=3")
+    steps = page.evaluate("""() => {  // all before the next frame
+      const tau = document.querySelector("#lab-tau");
+      tau.value = Number(tau.value) + 1;
+      tau.dispatchEvent(new Event("input", { bubbles: true }));
+      for (let k = 0; k < 2; k++) document.dispatchEvent(new KeyboardEvent("keydown", { key: ".", bubbles: true }));
+      return window.laboratory.app.run.steps; }""")
+    assert steps == state(page)["steps"] == 2
+
+
 def test_a_link_carries_the_settings(visit):
     page = visit("#c=4&tau=0.2&dn=3&m=7&n=40&seed=11&speed=4&h=0.1&init=0.1&law=0")
     seen = state(page)
