@@ -18,6 +18,8 @@ needed, but %s is %d.%d. Name another one: make PYTHON=python3.12 ..." % ((sys.e
 
 # Kernels come from our environment even where the user has others installed.
 export JUPYTER_PREFER_ENV_PATH := 1
+# Bytecode is kept, whatever the shell says: without it each process compiles torch and its kind anew, for six seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Started as a module: a script in .venv/bin would break when the folder moves.
 BUILD := $(PY) -c "from jupyter_book.cli.main import main; main()" build . -W -n --keep-going
