@@ -52,7 +52,7 @@ def prepare(app, doctree, docname):
         keys.parent.remove(keys)
     one_bibliography(doctree, pages.get(BIBLIOGRAPHY))
     for cell in doctree.findall(nodes.container):  # code that pages fold only draws
-        if cell.get("hide_mode") == "input":
+        if cell.get("hide_mode") == "input" or cell.get("hide_mode") and next(cell.findall(nodes.figure), None):
             cell.children = [node for node in cell.children if "cell_input" not in node.get("classes", [])]
     number_exercises(doctree, numbering.targets(app.srcdir))
     solutions_last(doctree)
@@ -106,11 +106,13 @@ def number_exercises(doctree, targets):
 
 
 def solutions_last(doctree):
-    """The solutions of a section behind its exercises, under a heading of their own."""
+    """The solutions of a section behind its exercises: no boxes, whose code and tables no page break could part."""
     for section in dict.fromkeys(solution.parent for solution in doctree.findall(solution_node)):
         solutions = [node for node in section.children if isinstance(node, solution_node)]
         section.children = [node for node in section.children if node not in solutions]
-        section += [nodes.rubric("", "Solutions"), *solutions]
+        section += nodes.rubric("", "Solutions")
+        for title, *rest in (solution.children for solution in solutions):
+            section += [nodes.rubric("", "", *title.children, **{"heading-level": 5}), *rest]  # LaTeX's paragraph
 
 
 def plain_proofs(doctree):
