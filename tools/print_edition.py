@@ -110,7 +110,6 @@ def solutions_last(doctree):
     for section in dict.fromkeys(solution.parent for solution in doctree.findall(solution_node)):
         solutions = [node for node in section.children if isinstance(node, solution_node)]
         section.children = [node for node in section.children if node not in solutions]
-        section += nodes.rubric("", "Solutions")
         for title, *rest in (solution.children for solution in solutions):
             section += [nodes.rubric("", "", *title.children, **{"heading-level": 5}), *rest]  # LaTeX's paragraph
 
