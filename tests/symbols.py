@@ -1,9 +1,10 @@
-"""The symbols of a page's formulas, and which of them its sentences define.
+"""The symbols of a page's formulas, which of them its sentences define, and what the notation page says of them.
 
 A symbol is (accent and letter, star or sign above it, kind of subscript): none, "i" for any index, or a name (T_1).
 """
 
 import re
+from functools import cache
 
 import myst
 from layers import DISPLAYED, INLINE, parts
@@ -64,3 +65,21 @@ def definitions(text):
         if SYMBOL.fullmatch(NAMED.sub(r"_\\\1", left.strip(" :"))) and not number:
             found.append((symbols(left)[0], right))
     return found
+
+
+@cache
+def notation(text):
+    """[(symbols, chapters, row)] of the notation page's tables; the rows of "Everywhere" come without a row."""
+    rows, heading = [], ""
+    for line in text.split("\n"):
+        heading = line if line.startswith("#") else heading
+        if line.startswith("| $"):
+            own = {symbol for formula in formulas(line.split("|")[1]) for symbol in symbols(formula)}
+            rows.append((own, chapters_of(line) or chapters_of(heading), "" if "Everywhere" in heading else line))
+    return rows
+
+
+def chapters_of(text):
+    """{5, 13, 14, 15} of "chapters 5 and 13 to 15"."""
+    runs = re.findall(r"(\d+)(?: to (\d+))?", "".join(re.findall(r"\bchapters? (\d[\d, toand]*)", text)))
+    return {number for first, last in runs for number in range(int(first), int(last or first) + 1)}

@@ -5,11 +5,10 @@ for the pages behind them; without any, for the book. Proofs, exercises and solu
 """
 
 import re
-from functools import cache
 
 import execution
 import pytest
-from symbols import definitions, formulas, prose, symbols
+from symbols import chapters_of, definitions, formulas, notation, prose, symbols
 
 NOTATION = execution.ROOT / "book" / "notation.md"
 PAGES = [page for chapter in execution.chapters() for page in (chapter, *execution.deeper(chapter))]
@@ -21,24 +20,6 @@ RESTATED = {"05_stage_two": "s tildey_i", "06_no_label_noise": r"\beta", "07_lim
             "13_unequal_rates": r"\mathcalL", "13_what_bends_a_curve": "f", "14_attributions": "f",
             "14_where_it_looks": "W", "15_loss_distributions": r"\ell", "16_early_learning": "A c g_i r_i",
             "17_elr": "r", "18_human_noise": r"\mathcalL"}
-
-
-@cache
-def notation(text):
-    """[(symbols, chapters, row)] of the notation page's tables; the rows of "Everywhere" come without a row."""
-    rows, heading = [], ""
-    for line in text.split("\n"):
-        heading = line if line.startswith("#") else heading
-        if line.startswith("| $"):
-            own = {symbol for formula in formulas(line.split("|")[1]) for symbol in symbols(formula)}
-            rows.append((own, chapters_of(line) or chapters_of(heading), "" if "Everywhere" in heading else line))
-    return rows
-
-
-def chapters_of(text):
-    """{5, 13, 14, 15} of "chapters 5 and 13 to 15"."""
-    runs = re.findall(r"(\d+)(?: to (\d+))?", "".join(re.findall(r"\bchapters? (\d[\d, toand]*)", text)))
-    return {number for first, last in runs for number in range(int(first), int(last or first) + 1)}
 
 
 def name(symbol):
@@ -83,6 +64,16 @@ def test_the_notation_page_gives_a_letter_one_meaning_where_it_holds():
         if len(rows) > 1 and not (chapter and all(re.search(r"\{(?:doc|prf:ref|eq)\}", row) for row in rows)):
             twice.append(f"{name(symbol)} in chapter {chapter}: {rows}")
     assert not twice, "\n".join(twice)
+
+
+def test_each_letter_that_the_notation_page_gives_a_chapter_is_used_there():
+    used = {}
+    for page in PAGES:
+        letters = {symbol for formula in formulas(page.read_text("utf-8")) for symbol in symbols(formula)}
+        used.setdefault(int(page.stem[:2]), set()).update(letters, {(*symbol[:2], "") for symbol in letters})
+    idle = [f"{name(symbol)} in chapter {chapter}" for held, chapters, _ in notation(NOTATION.read_text("utf-8"))
+            for symbol in held for chapter in chapters if not {symbol, (*symbol[:2], "i")} & used[chapter]]
+    assert not idle, f"in book/notation.md, and not on the pages of: {idle}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
