@@ -23,6 +23,7 @@ COMMAND = re.compile(rf"\\(?!(?:bar|hat|tilde|overline|underline|mathrm|mathcal|
 DEFINES = [re.compile(pattern) for pattern in (
     r"\b(?:[Ll]et|[Pp]ut|[Ww]rite|[Ss]et|[Ff]ix|[Cc]all) (?:\w+ )?\$([^$]+)\$ (?:be|for|denote|stand)\b",
     r"\b(?:[Ll]et|[Pp]ut|[Ww]rite|[Ss]et|[Ww]ith|[Ww]here|and) \$([^$=]+=[^$]+)\$",
+    r"\$([^$=]+:=[^$]+)\$",
     r"\$([^$]+)\$ (?:denotes|stands for|is the|is an?|being the)\b")]
 
 

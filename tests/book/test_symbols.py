@@ -13,13 +13,13 @@ from symbols import chapters_of, definitions, formulas, notation, prose, symbols
 NOTATION = execution.ROOT / "book" / "notation.md"
 PAGES = [page for chapter in execution.chapters() for page in (chapter, *execution.deeper(chapter))]
 
-# Said once more on a page with the meaning that the notation page gives, in other words than there; read by hand.
-RESTATED = {"05_stage_two": "s tildey_i", "06_no_label_noise": r"\beta", "07_limit_law": r"hat\tau",
-            "09_error_at_t1": "tildey_i", "10_late_ranking": "z_i", "10_sample_selection": "p",
-            "11_phase_diagram": r"p \rho", "12_label_noise_gd": "d", "13_deep_networks": r"hat\tau",
-            "13_unequal_rates": r"\mathcalL", "13_what_bends_a_curve": "f", "14_attributions": "f",
-            "14_where_it_looks": "W", "15_loss_distributions": r"\ell", "16_early_learning": "A c g_i r_i",
-            "17_elr": "r", "18_human_noise": r"\mathcalL"}
+# Said once more on a page with the meaning that the notation page gives, or given a value there; read by hand.
+RESTATED = {"02_network_decomposition": "y_i", "05_stage_two": "s tildey_i", "06_no_label_noise": r"\beta \tau_+",
+            "07_limit_law": r"hat\tau", "09_early_stopping": r"\sigma_\zeta", "09_error_at_t1": "tildey_i",
+            "10_late_ranking": "z_i", "10_sample_selection": "p", "11_phase_diagram": r"p \rho", "12_label_noise_gd": "d",
+            "13_deep_networks": r"hat\tau", "13_unequal_rates": r"\mathcalL", "13_what_bends_a_curve": "f",
+            "14_attributions": "f", "14_where_it_looks": "W", "15_loss_distributions": r"\ell",
+            "16_early_learning": r"A c d g_i r_i \mu", "17_elr": "r", "18_human_noise": r"\mathcalL"}
 
 
 def name(symbol):
@@ -27,9 +27,10 @@ def name(symbol):
     return symbol[0] + symbol[1] + "_" * bool(symbol[2]) + symbol[2]
 
 
-def alike(formula):
-    """A formula without what changes only its look."""
-    return re.sub(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1)/(\2)", re.sub(r"\\[,;]|\s", "", formula))
+def sides(formula):
+    """The sides of its equations and inequalities that hold a letter, without what changes only their look."""
+    plain = re.sub(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1)/(\2)", re.sub(r"\\[,;]|\s", "", formula))
+    return {side for side in re.split(r"[=<>]|\\in(?![a-z])", plain) if symbols(side)}
 
 
 def faults(source, chapter, table, restated=""):
@@ -47,7 +48,7 @@ def faults(source, chapter, table, restated=""):
     for symbol, meaning in said:
         row, labels = book.get(symbol, ""), re.findall(r"\}`([\w-]+)`", book.get(symbol, ""))
         home = any(re.search(rf":label: {label}$|\({label}\)", source, re.MULTILINE) for label in labels)
-        same = any(alike(part) in alike(row) for part in re.split("[=<>]", meaning) if symbols(part))
+        same = sides(meaning) & {side for formula in formulas(row) for side in sides(formula.strip("$"))}
         if row and not (symbol in own or home or same or name(symbol) in restated.split()):
             found.append(f"{name(symbol)} is said to be {meaning!r}, and {row} in book/notation.md: rename it, or "
                          "add it there for this chapter")
@@ -107,3 +108,11 @@ def test_a_letter_of_two_meanings_and_an_unknown_one_are_found():
     assert len(faults(PAGE, 5, notation(TABLE + "| $B$ (chapter 5) | a bound |\n"))) == 2
     moved = faults(PAGE.replace("A + r_c", "2A"), 3, notation(TABLE.replace(" (chapters 2 and 4 to 6)", "")))
     assert [fault for fault in moved if fault.startswith("u is said to be ' 2A'")]
+
+
+def test_a_fault_planted_in_a_chapter_is_found():
+    table, source = notation(NOTATION.read_text("utf-8")), PAGES[0].read_text("utf-8")
+    for planted, letter in (("Let $\\gamma_{j,r}$ be a share.", r"\gamma_i"), ("Put $h = 2\\eta$.", "h"),
+                            ("So $\\kappa := 2c$.", r"\kappa"), ("It is $\\bar\\xi_2$.", r"bar\xi_2")):
+        (fault,) = faults(f"{source}\n{planted}\n", 1, table)
+        assert fault.startswith(f"{letter} is ")
