@@ -16,7 +16,8 @@ PAGES = [page for chapter in execution.chapters() for page in (chapter, *executi
 # Said once more on a page with the meaning that the notation page gives, or given a value there; read by hand.
 RESTATED = {"02_network_decomposition": "y_i", "05_stage_two": "s tildey_i", "06_no_label_noise": r"\beta \tau_+",
             "07_limit_law": r"hat\tau", "09_early_stopping": r"\sigma_\zeta", "09_error_at_t1": "tildey_i",
-            "10_late_ranking": "z_i", "10_sample_selection": "p", "11_phase_diagram": r"p \rho", "12_label_noise_gd": "d",
+            "10_late_ranking": "z_i", "10_sample_selection": "p", "11_phase_diagram": r"p \rho",
+            "12_label_noise_gd": "d",
             "13_deep_networks": r"hat\tau", "13_unequal_rates": r"\mathcalL", "13_what_bends_a_curve": "f",
             "14_attributions": "f", "14_where_it_looks": "W", "15_loss_distributions": r"\ell",
             "16_early_learning": r"A c d g_i r_i \mu", "17_elr": "r", "18_human_noise": r"\mathcalL"}
