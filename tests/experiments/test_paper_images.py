@@ -1,6 +1,7 @@
 """The paper's image experiment: its cells at a size that a test can afford, and what is measured of the maps."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -46,6 +47,16 @@ def test_a_step_is_judged_by_observed_labels_alone(monkeypatch):
         raise FloatingPointError
     monkeypatch.setattr(runs, "paper_image_run", diverged)
     assert runs.paper_step_cell(10.0, 0.2, 100, n_val=20, **TINY)["validation error"] == 1
+
+
+def test_the_larger_of_equally_good_steps_is_chosen():
+    rows = [(0.2, 0.01, 0.3), (0.2, 0.02, 0.3), (0.2, 0.05, 0.5), (0.0, 0.01, 0.1), (0.0, 0.02, 0.2)]
+    steps = pd.DataFrame(rows, columns=["flip_rate", "lr", "validation error"])
+    assert (runs.chosen_step(0.2, steps), runs.chosen_step(0.0, steps)) == (0.02, 0.01)
+    with pytest.raises(ValueError, match="flip_rate=0.3"):
+        runs.chosen_step(0.3, steps)
+    with pytest.raises(ValueError, match="flip_rate=0.3"):
+        runs.paper_image_cell(0.3, 0, **TINY)
 
 
 def test_a_killed_cell_resumes(monkeypatch, tmp_path):
