@@ -22,11 +22,6 @@ from .loss_distributions import (
     loss_cell as loss_cell,
     loss_runs as loss_runs,
 )
-from .paper_images import (
-    chosen_step as chosen_step,
-    paper_image_cell as paper_image_cell,
-    paper_step_cell as paper_step_cell,
-)
 from .phase_diagram import (
     PLANES as PLANES,
     S_END as S_END,

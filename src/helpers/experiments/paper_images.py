@@ -109,7 +109,7 @@ def chosen_step(flip_rate: float, steps: pd.DataFrame) -> float:
 
 def paper_image_cell(flip_rate: float, seed: int, *, n_outputs: int = 10, lr: float | None = None,
                      epochs: int = RECIPE.epochs, n_train: int = 10_000, width: int = 64, per_group: int = 100,
-                     n_background: int = 100, noisy_rate: float = 0.2, precision: str = "bfloat16") -> list[dict]:
+                     n_background: int = 20, noisy_rate: float = 0.2, precision: str = "bfloat16") -> list[dict]:
     """Rows of one run for a recorded table, one for each measured epoch.
 
     Parameters
@@ -121,7 +121,8 @@ def paper_image_cell(flip_rate: float, seed: int, *, n_outputs: int = 10, lr: fl
     width, precision
         as of `paper_image_run`.
     per_group, n_background
-        training images explained of each kind at the end, and clean ones behind them, as in the released code.
+        training images explained of each kind at the end, as in the released code, and clean ones behind them (100
+        there).
     noisy_rate
         the rate whose wrong labels say which images are explained as noisy, also in a run without flips.
 
@@ -154,8 +155,10 @@ def paper_image_cell(flip_rate: float, seed: int, *, n_outputs: int = 10, lr: fl
 
 
 def explanations(model: nn.Module, data: LabelledImages, noisy: Float[np.ndarray, " n"], seed: int, *,
-                 per_group: int = 100, n_background: int = 100) -> dict[str, float]:
-    """How messy the Deep SHAP maps of training images are, toward their true class.
+                 per_group: int = 100, n_background: int = 20) -> dict[str, float]:
+    """How messy the maps of training images are, toward their true class.
+
+    The maps are expected gradients: DeepLIFT, which the released code uses, does not add up through max pooling.
 
     Parameters
     ----------
@@ -183,7 +186,8 @@ def explanations(model: nn.Module, data: LabelledImages, noisy: Float[np.ndarray
     x = standardise(data.x, data.x_test)[0]
     behind, y, found = torch.from_numpy(x[background]).to(device), class_index(data.y, data.n_classes), {}
     for group, chosen in places.items():
-        maps = attribution_maps(model, torch.from_numpy(x[chosen]).to(device), behind, y[chosen])
+        maps = attribution_maps(model, torch.from_numpy(x[chosen]).to(device), behind, y[chosen],
+                                method="integrated_gradients", steps=8)
         found |= {f"{group} effective share": float(np.nanmean(effective_share(maps))),
                   f"{group} net share": float(np.nanmean(net_share(maps))),
                   f"{group} outline": float(np.mean(outline(maps, data.x[chosen])))}
