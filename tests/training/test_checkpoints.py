@@ -48,22 +48,24 @@ def killed_at(epoch):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_killed_run_resumes_and_ends_with_the_same_numbers(name, three, tmp_path, monkeypatch):
-    """Bit for bit: with dropout, batch normalisation, momentum, targets of ELR, augmentation and both schedules."""
+    """Bit for bit: dropout, batch normalisation, momentum, targets of ELR, augmentation, both schedules, the log."""
     build, recipe, path = NETWORKS[name], RECIPES[name], tmp_path / "run.pt"
-    whole = build(three)
-    expected = fit(whole, three, recipe, 3)
+    whole, logs = build(three), {"log_training": "pair" not in name}
+    expected = fit(whole, three, recipe, 3, **logs)
     monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
     for epoch in (2, 4):
         with pytest.raises(Killed):
-            fit(build(three), three, recipe, 3, checkpoint=path, watch=killed_at(epoch))
+            fit(build(three), three, recipe, 3, checkpoint=path, watch=killed_at(epoch), **logs)
     torch.manual_seed(99)
     model, trained = build(three), []
     first = getattr(model, "networks", [model])[0]
     first.register_forward_hook(lambda module, x, f: trained.append(module.training))
-    record = fit(model, three, recipe, 3, checkpoint=path)
+    record = fit(model, three, recipe, 3, checkpoint=path, **logs)
     assert sum(trained) == 4  # the batches of one epoch: it did not begin anew
     assert np.array_equal(record.margins, expected.margins) and np.array_equal(record.predictions, expected.predictions)
     assert np.array_equal(record.fresh_error, expected.fresh_error)
+    if logs["log_training"]:
+        np.testing.assert_array_equal(record.logged_fits, expected.logged_fits)
     for one, other in zip(whole.state_dict().values(), model.state_dict().values()):
         assert torch.equal(one, other)
     assert [path] == list(tmp_path.iterdir())  # no temporary file stays

@@ -20,7 +20,7 @@ from helpers.runtime import CHECKPOINTS_VARIABLE
 
 FORMAT = "signal-first checkpoint 1"
 SECONDS = 60.0  # between two checkpoints
-SERIES = ("margins", "predicted", "test_predicted")
+SERIES = ("margins", "predicted", "test_predicted", "logged")
 
 
 class CheckpointError(ValueError):

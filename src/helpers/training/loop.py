@@ -103,7 +103,8 @@ class Recipe:
 
 
 def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, record_at: ArrayLike | None = None,
-        n_val: int = 0, device: torch.device | str = "cpu", threads: int = 1, precision: str = "auto",
+        n_val: int = 0, log_training: bool = False, device: torch.device | str = "cpu", threads: int = 1,
+        precision: str = "auto",
         checkpoint: str | os.PathLike | None = None, watch: Callable[[int, nn.Module], object] | None = None,
         progress: bool = False) -> Record:
     """Train `model` in place on the observed labels of `data` and return the Record of this one run.
@@ -124,6 +125,9 @@ def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, re
         of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
     n_val
         the last so many test images become a validation set, measured by itself and kept out of the test errors.
+    log_training
+        keep also what the forward passes of training say of each image, in training mode and before the step: the
+        record's `logged_fits`. For a loss that asks the model once, which `ELRPlus` does not.
     device
         where to train.
     threads
@@ -174,12 +178,15 @@ def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, re
     times = checks.increasing("record_at", log_times(recipe.epochs) if record_at is None else record_at, recipe.epochs)
     n_test = len(data.y_test) - checks.integer("n_val", n_val, 0)
     checks.require(n_test > 0, "n_val", n_val, f"below {len(data.y_test)}, the number of test images")
+    checks.require(not (log_training and isinstance(recipe.loss, ELRPlus)), "log_training", log_training,
+                   "False under ELRPlus")
     settings = _settings(model, data, recipe, device, _precision(precision, device), threads)
+    settings |= {"log_training": True} if log_training else {}
     if checkpoint is None and watch is None:
         checkpoint = checkpoints.folder()
     with _threads(checks.integer("threads", threads)):
         run = TrainingRun(model.to(device, memory_format=torch.channels_last), data, recipe, seed, device,
-                          settings["precision"] == "bfloat16")
+                          settings["precision"] == "bfloat16", log_training=log_training)
         kept = None
         if checkpoint is not None:
             kept = checkpoints.Checkpoint(checkpoint, checkpoints.identity(settings, seed, times, data, model))
@@ -243,10 +250,12 @@ class TrainingRun:
         where to train.
     autocast
         train in bfloat16 where torch holds it to be safe.
+    log_training
+        as of `fit`.
     """
 
     def __init__(self, model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, device: torch.device,
-                 autocast: bool):
+                 autocast: bool, *, log_training: bool = False):
         x, x_test = standardise(data.x, data.x_test)
         self.images, self.test = DeviceImages(x, device, augment=recipe.augment), DeviceImages(x_test, device)
         self.labels = torch.from_numpy(class_index(data.y_obs, data.n_classes)).to(device)
@@ -255,8 +264,9 @@ class TrainingRun:
                                          weight_decay=recipe.weight_decay)
         self.loss = recipe.loss.start(data.n, data.n_classes, device, model)
         self.orders = random_stream(seed, "order of images")
-        self.n_classes, self.epoch, self.seconds = data.n_classes, -1, 0.0
-        self.margins, self.predicted, self.test_predicted = [], [], []
+        self.n_classes, self.epoch, self.seconds, self.log_training = data.n_classes, -1, 0.0, log_training
+        self.margins, self.predicted, self.test_predicted, self.logged = [], [], [], []
+        self.fits = np.full(data.n, np.nan)  # in the last epoch's forward passes
 
     def advance(self, measure: bool) -> None:
         """One epoch more: epoch 0 is the untrained network, each later one trains on every image once.
@@ -276,6 +286,7 @@ class TrainingRun:
         f = outputs(self.model, self.images, epoch=self.epoch, n_classes=self.n_classes)
         self.margins.append(margins(f, self.labels).cpu().numpy())
         self.predicted.append(predicted(f))
+        self.logged += [self.fits.copy()] if self.log_training else []
         self.test_predicted.append(predicted(outputs(self.model, self.test, epoch=self.epoch,
                                                      n_classes=self.n_classes)))
 
@@ -299,6 +310,9 @@ class TrainingRun:
             self.optimizer.step()
             self.loss.after_step(self.model)
             total += loss.detach()
+            if self.log_training:
+                part = batch.cpu().numpy()
+                self.fits[part] = predicted(self.loss.seen) == self.labels[batch].cpu().numpy()
         require_finite(total, self.epoch)
 
     def resume(self, epoch: int) -> None:
@@ -321,6 +335,8 @@ def _record(run: TrainingRun, data: LabelledImages, times: Int[np.ndarray, " T"]
     arrays = {f"{name}_error": wrong.mean(1)[None] for name, wrong in errors.items()}
     if data.n_classes > 2:
         arrays["predictions"] = np.array(run.predicted, np.int16)[None]
+    if run.log_training:
+        arrays["logged_fits"] = np.array(run.logged)[None]
     return Record(times, data.y[None], data.y_obs[None], np.array(run.margins)[None], **arrays,
                   test_sizes={name: wrong.shape[1] for name, wrong in errors.items()},
                   runs=[{"seed": int(seed), **data.noise}], config=settings | {"seconds": run.seconds})
