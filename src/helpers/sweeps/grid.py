@@ -137,10 +137,15 @@ def _rows(function: Callable, cell: Cell, call: str | None = None) -> list[Row]:
     `call` is not used: it makes a resumed sweep's tasks new to Dask, which hands out the old result, or the old error,
     of a call with the same arguments.
     """
+    failed = None
     try:
         result = function(**cell)
     except Exception as error:
-        raise error if call is None else _portable(error)  # noqa: B904 (the same error)
+        if call is None:
+            raise
+        failed = _portable(error)
+    if failed is not None:  # outside of the handler: else the first error would travel as its context
+        raise failed
     if isinstance(result, pd.DataFrame):
         result = result.to_dict("records")
     rows = result if isinstance(result, list) else [result if isinstance(result, dict) else {"value": result}]
