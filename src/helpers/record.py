@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from os import PathLike
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -292,7 +291,7 @@ class Record:
         RecordFileError
             If the file is truncated, damaged or something else.
         """
-        content = Path(path).read_bytes()
+        content = checks.path("path", path).read_bytes()
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}

@@ -1,5 +1,6 @@
 """Checkpoints: a killed run goes on and ends with the same numbers; damaged files are refused."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -132,6 +133,13 @@ def test_damaged_and_foreign_checkpoints_are_refused(three, tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match=r"(?s)whole checkpoint.*Delete it"):
             fit(small_cnn(three), three, SHORT, 0, checkpoint=path)
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(content), 30):  # one bit each
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        with pytest.raises(CheckpointError, match="checksum"):
+            fit(small_cnn(three), three, SHORT, 0, checkpoint=path)
     path.write_bytes(content)
     other = add_label_noise(images(), 0.2, seed=1)
     for arguments, difference in (((small_cnn(three), three, SHORT, 1), "seed"),
@@ -147,7 +155,9 @@ def test_a_checkpoint_is_not_a_way_to_run_code(three, tmp_path):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "evil"),)
 
-    torch.save({"made_by": Evil()}, tmp_path / "run.pt")
+    torch.save({"made_by": Evil()}, tmp_path / "evil.pt")
+    state = (tmp_path / "evil.pt").read_bytes()
+    (tmp_path / "run.pt").write_bytes(hashlib.sha256(state).hexdigest().encode() + b"\n" + state)
     with pytest.raises(CheckpointError):
         fit(small_cnn(three), three, SHORT, 0, checkpoint=tmp_path / "run.pt")
     assert not (tmp_path / "evil").exists()

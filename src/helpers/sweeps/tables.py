@@ -238,7 +238,7 @@ def files_read(plan: TablePlan) -> dict[str, str]:
 
 def stored_cells(store: str | PathLike) -> int:
     """How many finished cells a store holds."""
-    return sum(1 for _ in Path(store).rglob("*.json"))
+    return sum(1 for _ in checks.path("store", store).rglob("*.json"))
 
 
 def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike, workers: int, *,
@@ -270,7 +270,7 @@ def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike,
     """
     made_by, start = provenance() | {"commit": commit}, time.perf_counter()
     if files:
-        store = Path(store) / hashlib.sha256(json.dumps(files).encode()).hexdigest()[:8]
+        store = checks.path("store", store) / hashlib.sha256(json.dumps(files).encode()).hexdigest()[:8]
     before, parts = stored_cells(store), _parts(plan)
     if not _sweep_parts(plan.function, parts, store, workers, deadline):
         return None
@@ -309,7 +309,7 @@ def _parts(plan: TablePlan) -> list[list[Cell]]:
 def _sweep_parts(function: Callable, parts: list[list[Cell]], store: str | PathLike, workers: int,
                  deadline: float) -> bool:
     """Sweep part after part into the store; whether all were begun before the deadline."""
-    checkpoints = Path(store) / "checkpoints"
+    checkpoints = checks.path("store", store) / "checkpoints"
     with _environment(CHECKPOINTS_VARIABLE, str(checkpoints)), _pool(workers) as pool:  # a killed training goes on, too
         for part in parts:
             if time.monotonic() >= deadline:

@@ -33,6 +33,7 @@ from helpers.training.predictions import outputs, predicted, require_finite, sta
 
 LOSSES = (CrossEntropy, ELR, ELRPlus)
 PRECISIONS = ("auto", "float32", "bfloat16")
+SHARED_RANDOMNESS = (nn.modules.dropout._DropoutNd, nn.RReLU)  # layers that draw from torch's global generator
 
 
 @dataclass(frozen=True)
@@ -172,9 +173,7 @@ def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, re
     ([0, 1, 2], (1, 3, 60), 500)
     """
     device = checks.device("device", device)
-    shared = any(isinstance(module, nn.Dropout) for module in model.modules())
-    checks.require(not shared, "model", "<one with nn.Dropout>", "one with helpers.training.Dropout instead, "
-                   "whose random numbers the seed decides")
+    _check_model(model, data.n, recipe.batch_size)
     times = checks.increasing("record_at", log_times(recipe.epochs) if record_at is None else record_at, recipe.epochs)
     n_test = len(data.y_test) - checks.integer("n_val", n_val, 0)
     checks.require(n_test > 0, "n_val", n_val, f"below {len(data.y_test)}, the number of test images")
@@ -200,6 +199,21 @@ def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, re
             if watch and epoch in times:
                 watch(epoch, model)
     return _record(run, data, times, n_test, settings, seed)
+
+
+def _check_model(model: nn.Module, n: int, batch_size: int) -> None:
+    """Raise ValueError for a network whose runs would not repeat, or would fail in the midst of an epoch."""
+    for module in model.modules():
+        draws = isinstance(module, SHARED_RANDOMNESS) or any(
+            isinstance(rate := getattr(module, name, 0), float) and rate > 0 for name in ("dropout", "drop_rate"))
+        checks.require(not draws, "model", f"<one with nn.{type(module).__name__}>", "one with "
+                       "helpers.training.Dropout instead, whose random numbers the seed decides")
+        alone = isinstance(module, nn.modules.batchnorm._BatchNorm) and n % batch_size == 1
+        checks.require(not alone, "batch_size", batch_size, "one that does not leave a last batch of a single image, "
+                       f"over which batch normalisation has no variance: there are {n} images")
+    strays = {str(weights.dtype) for weights in model.parameters()} - {"torch.float32"}
+    checks.require(not strays, "model", f"<weights in {', '.join(sorted(strays))}>", "one in float32, as the images "
+                   "are: model.float(), or torch.set_default_dtype(torch.float32) before it is built")
 
 
 def _settings(model: nn.Module, data: LabelledImages, recipe: Recipe, device: torch.device, precision: str,
