@@ -21,7 +21,7 @@ def test_the_wrong_labels_are_counted_exactly():
     data = runs.paper_images(0.2, 3, n_train=60)
     assert data.flipped.sum() == 12 and data.n_classes == 10
     assert runs.paper_images(0.2, 3, n_train=60, n_outputs=2).n_classes == 2
-    with pytest.raises(ValueError, match="n_outputs=3"):
+    with pytest.raises(ValueError, match=r"n_outputs=3"):
         runs.paper_images(0.2, 3, n_outputs=3)
 
 
@@ -53,9 +53,9 @@ def test_the_larger_of_equally_good_steps_is_chosen():
     rows = [(0.2, 0.01, 0.3), (0.2, 0.02, 0.3), (0.2, 0.05, 0.5), (0.0, 0.01, 0.1), (0.0, 0.02, 0.2)]
     steps = pd.DataFrame(rows, columns=["flip_rate", "lr", "validation error"])
     assert (runs.chosen_step(0.2, steps), runs.chosen_step(0.0, steps)) == (0.02, 0.01)
-    with pytest.raises(ValueError, match="flip_rate=0.3"):
+    with pytest.raises(ValueError, match=r"flip_rate=0\.3"):
         runs.chosen_step(0.3, steps)
-    with pytest.raises(ValueError, match="flip_rate=0.3"):
+    with pytest.raises(ValueError, match=r"flip_rate=0\.3"):
         runs.paper_image_cell(0.3, 0, **TINY)
 
 

@@ -69,7 +69,8 @@ def test_dropout_keeps_the_mean_and_repeats_with_its_seed():
 
 @pytest.mark.parametrize(("build", "name"), [
     (lambda: resnet((3, 32, 32), 10, depth=19), "depth"), (lambda: vgg((3, 32, 32), 10, depth=12), "depth"),
-    (lambda: vgg((3, 32, 16), 10), "image_shape"), (lambda: vgg((3, 32, 32), 10, init="torch"), "init"), (lambda: PreActResNet((3, 32, 32), 0), "n_outputs"),
+    (lambda: vgg((3, 32, 16), 10), "image_shape"), (lambda: vgg((3, 32, 32), 10, init="torch"), "init"),
+    (lambda: PreActResNet((3, 32, 32), 0), "n_outputs"),
     (lambda: PreActResNet((3, 32, 32), 2, blocks=()), "blocks"), (lambda: Dropout(1.0), "p")])
 def test_bad_arguments_of_networks_are_named(build, name):
     with pytest.raises(ValueError, match=name):
