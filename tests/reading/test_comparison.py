@@ -23,6 +23,7 @@ from helpers.reading.comparison import (
     paired_over_images,
     steps_of_advantage,
     stopping_rules,
+    verdict_table,
     with_intervals,
 )
 from helpers.record import Record
@@ -150,3 +151,14 @@ def test_steps_of_an_advantage_add_up():
     with pytest.raises(ValueError, match="first"):
         steps_of_advantage({"selected": [1.0], TO_THE_END: [1.0], STOPPED: [1.0]})
     assert isinstance(steps, pd.DataFrame)
+
+
+@pytest.mark.parametrize(("mean", "holds"), [(2.0, (True, False, False, True)), (0.0, (False, False, True, True)),
+                                             (-2.0, (False, True, True, False))])
+def test_a_verdict_is_of_the_whole_interval(mean, holds):
+    sides = ("above", "below", "not above", "not below")
+    table = verdict_table({side: ((mean, 1.0), side, 0.0) for side in sides})
+    assert tuple(table.holds) == holds
+    assert table.loc["not below", "falsified if"] == "the interval is wholly below 0"
+    with pytest.raises(ValueError, match="side"):
+        verdict_table({"a": ((0.0, 1.0), "near", 0.0)})

@@ -42,6 +42,7 @@ from .comparison import (
     paired_over_images as paired_over_images,
     steps_of_advantage as steps_of_advantage,
     stopping_rules as stopping_rules,
+    verdict_table as verdict_table,
     with_intervals as with_intervals,
 )
 from .crossings import boundary as boundary, half_crossing as half_crossing
@@ -50,6 +51,14 @@ from .distances import (
     binned_tv as binned_tv,
     distances_over_time as distances_over_time,
     purity_gain as purity_gain,
+)
+from .scores import (
+    adjusted_confidence as adjusted_confidence,
+    area_under_margin as area_under_margin,
+    confident_joint as confident_joint,
+    confident_learning as confident_learning,
+    score_auc as score_auc,
+    self_confidence as self_confidence,
 )
 from .selection import (
     LOG2 as LOG2,

@@ -25,6 +25,7 @@ from helpers.streams import random_stream
 BLIND, NEVER, ORACLE = "blind", "never", "oracle"
 TO_THE_END, STOPPED = "everything, to the end", "stopped, not retrained"
 CE_LAST, CE_STOPPED = "cross-entropy, last", "cross-entropy, stopped by the same rule"
+SIDES = ("above", "below", "not above", "not below")
 IN_SAMPLE = "loss at the stop"
 OUT_OF_SAMPLE = ("network out of fold", "nearest neighbours out of fold", "linear model out of fold",
                  "confident learning", "area under the margin")
@@ -108,7 +109,8 @@ def never(error: Float[np.ndarray, "runs T"]) -> Int[np.ndarray, " runs"]:
     return np.full(len(error), np.shape(error)[1] - 1)
 
 
-def stopping_rules(record: Record, flip_rate: ArrayLike, held_out: Record, *, error: str = "fresh") -> list[Stop]:
+def stopping_rules(record: Record, flip_rate: ArrayLike, held_out: Record, *, error: str = "fresh",
+                   times: ArrayLike | None = None) -> list[Stop]:
     """The rules of `helpers.reading.stopping`, each on the runs that it can have.
 
     Parameters
@@ -121,9 +123,12 @@ def stopping_rules(record: Record, flip_rate: ArrayLike, held_out: Record, *, er
         runs of the same seeds on the training samples left after n_val of them have become the validation set.
     error
         which test error of `held_out` the rules are judged by.
+    times
+        what to call the recorded times of `held_out`, by default their own names.
     """
     labels = held_out.test_sizes["validation"]
-    own = {"error": getattr(held_out, f"{error}_error"), "times": held_out.times}
+    times = held_out.times if times is None else np.asarray(times)
+    own = {"error": getattr(held_out, f"{error}_error"), "times": times}
     return [Stop("clean validation", clean_validation(held_out), clean_labels=labels, **own),
             Stop("noisy validation", noisy_validation(held_out), noisy_labels=labels, **own),
             Stop("noisy validation, last", noisy_validation(held_out, tie="last"), noisy_labels=labels, **own),
@@ -293,6 +298,37 @@ def compare_scores(values: Mapping[str, ArrayLike]) -> pd.DataFrame:
     """
     _demand(values, (IN_SAMPLE, *OUT_OF_SAMPLE))
     return _against(values, IN_SAMPLE, f"minus {IN_SAMPLE}", what="value", unit=1.0)
+
+
+def verdict_table(claims: Mapping[str, tuple[tuple[float, float], str, float]]) -> pd.DataFrame:
+    """What claims rest on: their number with its interval, and what would have falsified them.
+
+    Parameters
+    ----------
+    claims
+        by name ((mean, half), side, bound), the first as of `paired` or `t_interval`. Side "above" ("below") claims
+        that the whole interval is above (below) the bound, "not above" ("not below") that it is not.
+
+    Returns
+    -------
+    table
+        one row per claim: "number", "falsified if", "holds".
+
+    Examples
+    --------
+    >>> from helpers.reading import verdict_table
+    >>> verdict_table({"a rule saves something": ((1.0, 1.5), "above", 0.0)}).loc["a rule saves something"].tolist()
+    ['1.0 ± 1.5', 'the interval is not wholly above 0', False]
+    """
+    rows = {}
+    for claim, ((mean, half), side, bound) in claims.items():
+        checks.one_of("side", side, SIDES)
+        where = side.removeprefix("not ")
+        beyond = bool(mean - half > bound if where == "above" else mean + half < bound)
+        wholly = "wholly" if side != where else "not wholly"
+        rows[claim] = {"number": f"{mean:.1f} ± {half:.1f}", "falsified if": f"the interval is {wholly} {where} {bound:g}",
+                       "holds": beyond == (side == where)}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _against(errors: Mapping[str, ArrayLike], base: str, difference: str, *, what: str = "error", unit: float = 100.0
