@@ -19,7 +19,15 @@ import time
 from pathlib import Path
 
 from helpers.data import CIFAR10_VARIABLE, CIFAR10N_VARIABLE, KEEPS
-from helpers.experiments import attribution_cell, cifar10n_cell, deep_cell, elr_cell, loss_cell, phase_cell
+from helpers.experiments import (
+    attribution_cell,
+    cifar10n_cell,
+    comparison_cell,
+    deep_cell,
+    elr_cell,
+    loss_cell,
+    phase_cell,
+)
 from helpers.experiments.loss_distributions import MNIST_VARIABLE
 from helpers.experiments.phase_diagram import PLANES
 from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stored_cells, verify
@@ -33,6 +41,10 @@ TABLES = {
                              "The phase diagram over n SNR^2 and the flip rate, at two ratios d/n"),
     "phase_dimensions": TablePlan(phase_cell, PLANES["phase_dimensions"],
                                   "The phase diagram over n SNR^2 and d/n, at one flip rate"),
+    "comparisons": TablePlan(
+        comparison_cell, {"seed": list(range(10)), "flip_rate": [0.1, 0.2, 0.3, 0.4], "n_train": [2000]},
+        "Stopping rules and scores of trust on two classes of CIFAR-10, over flip rates",
+        at_a_time=4, reads=(CIFAR10_VARIABLE,)),
     "human_noise": TablePlan(
         cifar10n_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "random1", "worst"], "keep": list(KEEPS)},
         "CIFAR-10N with labels as people gave them, and with controls that keep less of their tie to the image",
