@@ -317,8 +317,9 @@ def verdict_table(claims: Mapping[str, tuple[tuple[float, float], str, float]]) 
     Examples
     --------
     >>> from helpers.reading import verdict_table
-    >>> verdict_table({"a rule saves something": ((1.0, 1.5), "above", 0.0)}).loc["a rule saves something"].tolist()
-    ['1.0 ± 1.5', False, 'the interval is not wholly above 0']
+    >>> found = verdict_table({"a rule saves something": ((1.0, 1.5), "above", 0.0)}).iloc[0]
+    >>> found["number"], bool(found["holds"]), found["falsified if"]
+    ('1.0 ± 1.5', False, 'the interval is not wholly above 0')
     """
     rows = {}
     for claim, ((mean, half), side, bound) in claims.items():
