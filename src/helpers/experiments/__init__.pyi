@@ -30,6 +30,7 @@ from .phase_diagram import (
     signal_to_noise_patch as signal_to_noise_patch,
 )
 from .real_images import image_run as image_run, image_runs as image_runs
+from .scale import scale_table as scale_table
 from .settings import SETTINGS as SETTINGS, Setting as Setting, setting as setting
 from .synthetic import lemmas_over_d as lemmas_over_d, paper_problem as paper_problem, paper_run as paper_run
 from .where_it_looks import (
