@@ -17,13 +17,29 @@ import time
 from pathlib import Path
 
 from helpers.data import CIFAR10_VARIABLE, CIFAR10N_VARIABLE, KEEPS
-from helpers.experiments import attribution_cell, cifar10n_cell, deep_cell, elr_cell, loss_cell, phase_cell
-from helpers.experiments.loss_distributions import MNIST_VARIABLE
+from helpers.experiments import (
+    attribution_cell,
+    cifar10n_cell,
+    deep_cell,
+    elr_cell,
+    human_loss_cell,
+    human_step_cell,
+    loss_cell,
+    phase_cell,
+    step_cell,
+)
+from helpers.experiments.human_noise import STEPS as HUMAN_STEPS
+from helpers.experiments.loss_distributions import MNIST_VARIABLE, STEPS
 from helpers.experiments.phase_diagram import PLANES
 from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stored_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
+
+# Images of a recording. These are small, for a first table in minutes; beside each, those of the large one.
+LOSS_IMAGES, LOSS_TEST_IMAGES = 4000, 2000  # 25_000 (of MNIST all where there are fewer), 10_000
+HUMAN_IMAGES = 5000  # 10_000
+ATTRIBUTION_IMAGES = 4000  # 10_000
 
 # Sizes are what two CPU cores can do in an evening; seeds run slowest, so that the first cells show all settings.
 TABLES = {
@@ -35,13 +51,29 @@ TABLES = {
         cifar10n_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "random1", "worst"], "keep": list(KEEPS)},
         "CIFAR-10N with labels as people gave them, and with controls that keep less of their tie to the image",
         at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
+    "human_steps": TablePlan(
+        human_step_cell, {"kind": ["aggregate", "random1", "worst"], "loss": ["cross-entropy", "ELR"],
+                          "lr": list(HUMAN_STEPS), "n_train": [HUMAN_IMAGES]},
+        "Error on held-out labels of CIFAR-10N after a short run, by step size: what the step is chosen by",
+        at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
+    "human_losses": TablePlan(
+        human_loss_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "random1", "worst"],
+                          "loss": ["cross-entropy", "ELR"], "n_train": [HUMAN_IMAGES]},
+        "Cross-entropy and early-learning regularisation on CIFAR-10N, to the end and stopped on held-out labels",
+        at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
     "where_it_looks": TablePlan(
-        attribution_cell, {"seed": [0, 1, 2], "flip_rate": [0.2], "n_train": [10_000], "network": ["small"]},
+        attribution_cell, {"seed": [0, 1, 2], "flip_rate": [0.2], "n_train": [ATTRIBUTION_IMAGES],
+                           "network": ["small"]},
         "How far attributions turn while wrong labels are memorised, on all images of two classes of CIFAR-10",
         at_a_time=2, reads=(CIFAR10_VARIABLE,)),
+    "loss_steps": TablePlan(
+        step_cell, {"dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"], "rate": [0.2, 0.45],
+                    "lr": list(STEPS), "n_train": [min(LOSS_IMAGES, 10_000)]},
+        "Error on held-out observed labels after a short run, by step size: what the step is chosen by",
+        at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "loss_distributions": TablePlan(
         loss_cell, {"seed": [0, 1, 2], "dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"],
-                    "rate": [0.2, 0.45], "n_train": [5000], "epochs": [20]},
+                    "rate": [0.2, 0.45], "n_train": [LOSS_IMAGES], "n_test": [LOSS_TEST_IMAGES]},
         "Distances between clean and noisy losses over epochs, for symmetric and pair noise on MNIST and CIFAR-10",
         at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "deep_networks": TablePlan(

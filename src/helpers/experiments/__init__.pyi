@@ -15,12 +15,19 @@ from .elr import (
     elr_runs as elr_runs,
     label_shares as label_shares,
 )
-from .human_noise import cifar10n_cell as cifar10n_cell, noise_run as noise_run, summary as summary
+from .human_noise import (
+    cifar10n_cell as cifar10n_cell,
+    human_loss_cell as human_loss_cell,
+    human_step_cell as human_step_cell,
+    noise_run as noise_run,
+    summary as summary,
+)
 from .initial_scale import initial_scale_runs as initial_scale_runs
 from .loss_distributions import (
     MNIST_VARIABLE as MNIST_VARIABLE,
     loss_cell as loss_cell,
     loss_runs as loss_runs,
+    step_cell as step_cell,
 )
 from .phase_diagram import (
     PLANES as PLANES,
