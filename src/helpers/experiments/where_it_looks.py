@@ -1,7 +1,7 @@
 """Runs on images whose network is explained twice, before it memorises wrong labels and after, and what that tells.
 
-Each run has two controls from the same initial weights and with the same batches: one with true labels, and one whose
-labels are flipped anew in each epoch, so that nothing can be memorised (chapter 14).
+Each run has a control with true labels, from the same initial weights and with the same batches, and if wanted another
+whose labels are flipped anew in each epoch, so that nothing can be memorised (chapter 14).
 """
 
 import copy
@@ -120,13 +120,10 @@ class Explained:
         return (self.predicted("turn") == self.y) & (self.predicted("last") == self.y)
 
 
-def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_group: int = 100, n_background: int = 100,
+def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_group: int = 40, n_background: int = 20,
                   recipe: Recipe | None = None, width: int | None = None, record_at: ArrayLike | None = None,
-                  method: str = "deep_shap", network: str = "small") -> Explained:
+                  method: str = "deep_shap", network: str = "small", fresh: bool = False) -> Explained:
     """A run on `data` with symmetric wrong labels at `flip_rate`, and its controls, all explained.
-
-    The released code of Han et al. (2025) explains 100 noisy and 100 clean training images, with 100 clean images as
-    background: the defaults here, to which come as many test images.
 
     Parameters
     ----------
@@ -149,20 +146,24 @@ def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_grou
     network
         "small", a `SmallCNN`, or "vgg11", torchvision's without batch normalisation, as in the code of Han et al.
         (2025).
+    fresh
+        whether to run and explain the control with labels flipped anew in each epoch, too.
     """
     chosen, device = _setting(data, network, width, recipe), best_device()
     noisy = add_label_noise(data, flip_rate, seed=seed)
-    watch, control, fresh = _SinceTurn(noisy, device), _Keep(), _Keep()
+    watch, controls = _SinceTurn(noisy, device), {"control": (_Keep(), chosen.recipe.loss)}
+    controls |= {"fresh": (_Keep(), FreshFlips(flip_rate))} if fresh else {}
     record = fit(chosen.network(data, seed), noisy, chosen.recipe, seed, record_at=record_at, device=device,
                  watch=watch)
     turn, last = watch.epoch, int(record.times[-1])
-    for keep, loss in ((control, chosen.recipe.loss), (fresh, FreshFlips(flip_rate))):
+    for keep, loss in controls.values():
         fit(chosen.network(data, seed), data, replace(chosen.recipe, loss=loss), seed, record_at=sorted({turn, last}),
             device=device, watch=keep)
-    far = weight_distance(control.models[turn], control.models[last])
+    kept = {name: keep for name, (keep, _) in controls.items()}
+    far = weight_distance(*(kept["control"].models[epoch] for epoch in (turn, last)))
     gaps = {epoch: abs(weight_distance(watch.models[turn], model) - far) for epoch, model in watch.models.items()}
-    epochs = {moment: turn if "turn" in moment else last for moment in MOMENTS} | {"matched": min(gaps, key=gaps.get)}
-    kept = {"control": control, "fresh": fresh}
+    epochs = {moment: turn if "turn" in moment else last for moment in MOMENTS if fresh or "fresh" not in moment}
+    epochs["matched"] = min(gaps, key=gaps.get)
     models = {moment: kept.get(moment.split()[0], watch).models[epoch] for moment, epoch in epochs.items()}
     return _explain(noisy, models, epochs, record, seed, per_group, n_background, method, device)
 
@@ -223,7 +224,7 @@ def _explain(data: LabelledImages, models: dict[str, nn.Module], epochs: dict[st
                                                                    x[background]))
     y, y_obs = (class_index(np.concatenate([labels[train], data.y_test[test]]), k) for labels in (data.y, data.y_obs))
     wrong = np.where(y != y_obs, y_obs, (y + rng.integers(1, k, len(y))) % k)
-    maps = {moment: attribution_maps(models[moment], images, base, y, method=method) for moment in MOMENTS}
+    maps = {moment: attribution_maps(models[moment], images, base, y, method=method) for moment in models}
     return Explained(images, np.concatenate([data.x[train], data.x_test[test]]), base, np.repeat(GROUPS, sizes), y,
                      wrong, models, maps, epochs, record, int(seed))
 
@@ -303,7 +304,8 @@ def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", 
     Parameters
     ----------
     flip_rate, seed, per_group, n_background, network, width, recipe, method
-        as of `explained_run`.
+        as of `explained_run`. The released code of Han et al. (2025) explains 100 noisy and 100 clean training images,
+        with 100 clean ones as background.
     data
         "two classes" (`load_images`) or "all classes" (`load_image_classes`).
     n_train
@@ -323,7 +325,7 @@ def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", 
     images = LOADERS[checks.one_of("data", data, LOADERS)]()
     images = images if n_train is None else images.subset(n_train)
     run = explained_run(images, flip_rate, seed, per_group=per_group, n_background=n_background, recipe=recipe,
-                        width=width, method=method, network=network)
+                        width=width, method=method, network=network, fresh=True)
     count = max(round(deleted * run.maps["turn"][0].size), 1)
     steady = run.memorised() | (run.right() & (run.group != "noisy"))
     columns = {}
