@@ -37,9 +37,10 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
 
 # Images of a recording. These are small, for a first table in minutes; beside each, those of the large one.
-LOSS_IMAGES, LOSS_TEST_IMAGES = 4000, 2000  # 25_000 (of MNIST all where there are fewer), 10_000
-HUMAN_IMAGES = 5000  # 10_000
-ATTRIBUTION_IMAGES = 4000  # 10_000
+LOSS_IMAGES, LOSS_TEST_IMAGES, LOSS_EPOCHS = 2000, 1000, 10  # 25_000 (all where there are fewer), 10_000, 0 (usual)
+STEP_IMAGES, STEP_EPOCHS = 1000, 4  # 10_000, 6
+HUMAN_IMAGES, HUMAN_EPOCHS = 3000, 15  # 10_000, 25
+ATTRIBUTION_IMAGES = 2000  # 10_000
 
 # Sizes are what two CPU cores can do in an evening; seeds run slowest, so that the first cells show all settings.
 TABLES = {
@@ -53,12 +54,12 @@ TABLES = {
         at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
     "human_steps": TablePlan(
         human_step_cell, {"kind": ["aggregate", "random1", "worst"], "loss": ["cross-entropy", "ELR"],
-                          "lr": list(HUMAN_STEPS), "n_train": [HUMAN_IMAGES]},
+                          "lr": list(HUMAN_STEPS), "n_train": [STEP_IMAGES], "epochs": [STEP_EPOCHS]},
         "Error on held-out labels of CIFAR-10N after a short run, by step size: what the step is chosen by",
         at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
     "human_losses": TablePlan(
         human_loss_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "random1", "worst"],
-                          "loss": ["cross-entropy", "ELR"], "n_train": [HUMAN_IMAGES]},
+                          "loss": ["cross-entropy", "ELR"], "n_train": [HUMAN_IMAGES], "epochs": [HUMAN_EPOCHS]},
         "Cross-entropy and early-learning regularisation on CIFAR-10N, to the end and stopped on held-out labels",
         at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
     "where_it_looks": TablePlan(
@@ -68,12 +69,13 @@ TABLES = {
         at_a_time=2, reads=(CIFAR10_VARIABLE,)),
     "loss_steps": TablePlan(
         step_cell, {"dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"], "rate": [0.2, 0.45],
-                    "lr": list(STEPS), "n_train": [min(LOSS_IMAGES, 10_000)]},
+                    "lr": list(STEPS), "n_train": [STEP_IMAGES], "epochs": [STEP_EPOCHS]},
         "Error on held-out observed labels after a short run, by step size: what the step is chosen by",
         at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "loss_distributions": TablePlan(
         loss_cell, {"seed": [0, 1, 2], "dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"],
-                    "rate": [0.2, 0.45], "n_train": [LOSS_IMAGES], "n_test": [LOSS_TEST_IMAGES]},
+                    "rate": [0.2, 0.45], "n_train": [LOSS_IMAGES], "n_test": [LOSS_TEST_IMAGES],
+                    "epochs": [LOSS_EPOCHS]},
         "Distances between clean and noisy losses over epochs, for symmetric and pair noise on MNIST and CIFAR-10",
         at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "deep_networks": TablePlan(
