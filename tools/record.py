@@ -22,6 +22,7 @@ from helpers.experiments import (
     cifar10n_cell,
     deep_cell,
     elr_cell,
+    human_count_cell,
     human_loss_cell,
     human_step_cell,
     loss_cell,
@@ -52,6 +53,10 @@ TABLES = {
         cifar10n_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "random1", "worst"], "keep": list(KEEPS)},
         "CIFAR-10N with labels as people gave them, and with controls that keep less of their tie to the image",
         at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
+    "human_counts": TablePlan(
+        human_count_cell, {"labels": ["three people", "random1", "random2", "random3", "aggregate", "worst"]},
+        "What the 50,000 labels of CIFAR-10N say by themselves: rates, flows, and mistakes that people share",
+        reads=(CIFAR10N_VARIABLE,)),
     "human_steps": TablePlan(
         human_step_cell, {"kind": ["aggregate", "random1", "worst"], "loss": ["cross-entropy", "ELR"],
                           "lr": list(HUMAN_STEPS), "n_train": [STEP_IMAGES], "epochs": [STEP_EPOCHS]},

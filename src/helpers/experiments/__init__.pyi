@@ -17,6 +17,7 @@ from .elr import (
 )
 from .human_noise import (
     cifar10n_cell as cifar10n_cell,
+    human_count_cell as human_count_cell,
     human_loss_cell as human_loss_cell,
     human_step_cell as human_step_cell,
     noise_run as noise_run,

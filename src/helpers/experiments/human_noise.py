@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import Shaped
 
 from helpers import checks
-from helpers.data.cifar10n import human_labels
+from helpers.data.array_files import CIFAR10_CLASSES
+from helpers.data.cifar10n import KINDS, human_labels, load_cifar10n
 from helpers.data.datasets import load_cifar10
 from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, shrunk
-from helpers.data.raters import loosened
+from helpers.data.label_noise import empirical_transition
+from helpers.data.raters import class_means, competitors, joint_mistakes, loosened, shuffled_mistakes
 from helpers.data.subsets import hold_out
 from helpers.experiments.settings import SETTINGS, small_cnn
 from helpers.reading.selection import ranking_auc, selection_quality, small_loss
@@ -163,3 +165,44 @@ def _human_run(kind: str, loss: str, seed: int, n_train: int, side: int, width: 
     data = human_labels(load_cifar10(path), kind).subset(n_train + n_val, seed=seed)
     return noise_run(shrunk(data, checks.one_of("side", side, (16, 32))), seed, width=width,
                      recipe=Recipe(epochs=epochs, lr=lr, loss=chosen), n_val=n_val)
+
+
+def human_count_cell(labels: str, *, draws: int = 40, flows: int = 5) -> list[dict]:
+    """Rows of counts on the labels of CIFAR-10N alone, without image or network (SIGNAL_FIRST_CIFAR10N names the file).
+
+    Parameters
+    ----------
+    labels
+        a label set (`human_labels`), or "three people" for what the three random ones share.
+    draws
+        permutations of each person's labels within the true classes (`shuffled_mistakes`).
+    flows
+        how many of the largest entries beside the diagonal of the transition matrix.
+
+    Returns
+    -------
+    list
+        Rows with "statistic", its value for "people" and, for "three people", the mean and the standard deviation over
+        the permutations, "permuted" and "sd"; NaN where nothing is permuted.
+    """
+    file = load_cifar10n()
+    true = file["clean_label"]
+    if labels == "three people":
+        three = np.stack([file[KINDS[f"random{k}"]] for k in (1, 2, 3)])
+        counted, shuffled = joint_mistakes(true, three), shuffled_mistakes(true, three, draws=draws, seed=0)
+        rows = [{"statistic": name, "people": value, "permuted": float(shuffled[name].mean()),
+                 "sd": float(shuffled[name].std(ddof=1))} for name, value in counted.items()]
+        right = np.prod([1 - class_means(row != true, true)[true] for row in three], axis=0)
+        return [*rows, {"statistic": "any wrong", "people": float((three != true).any(0).mean()),
+                        "permuted": float(1 - right.mean()), "sd": np.nan}]
+    matrix = empirical_transition(true, file[KINDS[checks.one_of("labels", labels, KINDS)]], 10)[0]
+    values = {"wrong": float((file[KINDS[labels]] != true).mean())}
+    off = np.where(np.eye(10, dtype=bool), 0, matrix)
+    for place in np.argsort(off, axis=None)[::-1][:flows]:
+        a, b = np.unravel_index(place, off.shape)
+        values[f"{CIFAR10_CLASSES[a]} to {CIFAR10_CLASSES[b]}"] = float(off[a, b])
+    rivals, least = competitors(matrix), int(matrix.diagonal().argmin())
+    values |= {"wrong classes, mean": float(rivals.mean()), "wrong classes, least": float(rivals.min()),
+               "wrong classes, most": float(rivals.max()),
+               f"read truly, least ({CIFAR10_CLASSES[least]})": float(matrix[least, least])}
+    return [{"statistic": name, "people": value, "permuted": np.nan, "sd": np.nan} for name, value in values.items()]
