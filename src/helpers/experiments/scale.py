@@ -169,14 +169,17 @@ def _of_paper(paper: str) -> dict[str, str]:
 
 
 def _of_recording(recording: Recording) -> dict[str, str]:
-    made = recording.made
+    made, table = recording.made, recording.table
     describe = CELLS[checks.one_of("recorded", made["function"], CELLS)]
     device = made["made_by"]["device"]
     precision = {_precision(one, "cpu" if "NVIDIA" not in device.upper() else "cuda")
                  for one in _values(made, "precision", "auto")}
     files = ", ".join(text.partition(",")[0] for text in made.get("files", {}).values())
     note = made.get("note", "")
-    return _column(describe(made)) | {
+    steps = {"step": f"{', '.join(f'{lr:g}' for lr in sorted(table.lr.unique()))}, chosen on a seed of its own; batch "
+                     f"{Recipe.batch_size}"} if "lr" in table else {}
+    images = {"images": _of_data(table, "images")} if "images" in table and "dataset" in table else {}
+    return _column(describe(made)) | steps | images | {
         "seeds": str(len(_values(made, "seed", 0))), "precision": ", ".join(sorted(precision)), "device": device,
         "hours": f"{_core_hours(recording):.2g}",
         "source": "; ".join(filter(None, (f"{recording.name}, {made['recorded']}", files, note)))}
@@ -200,6 +203,12 @@ def _different(values: Sequence[tuple[str, str]]) -> str:
     """Each value once, with what it belongs to where there are several."""
     texts = list(dict.fromkeys(value for value, _ in values))
     return texts[0] if len(texts) == 1 else "; ".join(dict.fromkeys(f"{value}{on}" for value, on in values))
+
+
+def _of_data(table: pd.DataFrame, name: str) -> str:
+    """The counts of a column, by data set where they differ."""
+    return _different([(f"{int(count):,}", f" ({dataset})") for dataset, count in
+                       table.groupby("dataset", sort=False)[name].first().items()])
 
 
 def _joined(columns: Sequence[dict[str, str]]) -> dict[str, str]:
@@ -262,7 +271,7 @@ def _small_setups(made: dict, name: str = "CIFAR-10") -> list[Setup]:
     (width,), (side,), (epochs,), (lr,), (n_train,) = (
         _values(made, key, default) for key, default in (("width", 32), ("side", 32), ("epochs", 30), ("lr", 0.03),
                                                          ("n_train", 10_000)))
-    side = side or 32
+    side, lr = side or 32, lr or Recipe.lr  # where the step was chosen for each setting the table has it
     return [Setup(small_cnn(width, Recipe(epochs=epochs, lr=lr)), stand_in(name, (3, side, side), 10), n_train)]
 
 
@@ -283,5 +292,6 @@ def _attribution_setups(made: dict) -> list[Setup]:
 
 # By cell function: its networks and data, as the recording's JSON tells them.
 CELLS: dict[str, Callable[[dict], list[Setup]]] = {
-    "loss_cell": _loss_setups, "cifar10n_cell": _small_setups, "elr_cell": _small_setups, "deep_cell": _deep_setups,
+    "loss_cell": _loss_setups, "cifar10n_cell": _small_setups,
+    "human_loss_cell": _small_setups, "elr_cell": _small_setups, "deep_cell": _deep_setups,
     "attribution_cell": _attribution_setups}
