@@ -30,7 +30,9 @@ LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(strength=3.0, momentum=0.7
 STEPS = (0.02, 0.05, 0.1)  # step sizes among which `human_step_cell` lets one choose
 STEP_SEED = 1000  # of the runs that choose: no seed of a run that is compared
 # What the recording "human_steps" chose, by labels and loss.
-CHOSEN_STEPS: dict[tuple[str, str], float] = {}
+CHOSEN_STEPS: dict[tuple[str, str], float] = {
+    ("aggregate", "ELR"): 0.1, ("aggregate", "cross-entropy"): 0.1, ("random1", "ELR"): 0.1,
+    ("random1", "cross-entropy"): 0.1, ("worst", "ELR"): 0.1, ("worst", "cross-entropy"): 0.1}
 DIGITS = SETTINGS["human_noise", "small CNN", "ten digits", "quick"]  # the same in the other profile
 
 

@@ -32,7 +32,10 @@ HELD_OUT = 10  # one training image in so many is held out, with its observed la
 STEPS = (0.01, 0.03, 0.1)  # step sizes among which `step_cell` lets one choose
 STEP_SEED = 1000  # of the runs that choose: no seed of a run that is compared
 # What the recording "loss_steps" chose, by data set, kind and rate.
-CHOSEN_STEPS: dict[tuple[str, str, float], float] = {}
+CHOSEN_STEPS: dict[tuple[str, str, float], float] = {
+    ("CIFAR-10", "pair", 0.2): 0.1, ("CIFAR-10", "pair", 0.45): 0.1, ("CIFAR-10", "symmetric", 0.2): 0.1,
+    ("CIFAR-10", "symmetric", 0.45): 0.01, ("MNIST", "pair", 0.2): 0.1, ("MNIST", "pair", 0.45): 0.1,
+    ("MNIST", "symmetric", 0.2): 0.1, ("MNIST", "symmetric", 0.45): 0.1}
 
 
 def loss_run(data: LabelledImages, noise: float | MatrixNoise, seed: int, *, n_val: int = 0, width: int | None = None,
