@@ -365,19 +365,16 @@ def test_obs_loss_world():
 
 @pytest.mark.statement("obs-loss-recorded")
 def test_obs_loss_recorded():
-    """3 seeds for each of 2 data sets, 2 kinds and 2 rates; the numbers of the text beside the observation, too."""
-    rows = load_table("loss_distributions").table.sort_values("epoch")
-    runs = rows.groupby(["dataset", "rate", "seed", "kind"])
-    assert (runs.size() == 21).all()
-    best, last, gain = (values.unstack() for values in (runs.ks.max(), runs.ks.last(), runs.purity_gain.max()))
-    assert (best.pair < best.symmetric).all() and (gain.pair < gain.symmetric).all()
-    for values in (best, gain):
-        assert (values.loc["CIFAR-10"] < values.loc["MNIST"]).to_numpy().all()
-    assert (last < 0.85 * best).to_numpy().all()
-    below = last < runs.test_ks.last().unstack()
-    assert below.symmetric.all() and below.pair.xs(0.2, level="rate").all() and not below.pair.all()
-    fall = runs.accuracy.max() - runs.accuracy.last()
-    assert fall.between(0.04, 0.24).all()
-    safe = (gain >= 0.5).groupby(["dataset", "rate"]).sum()
-    assert safe.loc[("MNIST", 0.2)].tolist() == [3, 3] and safe.loc[("MNIST", 0.45)].tolist() == [1, 3]
-    assert safe.loc["CIFAR-10"].to_numpy().tolist() == [[0, 1], [0, 0]]
+    """3 seeds for each of 2 data sets, 2 kinds and 2 rates, at the stop that reads no true label; the text beside it."""
+    rows, keys = load_table("loss_distributions").table.sort_values("epoch"), ["dataset", "rate", "seed", "kind"]
+    runs = rows.groupby(keys)
+    assert len(runs) == 24 and runs.size().nunique() == 1
+    stop = rows.loc[runs.validation_noisy.idxmax()].set_index(keys).sort_index()
+    ks, gain, largest = stop.ks.unstack(), stop.purity_gain.unstack(), runs.ks.max().unstack()
+    assert (ks.pair < ks.symmetric).all() and (gain.pair < gain.symmetric).all()
+    assert (largest.loc["CIFAR-10"] < largest.loc["MNIST"]).to_numpy().all()
+    assert not (ks.loc["CIFAR-10"] < ks.loc["MNIST"]).pair.xs(0.45, level="rate").all()
+    safe = gain >= 0.5
+    assert safe.loc["MNIST"].symmetric.all() and safe.loc[("MNIST", 0.2)].pair.all()
+    assert not safe.loc[("MNIST", 0.45)].pair.any() and not safe.loc["CIFAR-10"].to_numpy().any()
+    assert runs.noisy_fitted.last().xs("symmetric", level="kind").max() < 0.5  # "hardly in these runs"
