@@ -13,7 +13,6 @@ from helpers import SignalNoise, TwoLayerCNN, limit_law
 from helpers.data.images import load_digits
 from helpers.data.label_noise import add_label_noise
 from helpers.experiments.where_it_looks import GROUPS, MOMENTS, explained_run, group_means, survival, transplants
-from helpers.intervals import mean_and_interval
 from helpers.reading.attribution import attribution_maps, coalition_worths, import_captum, shapley_values, turned
 from helpers.sweeps.tables import load_table
 from helpers.theory.limit import euler_law
@@ -260,14 +259,15 @@ def test_group_means_leave_out_nan(runs):
 
 @pytest.mark.statement("obs-maps-cifar")
 def test_obs_maps_cifar():
-    """The three recorded runs on CIFAR-10, each with its control; the interval is that of the page."""
+    """The three recorded runs on CIFAR-10, each with its controls, and what the text says beside the observation."""
     table = load_table("where_it_looks").table.set_index(["seed", "group"])
-    last, control, even = (table[f"signed {what}"].unstack() for what in ("last", "control last", "matched"))
-    assert last.shape == (3, 3) and 0.76 < last.to_numpy().min() and last.to_numpy().max() < 0.84
-    assert 0.42 < control.to_numpy().min() and control.to_numpy().max() < 0.52
-    assert (even - control).to_numpy().min() > 0.24 and (last.noisy > last.clean).all()
-    assert mean_and_interval((even - control).noisy) == "0.287 ± 0.050"
-    assert (table.loc[(slice(None), "noisy"), "survives last"] == 0).all()
+    last, control, even, anew = (table[f"signed {what}"].unstack()
+                                 for what in ("last", "control last", "matched", "fresh last"))
+    assert last.shape == (3, 3) and (last - anew).to_numpy().min() > 0.1 and (anew > control).to_numpy().all()
+    assert (even - control).to_numpy().min() > 0.15 and (last.noisy > last.clean).all()
+    assert (anew.mean() / last.mean()).between(0.7, 0.8).all()  # "three quarters"
+    assert 0.3 < table["moved fresh last"].mean() / table["moved last"].mean() < 0.37  # "a third of the way"
+    assert table.loc[(slice(None), "noisy"), "survives last"].mean() < 0.03
     pasted = table["transplanted last"].unstack()
-    assert (pasted.noisy > pasted.clean).all()
-    assert table["true turn"].unstack().noisy.mean() > 0.8 and table["true last"].unstack().noisy.mean() < 0.1
+    assert pasted.noisy.mean() > pasted.clean.mean()
+    assert table["true turn"].unstack().noisy.mean() > 0.7 and table["true last"].unstack().noisy.mean() < 0.1
