@@ -25,16 +25,27 @@ from helpers.experiments import (
     comparison_cell,
     deep_cell,
     elr_cell,
+    human_count_cell,
+    human_loss_cell,
+    human_step_cell,
     loss_cell,
     phase_cell,
+    step_cell,
 )
-from helpers.experiments.loss_distributions import MNIST_VARIABLE
-from helpers.experiments.paper_images import STEPS, paper_image_cell, paper_step_cell
+from helpers.experiments.human_noise import STEPS as HUMAN_STEPS
+from helpers.experiments.loss_distributions import MNIST_VARIABLE, STEPS
+from helpers.experiments.paper_images import STEPS as PAPER_STEPS, paper_image_cell, paper_step_cell
 from helpers.experiments.phase_diagram import PLANES
 from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stored_cells, verify
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
+
+# Images of a recording. These are small, for a first table in minutes; beside each, those of the large one.
+LOSS_IMAGES, LOSS_TEST_IMAGES, LOSS_EPOCHS = 2000, 1000, 10  # 25_000 (all where there are fewer), 10_000, 0 (usual)
+STEP_IMAGES, STEP_EPOCHS = 1000, 4  # 10_000, 6
+HUMAN_IMAGES, HUMAN_EPOCHS = 3000, 15  # 10_000, 25
+ATTRIBUTION_IMAGES = 2000  # 10_000
 
 # Sizes are what two CPU cores can do in an evening; seeds run slowest, so that the first cells show all settings.
 TABLES = {
@@ -50,17 +61,38 @@ TABLES = {
         cifar10n_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "random1", "worst"], "keep": list(KEEPS)},
         "CIFAR-10N with labels as people gave them, and with controls that keep less of their tie to the image",
         at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
+    "human_counts": TablePlan(
+        human_count_cell, {"labels": ["three people", "random1", "random2", "random3", "aggregate", "worst"]},
+        "What the 50,000 labels of CIFAR-10N say by themselves: rates, flows, and mistakes that people share",
+        reads=(CIFAR10N_VARIABLE,)),
+    "human_steps": TablePlan(
+        human_step_cell, {"kind": ["aggregate", "random1", "worst"], "loss": ["cross-entropy", "ELR"],
+                          "lr": list(HUMAN_STEPS), "n_train": [STEP_IMAGES], "epochs": [STEP_EPOCHS]},
+        "Error on held-out labels of CIFAR-10N after a short run, by step size: what the step is chosen by",
+        at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
+    "human_losses": TablePlan(
+        human_loss_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "random1", "worst"],
+                          "loss": ["cross-entropy", "ELR"], "n_train": [HUMAN_IMAGES], "epochs": [HUMAN_EPOCHS]},
+        "Cross-entropy and early-learning regularisation on CIFAR-10N, to the end and stopped on held-out labels",
+        at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
     "where_it_looks": TablePlan(
-        attribution_cell, {"seed": [0, 1, 2], "flip_rate": [0.2], "n_train": [10_000], "network": ["small"]},
+        attribution_cell, {"seed": [0, 1, 2], "flip_rate": [0.2], "n_train": [ATTRIBUTION_IMAGES],
+                           "network": ["small"]},
         "How far attributions turn while wrong labels are memorised, on all images of two classes of CIFAR-10",
         at_a_time=2, reads=(CIFAR10_VARIABLE,)),
+    "loss_steps": TablePlan(
+        step_cell, {"dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"], "rate": [0.2, 0.45],
+                    "lr": list(STEPS), "n_train": [STEP_IMAGES], "epochs": [STEP_EPOCHS]},
+        "Error on held-out observed labels after a short run, by step size: what the step is chosen by",
+        at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "loss_distributions": TablePlan(
         loss_cell, {"seed": [0, 1, 2], "dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"],
-                    "rate": [0.2, 0.45], "n_train": [5000], "epochs": [20]},
+                    "rate": [0.2, 0.45], "n_train": [LOSS_IMAGES], "n_test": [LOSS_TEST_IMAGES],
+                    "epochs": [LOSS_EPOCHS]},
         "Distances between clean and noisy losses over epochs, for symmetric and pair noise on MNIST and CIFAR-10",
         at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "paper_steps": TablePlan(
-        paper_step_cell, {"seed": [100], "flip_rate": [0.0, 0.2], "lr": list(STEPS)},
+        paper_step_cell, {"seed": [100], "flip_rate": [0.0, 0.2], "lr": list(PAPER_STEPS)},
         "Step sizes of VGG-11 on two classes of CIFAR-10, judged by held-out observed labels",
         at_a_time=2, reads=(CIFAR10_VARIABLE,), probe={"n_train": 120, "n_val": 20, "epochs": 1, "width": 8}),
     "paper_images": TablePlan(

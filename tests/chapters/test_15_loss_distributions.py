@@ -16,8 +16,9 @@ from helpers import SignalNoise
 from helpers.data.datasets import load_digit_classes
 from helpers.data.noise_kinds import PairFlip, Symmetric, Transition
 from helpers.engine import descend_scenes, noisy_scene
-from helpers.experiments.loss_distributions import KINDS, loss_run
+from helpers.experiments.loss_distributions import KINDS, loss_runs
 from helpers.reading.distances import distances_over_time, loss_distances, purity_gain
+from helpers.reading.stopping import at, noisy_validation
 from helpers.record import Record
 from helpers.streams import random_stream
 from helpers.sweeps.tables import load_table
@@ -325,20 +326,23 @@ def test_prop_pair_law_threshold(k, c, tau):
 
 
 @pytest.mark.statement("obs-loss-distributions")
-def test_obs_loss_distributions_one_seed():
-    """obs-loss-distributions on seed 0: the order of the gathered losses, KS, the control, and the safe epochs."""
-    data, peaks, seen = load_digit_classes(), {}, {}
+def test_obs_loss_distributions():
+    """obs-loss-distributions on two seeds: at the stop by noisy validation, the order of the gathered losses, KS, the
+    control; and the safe epochs. Means, as on the page; over its four seeds KS at the stop is .94, .79, .89, .26."""
+    data, at_stop, seen = load_digit_classes(), {}, {}
     noises = {"s20": Symmetric(0.2), "s50": Symmetric(0.5), "p20": PairFlip(0.2), "p45": PairFlip(0.45)}
     for name, noise in noises.items():
-        train, test = loss_run(data, noise, 0)
-        found, held = distances_over_time(train), distances_over_time(test)
-        k, flipped = found.ks[0].argmax(), train.flipped[0]
-        peaks[name], seen[name] = found.ks[0, k], np.median(train.losses[0, k][flipped])
+        train, test = loss_runs(data, noise, range(2), n_val=200)
+        assert train.y.shape == (2, 800) and train.test_sizes["validation_observed"] == 200
+        found, held, stop = distances_over_time(train), distances_over_time(test), noisy_validation(train)
+        at_stop[name] = at(found.ks, stop).mean()
+        seen[name] = np.mean([np.median(losses[k][flipped]) for losses, k, flipped in
+                              zip(train.losses, stop, train.flipped)])
         assert seen[name] == pytest.approx(loss_levels(noise, 10)[1], rel=0.3)
-        assert (purity_gain(train).max() >= 0.5) == (name != "p45")
+        assert ((purity_gain(train).max(1) >= 0.5) == (name != "p45")).all()
         if name != "p45":
-            assert found.ks[0, -1] < held.ks[0, -1] < 1 and found.ks[0, -1] < peaks[name] - 0.1
-    assert peaks["s20"] > 0.85 and peaks["s50"] > 0.85 and 0.7 < peaks["p20"] < 0.95 and peaks["p45"] < 0.6
+            assert found.ks[:, -1].mean() < held.ks[:, -1].mean() < 1 and found.ks[:, -1].mean() < at_stop[name] - 0.1
+    assert at_stop["s20"] > 0.8 and at_stop["s50"] > 0.8 and 0.6 < at_stop["p20"] < 0.95 and at_stop["p45"] < 0.5
     assert seen["s20"] > seen["s50"] > seen["p20"] > seen["p45"]
 
 
@@ -361,19 +365,16 @@ def test_obs_loss_world():
 
 @pytest.mark.statement("obs-loss-recorded")
 def test_obs_loss_recorded():
-    """3 seeds for each of 2 data sets, 2 kinds and 2 rates; the numbers of the text beside the observation, too."""
-    rows = load_table("loss_distributions").table.sort_values("epoch")
-    runs = rows.groupby(["dataset", "rate", "seed", "kind"])
-    assert (runs.size() == 21).all()
-    best, last, gain = (values.unstack() for values in (runs.ks.max(), runs.ks.last(), runs.purity_gain.max()))
-    assert (best.pair < best.symmetric).all() and (gain.pair < gain.symmetric).all()
-    for values in (best, gain):
-        assert (values.loc["CIFAR-10"] < values.loc["MNIST"]).to_numpy().all()
-    assert (last < 0.85 * best).to_numpy().all()
-    below = last < runs.test_ks.last().unstack()
-    assert below.symmetric.all() and below.pair.xs(0.2, level="rate").all() and not below.pair.all()
-    fall = runs.accuracy.max() - runs.accuracy.last()
-    assert fall.between(0.04, 0.24).all()
-    safe = (gain >= 0.5).groupby(["dataset", "rate"]).sum()
-    assert safe.loc[("MNIST", 0.2)].tolist() == [3, 3] and safe.loc[("MNIST", 0.45)].tolist() == [1, 3]
-    assert safe.loc["CIFAR-10"].to_numpy().tolist() == [[0, 1], [0, 0]]
+    """3 seeds for each of 2 data sets, 2 kinds and 2 rates, at the stop that reads no true label; the text beside it."""
+    rows, keys = load_table("loss_distributions").table.sort_values("epoch"), ["dataset", "rate", "seed", "kind"]
+    runs = rows.groupby(keys)
+    assert len(runs) == 24 and runs.size().nunique() == 1
+    stop = rows.loc[runs.validation_noisy.idxmax()].set_index(keys).sort_index()
+    ks, gain, largest = stop.ks.unstack(), stop.purity_gain.unstack(), runs.ks.max().unstack()
+    assert (ks.pair < ks.symmetric).all() and (gain.pair < gain.symmetric).all()
+    assert (largest.loc["CIFAR-10"] < largest.loc["MNIST"]).to_numpy().all()
+    assert not (ks.loc["CIFAR-10"] < ks.loc["MNIST"]).pair.xs(0.45, level="rate").all()
+    safe = gain >= 0.5
+    assert safe.loc["MNIST"].symmetric.all() and safe.loc[("MNIST", 0.2)].pair.all()
+    assert not safe.loc[("MNIST", 0.45)].pair.any() and not safe.loc["CIFAR-10"].to_numpy().any()
+    assert runs.noisy_fitted.last().xs("symmetric", level="kind").max() < 0.5  # "hardly in these runs"

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from helpers.data import raters
 from helpers.experiments import human_noise as people
+from helpers.reading.comparison import paired
 from helpers.reading.times import crest
 from helpers.record import concatenate
 from helpers.streams import random_stream
@@ -196,6 +197,16 @@ def test_obs_human_cifar10n():
     assert (rows["noisy validation"] > rows["last"]).all()
     cost = rows["best"] - rows["noisy validation"]
     assert cost.mean() < 0.0075 and cost.max() < 0.029 and (rows["best"] - rows["last"]).min() > 0.04
+
+
+def test_a_robust_loss_beside_stopped_cross_entropy():
+    """The chapter's sentence on ELR: it memorises less in each pair of runs, and stopped by the same rule its test
+    accuracy differs from that of cross-entropy by no more than the interval, for each label set."""
+    runs = load_table("human_losses").table.pivot(index=["kind", "seed"], columns="loss")
+    assert len(runs) == 9 and (runs["memorised", "ELR"] < runs["memorised", "cross-entropy"]).all()
+    for kind in ("aggregate", "random1", "worst"):
+        mean, half = paired(runs.loc[kind]["stopped", "ELR"], runs.loc[kind]["stopped", "cross-entropy"])
+        assert abs(mean) <= half
 
 
 def test_summary_reads_a_record(runs):

@@ -9,6 +9,7 @@ from helpers.data.images import CIFAR10_VARIABLE
 from helpers.data.subsets import hold_out
 from helpers.experiments import human_noise as people
 from helpers.streams import random_stream
+from helpers.sweeps.tables import load_table
 from helpers.training.loop import Recipe, fit
 from helpers.training.models import SmallCNN
 
@@ -42,6 +43,52 @@ def test_cifar10n_cell_at_tiny_scale(fake_files):
     assert rows["image"] != people.cifar10n_cell("worst", "image", 0, **settings)
     with pytest.raises(ValueError, match="side"):
         people.cifar10n_cell("random1", "image", 0, side=20, **settings)
+
+
+def test_a_robust_loss_runs_on_the_same_images_and_pays_for_its_labels(fake_files):
+    settings = {"n_train": 120, "width": 4, "epochs": 3, "n_val": 40, "lr": 0.05}
+    rows = {loss: people.human_loss_cell("worst", loss, 0, **settings) for loss in people.LOSSES}
+    plain, elr = rows.values()
+    assert plain["flip rate"] == elr["flip rate"] and plain != elr
+    row = people.cifar10n_cell("worst", "image", 0, **settings)
+    assert row["best"] == plain["best"] and row["last"] == plain["last"]
+    assert row["noisy validation"] == plain["stopped"]
+    for one in rows.values():
+        assert one["last"] <= one["best"] and one["stopped"] <= one["best"] and one["stop"] in (0, 1, 2, 3)
+    settings.pop("lr")
+    step = people.human_step_cell("worst", "ELR", 0.05, **settings)
+    assert 0 <= step["held_out_error"] <= 1
+    assert people.human_step_cell("worst", "ELR", 1e9, **settings)["held_out_error"] == 1
+    with pytest.raises(ValueError, match="loss"):
+        people.human_loss_cell("worst", "MAE", 0)
+
+
+def test_the_chosen_steps_are_those_of_the_recording():
+    tried, made = load_table("human_steps").table, load_table("human_losses").made
+    assert set(tried.lr) == set(people.STEPS) and people.STEP_SEED not in made["grid"]["seed"]
+    best = tried.loc[tried.groupby(["kind", "loss"]).held_out_error.idxmin()]
+    assert {(row.kind, row.loss): row.lr for row in best.itertuples()} == people.CHOSEN_STEPS
+    recorded = load_table("human_losses").table.groupby(["kind", "loss"]).lr.unique()
+    assert {key: steps.tolist() for key, steps in recorded.items()} == {k: [v] for k, v in people.CHOSEN_STEPS.items()}
+
+
+def test_counts_of_the_labels_alone(fake_files):
+    """Against a count by hand, and what permutation within classes must give: the product of the class means."""
+    file = people.load_cifar10n()
+    true = file["clean_label"]
+    three = np.stack([file[f"random_label{k}"] for k in (1, 2, 3)]) != true
+    shared = {row["statistic"]: row for row in people.human_count_cell("three people", draws=20)}
+    assert shared["all wrong"]["people"] == pytest.approx(three.all(0).mean())
+    assert shared["any wrong"]["people"] == pytest.approx(three.any(0).mean())
+    right = [np.prod([1 - row[true == y].mean() for row in three]) for y in range(10)]
+    assert shared["any wrong"]["permuted"] == pytest.approx(1 - np.mean(right))
+    one = {row["statistic"]: row["people"] for row in people.human_count_cell("worst")}
+    assert one["wrong"] == pytest.approx((file["worse_label"] != true).mean())
+    flows = [value for name, value in one.items() if " to " in name]
+    assert len(flows) == 5 and flows == sorted(flows, reverse=True)
+    assert one["wrong classes, mean"] == pytest.approx(1)  # the file's wrong labels are the next class
+    with pytest.raises(ValueError, match="labels"):
+        people.human_count_cell("nobody")
 
 
 def test_cifar10n_cell_says_what_is_missing(monkeypatch):

@@ -79,6 +79,16 @@ def test_more_classes_and_given_recipe():
     assert survival(run, "last", [0, 5]).shape == (2, 18) and survival(run, "last", [0]).all()
 
 
+def test_the_control_with_fresh_flips_changes_nothing_else():
+    data = load_digits(n_train=100)
+    options = {"per_group": 5, "n_background": 4, "recipe": Recipe(epochs=3, lr=0.05), "width": 4}
+    without, with_it = (explained_run(data, 0.2, 0, fresh=fresh, **options) for fresh in (False, True))
+    assert set(with_it.maps) == set(MOMENTS) and set(MOMENTS) - set(without.maps) == {"fresh turn", "fresh last"}
+    assert all(np.array_equal(without.maps[moment], with_it.maps[moment]) for moment in without.maps)
+    assert with_it.epochs["fresh turn"] == with_it.epochs["turn"]
+    assert not np.allclose(with_it.maps["fresh last"], with_it.maps["control last"])
+
+
 def test_runs_refuse():
     data = replace(load_digits(n_train=100), name="other digits")
     with pytest.raises(ValueError, match=r"data\.name"):
@@ -96,5 +106,6 @@ def test_attribution_cell(network, method):
     assert [row["group"] for row in rows] == list(GROUPS) and len({tuple(row) for row in rows}) == 1
     for row in rows:
         assert row["images"] == 4 and row["pixels"] == 2 and 0 <= row["signed last"] <= 2
+        assert 0 < row["signed fresh last"] <= 2 and row["moved fresh last"] > 0
         assert row["transplanted last"] is None or 0 <= row["transplanted last"] <= 1
     assert weight_distance(nn.Linear(2, 2), nn.Linear(2, 2)) > 0

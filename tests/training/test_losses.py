@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, softplus
 from helpers.data.label_noise import add_label_noise
 from helpers.training import losses
 from helpers.training.loop import fit
-from helpers.training.losses import ELR, CrossEntropy
+from helpers.training.losses import ELR, CrossEntropy, FreshFlips
 from helpers.training.models import SmallCNN
 
 
@@ -65,3 +65,26 @@ def test_elr_accepts_one_output():
     data = add_label_noise(images(2), 0.2, seed=0)
     record = fit(SmallCNN(data.image_shape, width=8), data, replace(SHORT, loss=ELR()), 0)
     assert "ELR(strength=3.0, momentum=0.7)" in record.config["recipe"]["loss"]
+
+
+def test_fresh_flips_flip_anew_in_each_epoch_at_their_rate(three):
+    """The labels that the network is asked for: the rate, uniform over the others, other ones in the next epoch."""
+    asked, n = [], 4000
+    loss = FreshFlips(0.3).start(n, 4)
+    loss.forward = lambda outputs, labels, index: asked.append(labels) or outputs.sum()
+    labels = torch.arange(n) % 4
+    for seed in range(2):
+        loss.of_model(nn.Flatten(), torch.zeros(n, 1, 1, 1), labels, torch.arange(n), np.random.default_rng(seed))
+    shifts = [((one - labels) % 4).numpy() for one in asked]
+    for shift in shifts:
+        counts = np.bincount(shift, minlength=4) / n
+        assert abs(counts[0] - 0.7) < 4 * (0.21 / n) ** 0.5 and np.ptp(counts[1:]) < 0.04
+    both = np.mean((shifts[0] > 0) & (shifts[1] > 0))
+    assert abs(both - 0.09) < 4 * (0.09 * 0.91 / n) ** 0.5  # independent draws
+    plain, none, some = (fit(small_cnn(three), three, replace(SHORT, loss=one), 0)
+                         for one in (CrossEntropy(), FreshFlips(0.0), FreshFlips(0.4)))
+    assert np.array_equal(plain.margins, none.margins) and not np.allclose(plain.margins, some.margins, atol=1e-2)
+    again = fit(small_cnn(three), three, replace(SHORT, loss=FreshFlips(0.4)), 0)
+    assert np.array_equal(again.margins, some.margins)
+    with pytest.raises(ValueError, match="rate"):
+        FreshFlips(1.0)

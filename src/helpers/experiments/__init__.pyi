@@ -16,12 +16,20 @@ from .elr import (
     elr_runs as elr_runs,
     label_shares as label_shares,
 )
-from .human_noise import cifar10n_cell as cifar10n_cell, noise_run as noise_run, summary as summary
+from .human_noise import (
+    cifar10n_cell as cifar10n_cell,
+    human_count_cell as human_count_cell,
+    human_loss_cell as human_loss_cell,
+    human_step_cell as human_step_cell,
+    noise_run as noise_run,
+    summary as summary,
+)
 from .initial_scale import initial_scale_runs as initial_scale_runs
 from .loss_distributions import (
     MNIST_VARIABLE as MNIST_VARIABLE,
     loss_cell as loss_cell,
     loss_runs as loss_runs,
+    step_cell as step_cell,
 )
 from .phase_diagram import (
     PLANES as PLANES,
@@ -36,6 +44,7 @@ from .real_images import (
     image_runs as image_runs,
     run_and_mistakes as run_and_mistakes,
 )
+from .scale import scale_table as scale_table
 from .settings import SETTINGS as SETTINGS, Setting as Setting, setting as setting
 from .synthetic import lemmas_over_d as lemmas_over_d, paper_problem as paper_problem, paper_run as paper_run
 from .where_it_looks import (

@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import Shaped
 
 from helpers import checks
-from helpers.data.cifar10n import human_labels
+from helpers.data.array_files import CIFAR10_CLASSES
+from helpers.data.cifar10n import KINDS, human_labels, load_cifar10n
 from helpers.data.datasets import load_cifar10
 from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, shrunk
-from helpers.data.raters import loosened
+from helpers.data.label_noise import empirical_transition
+from helpers.data.raters import class_means, competitors, joint_mistakes, loosened, shuffled_mistakes
 from helpers.data.subsets import hold_out
 from helpers.experiments.settings import SETTINGS, small_cnn
 from helpers.reading.selection import ranking_auc, selection_quality, small_loss
@@ -22,7 +24,15 @@ from helpers.reading.times import crest
 from helpers.record import Record, log_times
 from helpers.runtime import best_device
 from helpers.training.loop import Recipe, fit
+from helpers.training.losses import ELR, CrossEntropy
 
+LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(strength=3.0, momentum=0.7)}
+STEPS = (0.02, 0.05, 0.1)  # step sizes among which `human_step_cell` lets one choose
+STEP_SEED = 1000  # of the runs that choose: no seed of a run that is compared
+# What the recording "human_steps" chose, by labels and loss.
+CHOSEN_STEPS: dict[tuple[str, str], float] = {
+    ("aggregate", "ELR"): 0.1, ("aggregate", "cross-entropy"): 0.1, ("random1", "ELR"): 0.1,
+    ("random1", "cross-entropy"): 0.1, ("worst", "ELR"): 0.1, ("worst", "cross-entropy"): 0.1}
 DIGITS = SETTINGS["human_noise", "small CNN", "ten digits", "quick"]  # the same in the other profile
 
 
@@ -104,3 +114,97 @@ def cifar10n_cell(kind: str, keep: str, seed: int, *, n_train: int = 10_000, sid
     values = summary(record) | {"flip rate": record.flipped.mean(1),
                                 "noisy validation": 1 - record.fresh_error[0, stop]}
     return {name: float(value[0]) for name, value in values.items()}
+
+
+def human_loss_cell(kind: str, loss: str, seed: int, *, n_train: int = 10_000, side: int = 16, width: int = 16,
+                    epochs: int = 25, lr: float | None = None, n_val: int = 1000) -> dict[str, float]:
+    """One run on CIFAR-10N's labels with a loss of `LOSSES`, to the end and stopped on held-out labels.
+
+    The runs of one seed and kind have the same images, labels, initial weights and batches whatever the loss.
+
+    Parameters
+    ----------
+    kind, seed, n_train, side, width, epochs, n_val
+        as of `cifar10n_cell`.
+    loss
+        "cross-entropy" or "ELR".
+    lr
+        step size; by default the one chosen for this setting (`CHOSEN_STEPS`), else 0.05.
+
+    Returns
+    -------
+    dict
+        Test accuracies "best" (in hindsight), "last" and "stopped", at the first recorded epoch of lowest error on the
+        n_val held-out images with their observed labels; the epoch "stop"; of the noisy samples the shares "read truly
+        stopped", "memorised stopped" and "memorised" at the end; "flip rate", "lr", "seconds".
+    """
+    lr = CHOSEN_STEPS.get((kind, loss), 0.05) if lr is None else lr
+    record = _human_run(kind, loss, seed, n_train, side, width, epochs, lr, n_val)
+    stop = record.validation_observed_error.argmin(1)
+    noisy = {name: record.mean_over(getattr(record, f"fits_{name}"), "noisy") for name in ("true", "observed")}
+    values = {"best": 1 - record.fresh_error.min(1), "last": 1 - record.fresh_error[:, -1],
+              "stopped": 1 - at(record.fresh_error, stop), "stop": record.times[stop],
+              "read truly stopped": at(noisy["true"], stop), "memorised stopped": at(noisy["observed"], stop),
+              "memorised": noisy["observed"][:, -1], "flip rate": record.flipped.mean(1)}
+    return {name: float(value[0]) for name, value in values.items()} | {"lr": lr, "seconds": record.config["seconds"]}
+
+
+def human_step_cell(kind: str, loss: str, lr: float, *, n_train: int = 10_000, side: int = 16, width: int = 16,
+                    epochs: int = 10, n_val: int = 1000, seed: int = STEP_SEED) -> dict[str, float]:
+    """The lowest error on held-out observed labels of one short run, as `step_cell` has it for chapter 15."""
+    try:
+        record = _human_run(kind, loss, seed, n_train, side, width, epochs, lr, n_val)
+    except FloatingPointError:
+        return {"held_out_error": 1.0, "seconds": 0.0}
+    return {"held_out_error": float(record.validation_observed_error.min()), "seconds": record.config["seconds"]}
+
+
+def _human_run(kind: str, loss: str, seed: int, n_train: int, side: int, width: int, epochs: int, lr: float,
+               n_val: int) -> Record:
+    path = os.environ.get(CIFAR10_VARIABLE)
+    checks.require(bool(path), CIFAR10_VARIABLE, path, "set to the files of CIFAR-10 (helpers.data.load_cifar10)")
+    chosen = LOSSES[checks.one_of("loss", loss, LOSSES)]
+    data = human_labels(load_cifar10(path), kind).subset(n_train + n_val, seed=seed)
+    return noise_run(shrunk(data, checks.one_of("side", side, (16, 32))), seed, width=width,
+                     recipe=Recipe(epochs=epochs, lr=lr, loss=chosen), n_val=n_val)
+
+
+def human_count_cell(labels: str, *, draws: int = 40, flows: int = 5) -> list[dict]:
+    """Rows of counts on the labels of CIFAR-10N alone, without image or network (SIGNAL_FIRST_CIFAR10N names the file).
+
+    Parameters
+    ----------
+    labels
+        a label set (`human_labels`), or "three people" for what the three random ones share.
+    draws
+        permutations of each person's labels within the true classes (`shuffled_mistakes`).
+    flows
+        how many of the largest entries beside the diagonal of the transition matrix.
+
+    Returns
+    -------
+    list
+        Rows with "statistic", its value for "people" and, for "three people", the mean and the standard deviation over
+        the permutations, "permuted" and "sd"; NaN where nothing is permuted.
+    """
+    file = load_cifar10n()
+    true = file["clean_label"]
+    if labels == "three people":
+        three = np.stack([file[KINDS[f"random{k}"]] for k in (1, 2, 3)])
+        counted, shuffled = joint_mistakes(true, three), shuffled_mistakes(true, three, draws=draws, seed=0)
+        rows = [{"statistic": name, "people": value, "permuted": float(shuffled[name].mean()),
+                 "sd": float(shuffled[name].std(ddof=1))} for name, value in counted.items()]
+        right = np.prod([1 - class_means(row != true, true)[true] for row in three], axis=0)
+        return [*rows, {"statistic": "any wrong", "people": float((three != true).any(0).mean()),
+                        "permuted": float(1 - right.mean()), "sd": np.nan}]
+    matrix = empirical_transition(true, file[KINDS[checks.one_of("labels", labels, KINDS)]], 10)[0]
+    values = {"wrong": float((file[KINDS[labels]] != true).mean())}
+    off = np.where(np.eye(10, dtype=bool), 0, matrix)
+    for place in np.argsort(off, axis=None)[::-1][:flows]:
+        a, b = np.unravel_index(place, off.shape)
+        values[f"{CIFAR10_CLASSES[a]} to {CIFAR10_CLASSES[b]}"] = float(off[a, b])
+    rivals, least = competitors(matrix), int(matrix.diagonal().argmin())
+    values |= {"wrong classes, mean": float(rivals.mean()), "wrong classes, least": float(rivals.min()),
+               "wrong classes, most": float(rivals.max()),
+               f"read truly, least ({CIFAR10_CLASSES[least]})": float(matrix[least, least])}
+    return [{"statistic": name, "people": value, "permuted": np.nan, "sd": np.nan} for name, value in values.items()]

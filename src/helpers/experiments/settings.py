@@ -78,8 +78,8 @@ _IN_BOTH = {
     ("loss_distributions", "small CNN", "handwritten digits"): small_cnn(16, Recipe(epochs=40, lr=0.05),
                                                                         one_output=True),
     ("loss_distributions", "small CNN", "ten digits"): small_cnn(16, Recipe(epochs=40, lr=0.05)),
-    ("loss_distributions", "small CNN", "MNIST"): small_cnn(16, Recipe(epochs=40, lr=0.05)),
-    ("loss_distributions", "small CNN", "CIFAR-10"): small_cnn(32, Recipe(epochs=60, lr=0.03)),
+    ("loss_distributions", "small CNN", "MNIST"): small_cnn(16, Recipe(epochs=20, lr=0.05)),
+    ("loss_distributions", "small CNN", "CIFAR-10"): small_cnn(48, Recipe(epochs=20, lr=0.03)),
     ("elr", "small CNN", "ten digits"): small_cnn(32, Recipe(epochs=40, lr=0.05)),
     ("human_noise", "small CNN", "ten digits"): small_cnn(16, Recipe(epochs=25, lr=0.1))}
 _QUICK = {

@@ -1,11 +1,12 @@
 """Runs on images whose network is explained twice, before it memorises wrong labels and after, and what that tells.
 
-Each run has a control with true labels, from the same initial weights and with the same batches (chapter 14).
+Each run has a control with true labels, from the same initial weights and with the same batches, and if wanted another
+whose labels are flipped anew in each epoch, so that nothing can be memorised (chapter 14).
 """
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -32,18 +33,19 @@ from helpers.record import Record
 from helpers.runtime import best_device
 from helpers.streams import random_stream
 from helpers.training.loop import Recipe, fit
-from helpers.training.losses import margins
+from helpers.training.losses import FreshFlips, margins
 from helpers.training.predictions import outputs, predicted, standardise
 
 GROUPS = ("noisy", "clean", "test")
-MOMENTS = ("turn", "matched", "last", "control turn", "control last")
+MOMENTS = ("turn", "matched", "last", "control turn", "control last", "fresh turn", "fresh last")
+BEFORE = {"matched": "turn", "last": "turn", "control last": "control turn", "fresh last": "fresh turn"}
 KINDS = {"small": partial(small_cnn, one_output=True), "vgg11": vgg_11}  # of network: its Setting by width and recipe
 LOADERS = {"two classes": load_images, "all classes": load_image_classes}
 
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """One run with wrong labels and its control, explained at two epochs on the same n images.
+    """One run with wrong labels and its controls, explained at two epochs on the same n images.
 
     Attributes
     ----------
@@ -60,7 +62,8 @@ class Explained:
     models
         by moment: "turn", the recorded epoch at which the mean margin of all noisy training images is lowest; "last";
         "control turn" and "control last", the control at the same two epochs; and "matched", the recorded epoch after
-        "turn" at which the weights have moved as far from it as the control's between its two, or most nearly so.
+        "turn" at which the weights have moved as far from it as the control's between its two, or most nearly so;
+        "fresh turn" and "fresh last", the control with fresh flips at the first and the last of these epochs.
     maps
         by moment, attributions toward the *true* class.
     epochs
@@ -68,7 +71,7 @@ class Explained:
     record
         of the run with wrong labels.
     seed
-        of both runs.
+        of all runs.
     """
 
     x: Float[torch.Tensor, "n channels height width"]
@@ -119,8 +122,8 @@ class Explained:
 
 def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_group: int = 40, n_background: int = 20,
                   recipe: Recipe | None = None, width: int | None = None, record_at: ArrayLike | None = None,
-                  method: str = "deep_shap", network: str = "small") -> Explained:
-    """A run on `data` with symmetric wrong labels at `flip_rate`, and its control, both explained.
+                  method: str = "deep_shap", network: str = "small", fresh: bool = False) -> Explained:
+    """A run on `data` with symmetric wrong labels at `flip_rate`, and its controls, all explained.
 
     Parameters
     ----------
@@ -143,20 +146,25 @@ def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_grou
     network
         "small", a `SmallCNN`, or "vgg11", torchvision's without batch normalisation, as in the code of Han et al.
         (2025).
+    fresh
+        whether to run and explain the control with labels flipped anew in each epoch, too.
     """
     chosen, device = _setting(data, network, width, recipe), best_device()
     noisy = add_label_noise(data, flip_rate, seed=seed)
-    watch, control = _SinceTurn(noisy, device), _Keep()
+    watch, controls = _SinceTurn(noisy, device), {"control": (_Keep(), chosen.recipe.loss)}
+    controls |= {"fresh": (_Keep(), FreshFlips(flip_rate))} if fresh else {}
     record = fit(chosen.network(data, seed), noisy, chosen.recipe, seed, record_at=record_at, device=device,
                  watch=watch)
     turn, last = watch.epoch, int(record.times[-1])
-    fit(chosen.network(data, seed), data, chosen.recipe, seed, record_at=sorted({turn, last}), device=device,
-        watch=control)
-    far = weight_distance(control.models[turn], control.models[last])
+    for keep, loss in controls.values():
+        fit(chosen.network(data, seed), data, replace(chosen.recipe, loss=loss), seed, record_at=sorted({turn, last}),
+            device=device, watch=keep)
+    kept = {name: keep for name, (keep, _) in controls.items()}
+    far = weight_distance(*(kept["control"].models[epoch] for epoch in (turn, last)))
     gaps = {epoch: abs(weight_distance(watch.models[turn], model) - far) for epoch, model in watch.models.items()}
-    epochs = {"turn": turn, "matched": min(gaps, key=gaps.get), "last": last, "control turn": turn,
-              "control last": last}
-    models = {moment: (control if "control" in moment else watch).models[epoch] for moment, epoch in epochs.items()}
+    epochs = {moment: turn if "turn" in moment else last for moment in MOMENTS if fresh or "fresh" not in moment}
+    epochs["matched"] = min(gaps, key=gaps.get)
+    models = {moment: kept.get(moment.split()[0], watch).models[epoch] for moment, epoch in epochs.items()}
     return _explain(noisy, models, epochs, record, seed, per_group, n_background, method, device)
 
 
@@ -216,7 +224,7 @@ def _explain(data: LabelledImages, models: dict[str, nn.Module], epochs: dict[st
                                                                    x[background]))
     y, y_obs = (class_index(np.concatenate([labels[train], data.y_test[test]]), k) for labels in (data.y, data.y_obs))
     wrong = np.where(y != y_obs, y_obs, (y + rng.integers(1, k, len(y))) % k)
-    maps = {moment: attribution_maps(models[moment], images, base, y, method=method) for moment in MOMENTS}
+    maps = {moment: attribution_maps(models[moment], images, base, y, method=method) for moment in models}
     return Explained(images, np.concatenate([data.x[train], data.x_test[test]]), base, np.repeat(GROUPS, sizes), y,
                      wrong, models, maps, epochs, record, int(seed))
 
@@ -289,14 +297,15 @@ def group_means(runs: Sequence[Explained], values: Callable[[Explained], ArrayLi
 
 
 def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", n_train: int | None = None,
-                     per_group: int = 100, n_background: int = 20, deleted: float = 0.03, network: str = "small",
+                     per_group: int = 100, n_background: int = 100, deleted: float = 0.03, network: str = "small",
                      width: int | None = None, recipe: Recipe | None = None, method: str = "deep_shap") -> list[dict]:
     """One `explained_run` as rows of numbers for a sweep, one for each group of images.
 
     Parameters
     ----------
     flip_rate, seed, per_group, n_background, network, width, recipe, method
-        as of `explained_run`.
+        as of `explained_run`. The released code of Han et al. (2025) explains 100 noisy and 100 clean training images,
+        with 100 clean ones as background.
     data
         "two classes" (`load_images`) or "all classes" (`load_image_classes`).
     n_train
@@ -309,19 +318,18 @@ def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", 
     list
         Rows with group, images, steady (noisy images that are memorised, others that are right at both epochs), pixels,
         epochs, distances the weights moved; signed and place (`turned` since the turning point, of the maps and of
-        their absolute values) to three moments; at "turn" and "last" the shares read truly, `effective_share`,
+        their absolute values) to four moments; at "turn" and "last" the shares read truly, `effective_share`,
         `net_share` and the share of steady images that survive; transplanted last, the mean share of test images
         misread. None where a group has no such image.
     """
     images = LOADERS[checks.one_of("data", data, LOADERS)]()
     images = images if n_train is None else images.subset(n_train)
     run = explained_run(images, flip_rate, seed, per_group=per_group, n_background=n_background, recipe=recipe,
-                        width=width, method=method, network=network)
+                        width=width, method=method, network=network, fresh=True)
     count = max(round(deleted * run.maps["turn"][0].size), 1)
     steady = run.memorised() | (run.right() & (run.group != "noisy"))
     columns = {}
-    for after in ("matched", "last", "control last"):
-        before = "control turn" if "control" in after else "turn"
+    for after, before in BEFORE.items():
         for kind in ("signed", "place"):
             columns[f"{kind} {after}"] = turned(run.maps[before], run.maps[after], kind=kind)
     for moment in ("turn", "last"):
@@ -331,8 +339,8 @@ def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", 
                     f"survives {moment}": np.where(steady, survival(run, moment, [count])[0], np.nan)}
     columns["survives random last"] = np.where(steady, survival(run, "last", [count], order="random")[0], np.nan)
     columns["transplanted last"] = transplants(run, "last", count, donors=steady)
-    fixed = {"pixels": count, **{f"epoch {k}": v for k, v in run.epochs.items() if "control" not in k},
-             "moved last": run.moved("turn", "last"), "moved control": run.moved("control turn", "control last")}
+    fixed = {"pixels": count, **{f"epoch {k}": run.epochs[k] for k in ("turn", "matched", "last")},
+             **{f"moved {after}": run.moved(before, after) for after, before in BEFORE.items()}}
     rows = []
     for group in GROUPS:
         inside = run.group == group

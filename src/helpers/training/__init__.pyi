@@ -8,7 +8,12 @@ from .loop import (
     fit as fit,
     side_by_side as side_by_side,
 )
-from .losses import ELR as ELR, CrossEntropy as CrossEntropy, Loss as Loss
+from .losses import (
+    ELR as ELR,
+    CrossEntropy as CrossEntropy,
+    FreshFlips as FreshFlips,
+    Loss as Loss,
+)
 from .models import (
     Dropout as Dropout,
     Pair as Pair,

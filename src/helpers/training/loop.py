@@ -27,11 +27,11 @@ from helpers.streams import random_stream
 from helpers.training import checkpoints
 from helpers.training.batches import DeviceImages
 from helpers.training.elr_plus import ELRPlus
-from helpers.training.losses import ELR, CrossEntropy, margins
+from helpers.training.losses import ELR, CrossEntropy, FreshFlips, margins
 from helpers.training.models import Dropout
 from helpers.training.predictions import outputs, predicted, require_finite, standardise
 
-LOSSES = (CrossEntropy, ELR, ELRPlus)
+LOSSES = (CrossEntropy, FreshFlips, ELR, ELRPlus)
 PRECISIONS = ("auto", "float32", "bfloat16")
 SHARED_RANDOMNESS = (nn.modules.dropout._DropoutNd, nn.RReLU)  # layers that draw from torch's global generator
 
@@ -56,7 +56,7 @@ class Recipe:
     augment
         train on random crops and mirror images (`DeviceImages`).
     loss
-        `CrossEntropy`, `ELR`, or `ELRPlus`, which trains a `Pair` of networks.
+        `CrossEntropy`, `FreshFlips`, `ELR`, or `ELRPlus`, which trains a `Pair` of networks.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class Recipe:
     restart_every: int = 0
     lowest_lr: float = 0.0
     augment: bool = False
-    loss: CrossEntropy | ELR | ELRPlus = field(default_factory=CrossEntropy)
+    loss: CrossEntropy | FreshFlips | ELR | ELRPlus = field(default_factory=CrossEntropy)
 
     def __post_init__(self):
         checks.integer("epochs", self.epochs)
@@ -93,7 +93,8 @@ class Recipe:
         checks.require(not (len(self.milestones) and self.restart_every), "milestones", self.milestones,
                        "() where restart_every > 0")
         checks.one_of("augment", self.augment, (False, True))
-        checks.require(isinstance(self.loss, LOSSES), "loss", self.loss, "CrossEntropy(), ELR(...) or ELRPlus(...)")
+        checks.require(isinstance(self.loss, LOSSES), "loss", self.loss,
+                       "CrossEntropy(), FreshFlips(...), ELR(...) or ELRPlus(...)")
 
     def lr_at(self, epoch: int) -> float:
         """The step size in an epoch, counted from 0."""

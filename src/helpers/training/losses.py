@@ -1,7 +1,8 @@
 """Training losses: cross-entropy, and Early-Learning Regularization (Liu et al. 2020; derived in chapter 17).
 
 For each image a network gives one output f (two classes; positive for the second) or K logits. Labels are positions in
-the list of classes. `CrossEntropy` and `ELR` describe a loss; `start` makes of it the module that a run trains with.
+the list of classes. `CrossEntropy`, `FreshFlips` and `ELR` describe a loss; `start` makes of it the module that a run
+trains with.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -43,6 +44,29 @@ class CrossEntropy:
     def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
         """The loss as a module, called as loss(outputs, labels, index)."""
         return _CrossEntropy()
+
+
+@dataclass(frozen=True)
+class FreshFlips:
+    """Cross-entropy of labels that are flipped anew each time that a sample is seen: there is nothing to memorise.
+
+    Trained on true labels, the network sees as many wrong ones in each epoch as under symmetric noise of this rate, but
+    never fixed ones.
+
+    Parameters
+    ----------
+    rate
+        chance that a label is replaced by one of the other classes, all alike, in [0, 1).
+    """
+
+    rate: float
+
+    def __post_init__(self):
+        checks.real("rate", self.rate, 0.0, 1.0, open_high=True)
+
+    def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
+        """The loss as a module; the flips come from the random numbers that `fit` draws anew in each epoch."""
+        return _FreshFlips(self.rate, n_classes)
 
 
 @dataclass(frozen=True)
@@ -95,6 +119,19 @@ class _CrossEntropy(Loss):
         if outputs.ndim == 1:
             return softplus((1 - 2 * labels).to(outputs.dtype) * outputs).mean()
         return cross_entropy(outputs, labels)
+
+
+class _FreshFlips(_CrossEntropy):
+    def __init__(self, rate: float, n_classes: int):
+        super().__init__()
+        self.rate, self.n_classes = rate, n_classes
+
+    def of_model(self, model: nn.Module, x: Float[torch.Tensor, "batch channels height width"],
+                 labels: Int[torch.Tensor, " batch"], index: Int[torch.Tensor, " batch"],
+                 rng: np.random.Generator) -> Float[torch.Tensor, ""]:
+        wrong = rng.random(len(labels)) < self.rate
+        shift = torch.from_numpy(np.where(wrong, rng.integers(1, self.n_classes, len(labels)), 0)).to(labels.device)
+        return self(model(x).float(), (labels + shift) % self.n_classes, index)
 
 
 class _ELR(Loss):
