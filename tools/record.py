@@ -41,7 +41,8 @@ from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stor
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
 
-# Images of a recording. These are small, for a first table in minutes; beside each, those of the large one.
+# Images of a recording. These are small, for a first table in minutes; beside each, those of the large one. After
+# "loss_steps" and "human_steps" the steps go into CHOSEN_STEPS of the experiments' modules, which a test compares.
 LOSS_IMAGES, LOSS_TEST_IMAGES, LOSS_EPOCHS = 2000, 1000, 10  # 25_000 (all where there are fewer), 10_000, 0 (usual)
 STEP_IMAGES, STEP_EPOCHS = 1000, 4  # 10_000, 6
 HUMAN_IMAGES, HUMAN_EPOCHS = 3000, 15  # 10_000, 25

@@ -56,7 +56,7 @@ SMALLER = {  # label: {what stands in the chapter or in the solution: what runs 
                    "seeds if rate == flip_rate else few_seeds": "few_seeds",
                    "for network in NETWORKS for rate in rates": "for network in ['VGG'] for rate in [flip_rate]"},
     "ex-elr-maps": {"2_000)": "200)", "seeds[:3]": "seeds[:1]"},
-    "ex-soft-deletion": {"2_000)": "200)", "range(6 if": "range(1 if"},
+    "ex-soft-deletion": {"2_000)": "200)", "range(5 if": "range(1 if"},
     "ex-bins": {"2_000)": "300)", "range(4 if": "range(1 if"},
     "ex-threshold-gap": {"2_000)": "300)", "range(4 if": "range(1 if"},
     "ex-linear-clock": {"range(10 if": "range(2 if"},
