@@ -365,7 +365,7 @@ def test_obs_loss_world():
 
 @pytest.mark.statement("obs-loss-recorded")
 def test_obs_loss_recorded():
-    """3 seeds for each of 2 data sets, 2 kinds and 2 rates, at the stop that reads no true label; the text beside it."""
+    """3 seeds for each of 2 data sets, 2 kinds and 2 rates, at the stop that reads no true label; and the text."""
     rows, keys = load_table("loss_distributions").table.sort_values("epoch"), ["dataset", "rate", "seed", "kind"]
     runs = rows.groupby(keys)
     assert len(runs) == 24 and runs.size().nunique() == 1
