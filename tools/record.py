@@ -18,12 +18,20 @@ from pathlib import Path
 
 from helpers.data import CIFAR10_VARIABLE, CIFAR10N_VARIABLE, KEEPS
 from helpers.experiments import attribution_cell, cifar10n_cell, deep_cell, elr_cell, loss_cell, phase_cell
+from helpers.experiments.elr import METHODS, NOISES
 from helpers.experiments.loss_distributions import MNIST_VARIABLE
 from helpers.experiments.phase_diagram import PLANES
 from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stored_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
+
+# The comparison of ELR with its controls: what is recorded, and what eight core hours can do in its place.
+ELR_SMALL = {"noise": ["symmetric 0.4"], "loss": list(METHODS), "augment": [False, True],
+             "n_train": [2_500], "side": [16], "width": [16], "epochs": [30]}
+ELR_LARGE = {"noise": list(NOISES), "loss": list(METHODS), "augment": [True],
+             "n_train": [20_000], "side": [16], "width": [32], "epochs": [40]}
+ELR_GRID = ELR_SMALL
 
 # Sizes are what two CPU cores can do in an evening; seeds run slowest, so that the first cells show all settings.
 TABLES = {
@@ -49,11 +57,14 @@ TABLES = {
                     "size": ["quick"], "n_train": [2000], "precision": ["bfloat16"]},
         "Two stages of a narrow VGG-11 and a small ResNet on two classes of CIFAR-10, over flip rates",
         at_a_time=4, reads=(CIFAR10_VARIABLE,)),
+    "elr_steps": TablePlan(  # before "elr", which reads it
+        elr_cell, {"seed": [100], "lr": [0.03, 0.1] if ELR_GRID is ELR_SMALL else [0.01, 0.03, 0.1], **ELR_GRID},
+        "Step sizes for each method and noise, on a seed of its own, to be chosen by observed validation labels",
+        at_a_time=10, reads=(CIFAR10_VARIABLE,)),
     "elr": TablePlan(
-        elr_cell, {"seed": [0, 1, 2], "rate": [0.2, 0.4, 0.6, 0.8], "loss": ["cross-entropy", "ELR", "ELR+"],
-                   "n_train": [20_000], "side": [16]},
-        "Cross-entropy, early-learning regularisation and ELR+ on ten classes of CIFAR-10, over nominal noise rates",
-        at_a_time=4, reads=(CIFAR10_VARIABLE,))}
+        elr_cell, {"seed": [0, 1, 2], **ELR_GRID},
+        "Cross-entropy with and without each ingredient of ELR+, ELR, and ELR+ with and without each of its parts",
+        at_a_time=10, reads=(CIFAR10_VARIABLE,))}
 
 
 def commit():

@@ -9,9 +9,13 @@ from .deep_networks import (
     ten_way as ten_way,
 )
 from .elr import (
+    INGREDIENTS as INGREDIENTS,
     LOSSES as LOSSES,
+    METHODS as METHODS,
     PUBLISHED as PUBLISHED,
+    chosen_step as chosen_step,
     elr_cell as elr_cell,
+    elr_losses as elr_losses,
     elr_runs as elr_runs,
     label_shares as label_shares,
 )
