@@ -66,5 +66,5 @@ from .raters import (
     worst_label_law as worst_label_law,
 )
 from .signal_noise import Sample as Sample, SignalNoise as SignalNoise
-from .subsets import keep_samples as keep_samples
+from .subsets import hold_out as hold_out, keep_samples as keep_samples
 from .torchvision_import import import_torchvision as import_torchvision

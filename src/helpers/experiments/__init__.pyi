@@ -33,7 +33,11 @@ from .phase_diagram import (
     phase_cell as phase_cell,
     signal_to_noise_patch as signal_to_noise_patch,
 )
-from .real_images import image_run as image_run, image_runs as image_runs
+from .real_images import (
+    image_mistakes as image_mistakes,
+    image_run as image_run,
+    image_runs as image_runs,
+)
 from .settings import SETTINGS as SETTINGS, Setting as Setting, setting as setting
 from .synthetic import lemmas_over_d as lemmas_over_d, paper_problem as paper_problem, paper_run as paper_run
 from .where_it_looks import (

@@ -1,19 +1,25 @@
 """The book's standard runs on images: a small CNN trained on labels of which some are wrong, one run for each seed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import numpy as np
+from jaxtyping import Bool
 from numpy.typing import ArrayLike
+from torch import nn
 
-from helpers.data.images import LabelledImages
+from helpers.data.images import LabelledImages, class_labels
 from helpers.data.label_noise import add_label_noise
+from helpers.data.subsets import hold_out
 from helpers.experiments.settings import setting
 from helpers.record import Record
 from helpers.runtime import best_device
+from helpers.training.batches import DeviceImages
 from helpers.training.loop import Recipe, fit, side_by_side
+from helpers.training.predictions import outputs, predicted, standardise
 
 
 def image_run(data: LabelledImages, seed: int, *, recipe: Recipe | None = None, n_val: int = 0,
-              record_at: ArrayLike | None = None) -> Record:
+              record_at: ArrayLike | None = None, watch: Callable[[int, nn.Module], object] | None = None) -> Record:
     """Record of one `SmallCNN` trained on `data` with the labels that it has.
 
     Parameters
@@ -24,7 +30,10 @@ def image_run(data: LabelledImages, seed: int, *, recipe: Recipe | None = None, 
         of the weights and the batches.
     recipe
         by default that of the setting.
-    n_val, record_at
+    n_val
+        so many of the training images, the last ones, are held out for validation with their observed labels
+        (`hold_out`): labels for validation are not free.
+    record_at, watch
         as of `fit`.
 
     Examples
@@ -36,10 +45,37 @@ def image_run(data: LabelledImages, seed: int, *, recipe: Recipe | None = None, 
     Record(1 runs, 2 times from 0 to 2, 60 samples: times, y, y_obs, margins, fresh_error, observed_error)
     """
     chosen = setting("real_images", data)
-    return fit(chosen.network(data, seed), data, recipe or chosen.recipe, seed, record_at=record_at, n_val=n_val,
-               device=best_device())
+    held = hold_out(data, n_val) if n_val else data
+    return fit(chosen.network(held, seed), held, recipe or chosen.recipe, seed, record_at=record_at, n_val=n_val,
+               device=best_device(), watch=watch)
 
 
 def image_runs(data: LabelledImages, flip_rate: float, seeds: Iterable[int], *, n_val: int = 0) -> Record:
     """Record of one `image_run` for each seed, which also draws that run's wrong labels at `flip_rate`."""
     return side_by_side(lambda seed: image_run(add_label_noise(data, flip_rate, seed=seed), seed, n_val=n_val), seeds)
+
+
+def image_mistakes(data: LabelledImages, flip_rate: float, seeds: Iterable[int], *, n_val: int = 0
+                   ) -> tuple[Record, Bool[np.ndarray, "runs T n_test"]]:
+    """`image_runs`, and which test images are misclassified at each recorded epoch (true labels)."""
+    seen, seeds = {}, list(seeds)
+
+    def run(seed: int) -> Record:
+        noisy = add_label_noise(data, flip_rate, seed=seed)
+        watch, seen[seed] = _mistakes(hold_out(noisy, n_val) if n_val else noisy, n_val)
+        return image_run(noisy, seed, n_val=n_val, watch=watch)
+
+    record = side_by_side(run, seeds)
+    return record, np.array([seen[seed] for seed in seeds])
+
+
+def _mistakes(data: LabelledImages, n_val: int) -> tuple[Callable[[int, nn.Module], None], list[np.ndarray]]:
+    """A `watch` for `fit`, and the list that it fills."""
+    n_test, seen = len(data.y_test) - n_val, []
+    images = DeviceImages(standardise(data.x, data.x_test[:n_test])[1], best_device())
+
+    def watch(epoch: int, model: nn.Module) -> None:
+        found = predicted(outputs(model, images, epoch=epoch, n_classes=data.n_classes))
+        seen.append(class_labels(found, data.n_classes) != data.y_test[:n_test])
+
+    return watch, seen

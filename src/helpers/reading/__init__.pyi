@@ -21,12 +21,44 @@ from .coefficients import (
     largest_coefficients as largest_coefficients,
     overtaking as overtaking,
 )
+from .comparison import (
+    BLIND as BLIND,
+    CE_LAST as CE_LAST,
+    CE_STOPPED as CE_STOPPED,
+    IN_SAMPLE as IN_SAMPLE,
+    NEVER as NEVER,
+    OUT_OF_SAMPLE as OUT_OF_SAMPLE,
+    STOPPED as STOPPED,
+    TO_THE_END as TO_THE_END,
+    Stop as Stop,
+    StopComparison as StopComparison,
+    blind as blind,
+    compare_losses as compare_losses,
+    compare_retraining as compare_retraining,
+    compare_scores as compare_scores,
+    compare_stops as compare_stops,
+    never as never,
+    paired as paired,
+    paired_over_images as paired_over_images,
+    steps_of_advantage as steps_of_advantage,
+    stopping_rules as stopping_rules,
+    verdict_table as verdict_table,
+    with_intervals as with_intervals,
+)
 from .crossings import boundary as boundary, half_crossing as half_crossing
 from .distances import (
     Distances as Distances,
     binned_tv as binned_tv,
     distances_over_time as distances_over_time,
     purity_gain as purity_gain,
+)
+from .scores import (
+    adjusted_confidence as adjusted_confidence,
+    area_under_margin as area_under_margin,
+    confident_joint as confident_joint,
+    confident_learning as confident_learning,
+    score_auc as score_auc,
+    self_confidence as self_confidence,
 )
 from .selection import (
     LOG2 as LOG2,

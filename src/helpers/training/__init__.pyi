@@ -1,5 +1,6 @@
 from .batches import DeviceImages as DeviceImages
 from .checkpoints import CheckpointError as CheckpointError
+from .cross_validation import out_of_fold as out_of_fold
 from .elr_plus import ELRPlus as ELRPlus
 from .loop import (
     Recipe as Recipe,

@@ -1,0 +1,106 @@
+"""Class probabilities of every training image by a model that was not trained on it: cross-validation."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+from torch import nn
+
+from helpers import checks
+from helpers.data.images import LabelledImages, class_index
+from helpers.streams import random_stream
+from helpers.training.batches import DeviceImages
+from helpers.training.loop import Recipe, fit
+from helpers.training.predictions import outputs, standardise
+
+
+def folds_of(n: int, folds: int, seed: int) -> Int[np.ndarray, " n"]:
+    """The fold, 0 to folds - 1, in which each of n samples is held out: a random split into parts of one size.
+
+    The same for all models and all labels of that n and seed.
+    """
+    folds = checks.integer("folds", folds, 2, checks.integer("n", n, 2))
+    return random_stream(seed, "folds").permutation(n) % folds
+
+
+def out_of_fold(model: BaseEstimator | Callable[[LabelledImages, int], nn.Module], data: LabelledImages, *,
+                recipe: Recipe | None = None, record_at: ArrayLike | None = None, folds: int = 5, seed: int = 0,
+                device: torch.device | str = "cpu") -> Float[np.ndarray, "n K"]:
+    """Probabilities of the K classes for each training image, by a model trained on the other folds.
+
+    Trained on observed labels; nothing reads a true one.
+
+    Parameters
+    ----------
+    model
+        a scikit-learn classifier with predict_proba, which gets the pixels standardised by the training folds; or a
+        function make(data, seed) that makes an untrained network (`Setting.network`).
+    data
+        the images; their test set is not used.
+    recipe
+        how to train the network.
+    record_at
+        epochs, 1 or later, among which one is chosen for each fold: the one with the lowest error on the observed
+        labels of the other folds' held-out images. The last epoch of the recipe alone by default.
+    folds
+        into how many parts the images are split (`folds_of`).
+    seed
+        of the split, of the network's weights and of its batches.
+    device
+        where to train the network.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from helpers.data import add_label_noise, load_digits
+    >>> from helpers.training import out_of_fold
+    >>> data = add_label_noise(load_digits(n_train=200), 0.2, seed=0)
+    >>> out_of_fold(KNeighborsClassifier(5), data).shape
+    (200, 2)
+    """
+    parts = folds_of(data.n, folds, seed)
+    if isinstance(model, BaseEstimator):
+        checks.require(recipe is None, "recipe", recipe, "None for a scikit-learn classifier")
+        return _in_order(parts, [_by_estimator(model, data, parts == k) for k in range(folds)])
+    checks.require(recipe is not None, "recipe", recipe, "a Recipe for a network")
+    epochs = [recipe.epochs] if record_at is None else checks.increasing("record_at", record_at, recipe.epochs)
+    checks.require(epochs[0] >= 1, "record_at", record_at, "epochs from 1 on")
+    found = [_by_network(model, data, parts == k, recipe, epochs, seed, device) for k in range(folds)]
+    observed = class_index(data.y_obs, data.n_classes)
+    wrong = np.array([(part.argmax(-1) != observed[parts == k]).sum(1) for k, part in enumerate(found)])
+    chosen = (wrong.sum(0) - wrong).argmin(1)  # by the other folds
+    return _in_order(parts, [part[epoch] for part, epoch in zip(found, chosen)])
+
+
+def _in_order(parts: Int[np.ndarray, " n"], found: list[Float[np.ndarray, "held K"]]) -> Float[np.ndarray, "n K"]:
+    joined = np.empty((len(parts), found[0].shape[1]))
+    for k, part in enumerate(found):
+        joined[parts == k] = part
+    return joined
+
+
+def _by_estimator(model: BaseEstimator, data: LabelledImages, held: np.ndarray) -> Float[np.ndarray, "held K"]:
+    x, x_held = (part.reshape(len(part), -1) for part in standardise(data.x[~held], data.x[held]))
+    fitted = clone(model).fit(x, class_index(data.y_obs[~held], data.n_classes))
+    found = np.zeros((len(x_held), data.n_classes))
+    found[:, fitted.classes_] = fitted.predict_proba(x_held)
+    return found
+
+
+def _by_network(make: Callable[[LabelledImages, int], nn.Module], data: LabelledImages, held: np.ndarray,
+                recipe: Recipe, epochs: ArrayLike, seed: int, device: torch.device | str
+                ) -> Float[np.ndarray, "T held K"]:
+    """Probabilities of the held images at each of the epochs."""
+    part, seen = data.keep(~held), []
+    images = DeviceImages(standardise(part.x, data.x[held])[1], device)
+
+    def watch(epoch: int, model: nn.Module) -> None:
+        f = outputs(model, images, epoch=epoch, n_classes=data.n_classes)
+        logits = torch.stack([torch.zeros_like(f), f], 1) if f.ndim == 1 else f
+        seen.append(logits.softmax(1).cpu().numpy())
+
+    fit(make(part, seed), part, recipe, seed, record_at=epochs, device=device, watch=watch)
+    return np.array(seen)
