@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 from helpers.experiments import elr as runs
+from helpers.reading import at, noisy_validation
 from helpers.sweeps.tables import load_table
 from helpers.training.losses import ELR
 
 
 @pytest.fixture(scope="module")
 def pair(ten_digits):
-    """{name: Record of two whole runs at nominal rate 0.4}."""
-    return {name: runs.elr_runs(ten_digits, 0.4, loss, range(2)) for name, loss in runs.LOSSES.items()}
+    """{name: Record of two of the chapter's three runs at nominal rate 0.4, with its controls}."""
+    names = "cross-entropy", "ELR", *(f"cross-entropy with {name}" for name in runs.INGREDIENTS)
+    return {name: runs.elr_runs(ten_digits, 0.4, name, range(2), n_val=100) for name in names}
 
 
 @pytest.mark.statement("obs-elr-images")
@@ -54,6 +56,28 @@ def test_label_shares_are_shares_of_their_samples(pair):
     assert noisy["true"][0, k] == pytest.approx((record.predictions[0, k] == record.y[0])[chosen].mean())
     with pytest.raises(ValueError, match="which='wrong'"):
         runs.label_shares(record, "wrong")
+
+
+@pytest.mark.statement("obs-elr-images")
+def test_obs_elr_images_beside_stopped_cross_entropy_and_each_ingredient(pair):
+    """ELR's last accuracy beside that of cross-entropy stopped on 100 noisy labels, held out from all, and beside
+    cross-entropy with mixup, with averaged weights, with two networks: higher for each of 2 seeds."""
+    plain, elr = pair["cross-entropy"], pair["ELR"]
+    assert plain.margins.shape[-1] == 900 and plain.test_sizes["validation"] == 100
+    last = 1 - elr.fresh_error[:, -1]
+    assert (last > 1 - at(plain.fresh_error, noisy_validation(plain))).all()
+    for name in runs.INGREDIENTS:
+        assert (last > 1 - pair[f"cross-entropy with {name}"].fresh_error[:, -1]).all()
+
+
+def test_recorded_steps_are_those_of_the_protocol():
+    """Each row's step is chosen_step of its setting, on a seed that no recorded run has."""
+    table, steps = load_table("elr").table, load_table("elr_steps").table
+    assert not set(table.seed) & set(steps.seed)
+    names = ["loss", "noise", "augment", "n_train", "side", "width", "epochs"]
+    for setting, rows in table.groupby(names):
+        assert set(rows.step) == {runs.chosen_step(steps, **dict(zip(names, setting)))}
+    assert set(table.loss) == set(runs.METHODS)
 
 
 @pytest.mark.statement("obs-elr-cifar")

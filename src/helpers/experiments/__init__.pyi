@@ -13,10 +13,12 @@ from .elr import (
     LOSSES as LOSSES,
     METHODS as METHODS,
     PUBLISHED as PUBLISHED,
+    PUBLISHED_PARTS as PUBLISHED_PARTS,
     chosen_step as chosen_step,
     elr_cell as elr_cell,
     elr_losses as elr_losses,
     elr_runs as elr_runs,
+    elr_scale as elr_scale,
     label_shares as label_shares,
 )
 from .human_noise import cifar10n_cell as cifar10n_cell, noise_run as noise_run, summary as summary

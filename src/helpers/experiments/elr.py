@@ -24,7 +24,7 @@ from helpers.experiments.settings import Setting, record_epochs, setting, small_
 from helpers.record import Record
 from helpers.runtime import best_device
 from helpers.sweeps.tables import load_table
-from helpers.training.elr_plus import ELRPlus
+from helpers.training.elr_plus import RELEASED_EPOCHS, RELEASED_IMAGES, ELRPlus
 from helpers.training.loop import Recipe, fit, side_by_side
 from helpers.training.losses import ELR, CrossEntropy
 from helpers.training.models import Pair
@@ -44,6 +44,10 @@ SECOND = 1000  # between the seeds of the two networks under ELR+
 MARKS = (0, 1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 40, 60, 80, 100, 120)  # epochs at which a run is measured
 PUBLISHED = pd.DataFrame({"cross-entropy": [86.98, 81.88, 74.14, 53.82], "ELR": [91.16, 89.15, 86.12, 73.86]},
                          index=pd.Index([0.2, 0.4, 0.6, 0.8], name="nominal rate")).rename_axis(columns="loss")
+# Their ablation: test accuracy at symmetric noise, by nominal rate; a row without the term is not in it.
+PUBLISHED_PARTS = pd.DataFrame(
+    {0.4: [90.83, 93.68, 92.95, 93.51, 93.04], 0.8: [72.54, 88.62, 80.13, 84.75, 87.23]},
+    index=["ELR", "ELR+", *(f"ELR+ without {name}" for name in INGREDIENTS)]).rename_axis(columns="nominal rate")
 
 
 def elr_losses(n: int, recipe: Recipe, *, strength: float = 3.0, momentum: float = 0.7) -> dict[str, AnyLoss]:
@@ -169,6 +173,37 @@ def elr_recipe(epochs: int, lr: float, side: int) -> Recipe:
     of 128, a tenth of the step size for the last quarter, crops of images padded by an eighth, mirror images."""
     return Recipe(epochs=epochs, lr=lr, weight_decay=5e-4, batch_size=128, milestones=(round(PUBLISHED_DROP * epochs),),
                   augment=True, padding=max(side // 8, 1))
+
+
+def elr_scale(data: LabelledImages, n_val: int = 0) -> pd.DataFrame:
+    """The published runs of ELR+, the recorded ones and those of `elr_run` on `data`, side by side.
+
+    It is made of the released recipe, of the recorded table and of the setting; `n_val` as of `elr_run`.
+    """
+    recorded, chosen = load_table("elr"), setting("elr", data)
+    one = {name: values[0] for name, values in recorded.made["grid"].items() if len(values) == 1}
+    one = recorded.made["arguments"] | one
+    recipe = elr_recipe(one["epochs"], 0.1, one["side"])
+    held = round(HELD_OUT * one["n_train"])
+    steps = sorted(recorded.table.step.unique())
+    columns = {
+        "published, ELR+": ("PreAct ResNet-18", RELEASED_IMAGES, 5_000, 32, None,
+                            elr_recipe(RELEASED_EPOCHS, 0.02, 32), "0.02"),
+        "recorded here": (f"small CNN, width {one['width']}", one["n_train"] - held, held, one["side"],
+                          recorded.table.seed.nunique(), replace(recipe, augment=one["augment"]),
+                          " or ".join(f"{step:g}" for step in steps)),
+        "on this page": (chosen.name, data.n - n_val, n_val, data.image_shape[1], None, chosen.recipe,
+                         f"{chosen.recipe.lr:g}")}
+    return pd.DataFrame({name: _scale(*values) for name, values in columns.items()})
+
+
+def _scale(network: str, n: int, held: int, side: int, seeds: int | None, recipe: Recipe, step: str) -> dict[str, str]:
+    """What one column of `elr_scale` says."""
+    drop = f"; {recipe.decay:g} times it from epoch {recipe.milestones[0]}" if recipe.milestones else ""
+    return {"network": network, "images": f"{n:,}", "held out, noisy labels": f"{held:,}", "side": str(side),
+            "epochs": str(recipe.epochs), "steps": f"{recipe.epochs * -(-n // recipe.batch_size):,}",
+            "step size": step + drop, "weight decay": f"{recipe.weight_decay:g}", "batch": str(recipe.batch_size),
+            "crops and mirror images": "yes" if recipe.augment else "no", "seeds": "" if seeds is None else str(seeds)}
 
 
 def chosen_step(steps: pd.DataFrame | None = None, **setting: str | float) -> float:

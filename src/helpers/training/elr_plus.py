@@ -24,8 +24,9 @@ from helpers import checks
 from helpers.training.losses import ELR, Loss, as_logits, probabilities, regulariser
 from helpers.training.models import Pair
 
-STEPS_PER_EPOCH = -(-45_000 // 128)  # of the released configuration for CIFAR-10, which trains for 200 epochs
-RAMP_SHARE = 40_000 / (200 * STEPS_PER_EPOCH)  # of all steps: 57%
+RELEASED_IMAGES, RELEASED_EPOCHS = 45_000, 200  # of the released configuration for CIFAR-10
+STEPS_PER_EPOCH = -(-RELEASED_IMAGES // 128)
+RAMP_SHARE = 40_000 / (RELEASED_EPOCHS * STEPS_PER_EPOCH)  # of all steps: 57%
 SPAN = 1 / (1 - 0.997) / STEPS_PER_EPOCH  # of the running mean of the weights, in epochs: 0.95
 TESTED = ("live", "averaged")
 
