@@ -18,9 +18,12 @@ needed, but %s is %d.%d. Name another one: make PYTHON=python3.12 ..." % ((sys.e
 
 # Kernels come from our environment even where the user has others installed.
 export JUPYTER_PREFER_ENV_PATH := 1
+# Bytecode is kept, whatever the shell says: without it each process compiles torch and its kind anew, for six seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
-# Started as a module: a script in .venv/bin would break when the folder moves.
-BUILD := $(PY) -c "from jupyter_book.cli.main import main; main()" build . -W -n --keep-going
+# Started as a module: a script in .venv/bin would break when the folder moves. The pages' trees are millions of objects
+# that stay: to look through them for garbage as often as Python does costs a fifth of the build.
+BUILD := $(PY) -c "import gc; gc.set_threshold(200_000, 20, 50); from jupyter_book.cli.main import main; main()" build . -W -n --keep-going
 # Sphinx does not repeat a warning about a page it has already read: forget the pages, so that the next build fails too.
 FORGET_PAGES := { rm -rf _build/.doctrees; exit 1; }
 
@@ -97,12 +100,18 @@ test: export OMP_NUM_THREADS ?= 1
 # Notebooks first: nbval's run of a chapter, once it has passed, is the run that the book shows (nbs/conftest.py).
 # loadscope keeps a notebook's cells, and a test module's tests, in one process. In this order: what is long comes first.
 # The table of statements is written whatever the outcome, and fails if a statement has no test. What fails, fails at the end.
+# The build fills one core; what takes as long on the other runs beside it. A shell that waits for one command ignores
+# an interrupt which that command has dealt with, and what runs beside hears none: hence the trap.
+BESIDE := tests/book/test_as_colab.py
 test: env  ## Run every notebook through nbval and every test, build the book from these runs, walk through its pages
-	status=0; $(PY) -m pytest nbs tests -m "not weekly and not site" -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
-		--junitxml=_build/tests.xml --nbval-lax --nbval-current-env --nbval-cell-timeout 900 || status=$$?; \
+	status=0; built=0; beside=; trap 'kill $$beside 2>/dev/null || true; exit 130' INT; \
+		$(PY) -m pytest nbs tests --ignore $(BESIDE) -m "not weekly and not site" -n $(WORKERS) --dist loadscope \
+		--no-loadscope-reorder --junitxml=_build/tests.xml --nbval-lax --nbval-current-env --nbval-cell-timeout 900 || status=$$?; \
 		$(PY) tools/statements.py _build/tests.xml || status=$$?; \
 		$(PY) tools/execution.py --workers $(WORKERS) --strict || status=$$?; \
-		$(BUILD) --all || $(FORGET_PAGES); \
+		$(BUILD) --all > _build/book.log 2>&1 & beside=$$!; \
+		$(PY) -m pytest $(BESIDE) || status=$$?; \
+		wait $$beside || built=$$?; beside=; cat _build/book.log; [ $$built = 0 ] || $(FORGET_PAGES); \
 		$(PY) -m pytest tests -m "site and not weekly" -n $(WORKERS) --dist worksteal || status=$$?; \
 		exit $$status
 

@@ -11,3 +11,14 @@ def same(first, second):
 
 def one(x):
     return x + OFFSET
+
+
+class Untravelled(Exception):
+    """Its arguments are not those of its class, so that it cannot be unpickled."""
+
+    def __init__(self, what, why):
+        super().__init__(f"{what}: {why}")
+
+
+def raises_what_cannot_travel(x):
+    raise Untravelled("no", "way")

@@ -16,7 +16,9 @@ import status
 import yaml
 from addresses import repository_url, site_url
 from docutils import nodes
+from numpy.typing import ArrayLike
 from sphinx.util import logging
+from sphinx.util.typing import stringify_annotation
 from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 
 COLAB_BRANCH = "colab"  # where the publishing workflow pushes the notebooks of tools/colab.py
@@ -135,4 +137,6 @@ def setup(app):
     app.connect("doctree-resolved", print_edition.prepare)
     app.connect("config-inited", print_edition.configure)
     app.connect("build-finished", mend_pages)
+    array = stringify_annotation(ArrayLike, "smart")  # what NumPy defines it by; signatures say what the code says
+    app.connect("autodoc-process-signature", lambda *it: (it[-2] and it[-2].replace(array, "ArrayLike"), it[-1]))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -60,7 +60,7 @@ def _cells(cells, plain):
         figure = cell.metadata.get("mystnb", {}).get("figure")
         name = plain.name(figure["name"]) if figure and "name" in figure else ""
         solution = plain.solving and f"Solution of {plain.solving}"
-        if solution or "hide-input" in cell.metadata.get("tags", []):
+        if solution or {"hide-input", "hide-cell"} & set(cell.metadata.get("tags", [])):
             title = f"{solution or name or 'Code'} {{ display-mode: \"form\" }}"
             cell.source, cell.metadata.cellView = f"# @title {title}\n{cell.source}", "form"
         yield cell

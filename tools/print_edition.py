@@ -1,9 +1,8 @@
 """The PDF's own look: what a page unfolds, plays or links to, made right for paper. For Sphinx's LaTeX builder only.
 
-Chapters keep their numbers and parts; the pages behind them become appendices. Code that only draws is left out, as
-pages fold it. Solutions stand behind a chapter's exercises. A proof is no box, a data frame is a table, and wide
-tables get columns that fit. The laboratory, which is live, goes without its controls. sphinx-jupyterbook-latex does
-some of this with parts and titles, and knows no proofs, exercises or data frames.
+Code that draws is left out, as pages fold it. Proofs and solutions are no boxes, a data frame is a table, and wide
+tables get columns that fit. The laboratory goes without its controls. sphinx-jupyterbook-latex does some of this with
+parts and titles, and knows no proofs, exercises or data frames.
 """
 
 import os
@@ -37,8 +36,7 @@ def configure(app, config):
     """Say in the imprint where the book is published, if that is known; bring a font that every environment has."""
     known = f" The book itself is at {tex(site_url(os.environ))}." if site_url(os.environ) else ""
     config.latex_elements["maketitle"] = config.latex_elements["maketitle"].replace("ADDRESS", known)
-    fonts = Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVuSansMono*.ttf")
-    config.latex_additional_files = [str(font) for font in fonts]
+    config.latex_additional_files = [*map(str, Path(matplotlib.get_data_path()).glob("fonts/ttf/DejaVuSansMono*.ttf"))]
 
 
 def prepare(app, doctree, docname):
@@ -51,8 +49,8 @@ def prepare(app, doctree, docname):
     for keys in [node for node in doctree.findall(nodes.section) if "keys" in node["ids"]]:  # of the laboratory
         keys.parent.remove(keys)
     one_bibliography(doctree, pages.get(BIBLIOGRAPHY))
-    for cell in doctree.findall(nodes.container):  # code that pages fold only draws
-        if cell.get("hide_mode") == "input":
+    for cell in doctree.findall(nodes.container):  # folded code that draws
+        if cell.get("hide_mode") == "input" or (cell.get("hide_mode") and next(cell.findall(nodes.figure), None)):
             cell.children = [node for node in cell.children if "cell_input" not in node.get("classes", [])]
     number_exercises(doctree, numbering.targets(app.srcdir))
     solutions_last(doctree)
@@ -106,11 +104,11 @@ def number_exercises(doctree, targets):
 
 
 def solutions_last(doctree):
-    """The solutions of a section behind its exercises, under a heading of their own."""
-    for section in dict.fromkeys(solution.parent for solution in doctree.findall(solution_node)):
-        solutions = [node for node in section.children if isinstance(node, solution_node)]
-        section.children = [node for node in section.children if node not in solutions]
-        section += [nodes.rubric("", "Solutions"), *solutions]
+    """The solutions of a section behind its exercises: no boxes, whose code and tables no page break could part."""
+    for solution in list(doctree.findall(solution_node)):
+        (title, *rest), section = solution.children, solution.parent
+        section.remove(solution)
+        section += [nodes.rubric("", "", *title.children, **{"heading-level": 5}), *rest]  # LaTeX's paragraph
 
 
 def plain_proofs(doctree):
@@ -130,8 +128,7 @@ def data_frame(page):
     lines, heads = grid(rows), sum(row.parent.name == "thead" for row in rows)
     if heads == 2 and not any(above and below for above, below in zip(*lines[:2])):  # the names of the index
         lines, heads = [[above or below for above, below in zip(*lines[:2])], *lines[2:]], 1
-    columns = list(zip(*lines[heads:]))[1:]
-    align = "L" + "".join("r" if all(map(FIGURE.fullmatch, column)) else "L" for column in columns)
+    align = "L" + "".join("r" if all(map(FIGURE.fullmatch, cells)) else "L" for cells in [*zip(*lines[heads:])][1:])
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in align), cols=len(align))
     for part, chosen in ((nodes.thead(), lines[:heads]), (nodes.tbody(), lines[heads:])):
         part += [nodes.row("", *(nodes.entry("", nodes.paragraph("", text)) for text in line)) for line in chosen]

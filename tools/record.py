@@ -4,6 +4,8 @@
     python tools/record.py --force NAME ...   record these again, whatever is there
     python tools/record.py --minutes 8        begin no new cells after so many minutes; the next call goes on from there
     python tools/record.py --check            say what is missing or out of date; computes nothing
+    python tools/record.py --verify NAME ...  after a change of code that should change no number: compute a small part
+                                              again and, if it gives the numbers in the file, count the table as new
 
 Those on images read the files that environment variables such as SIGNAL_FIRST_CIFAR10 name, and say which file it was;
 one whose variable is not set is left out. Each finished cell is kept in build/record at once: an interrupted recording
@@ -21,17 +23,18 @@ from helpers.experiments import attribution_cell, cifar10n_cell, deep_cell, elr_
 from helpers.experiments.elr import METHODS, NOISES
 from helpers.experiments.loss_distributions import MNIST_VARIABLE
 from helpers.experiments.phase_diagram import PLANES
-from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stored_cells
+from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stored_cells, verify
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
 
 # The comparison of ELR with its controls: what is recorded, and what eight core hours can do in its place.
 ELR_SMALL = {"noise": ["symmetric 0.4"], "loss": list(METHODS), "augment": [False, True],
-             "n_train": [2_500], "side": [16], "width": [16], "epochs": [30]}
+             "n_train": [5_000], "side": [16], "width": [16], "epochs": [40]}
 ELR_LARGE = {"noise": list(NOISES), "loss": list(METHODS), "augment": [True],
              "n_train": [20_000], "side": [16], "width": [32], "epochs": [40]}
 ELR_GRID = ELR_SMALL
+ELR_PROBE = {"loss": "ELR+", "n_train": 500, "epochs": 2, "lr": 0.03}
 
 # Sizes are what two CPU cores can do in an evening; seeds run slowest, so that the first cells show all settings.
 TABLES = {
@@ -60,11 +63,11 @@ TABLES = {
     "elr_steps": TablePlan(  # before "elr", which reads it
         elr_cell, {"seed": [100], "lr": [0.03, 0.1] if ELR_GRID is ELR_SMALL else [0.01, 0.03, 0.1], **ELR_GRID},
         "Step sizes for each method and noise, on a seed of its own, to be chosen by observed validation labels",
-        at_a_time=10, reads=(CIFAR10_VARIABLE,)),
+        at_a_time=10, reads=(CIFAR10_VARIABLE,), probe=ELR_PROBE),
     "elr": TablePlan(
         elr_cell, {"seed": [0, 1, 2], **ELR_GRID},
         "Cross-entropy with and without each ingredient of ELR+, ELR, and ELR+ with and without each of its parts",
-        at_a_time=10, reads=(CIFAR10_VARIABLE,))}
+        at_a_time=10, reads=(CIFAR10_VARIABLE,), probe=ELR_PROBE)}
 
 
 def commit():
@@ -83,6 +86,7 @@ def main(arguments=None):
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no new cells after so many minutes")
     parser.add_argument("--note", default="", help="kept beside the table, e.g. how the images were made")
     parser.add_argument("--force", action="store_true", help="record even what is up to date")
+    parser.add_argument("--verify", action="store_true", help="keep what a small part, computed again, confirms")
     parser.add_argument("--check", action="store_true", help="say what is missing or out of date; fail if any")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in TABLES]
@@ -92,6 +96,11 @@ def main(arguments=None):
     if options.check:
         print(*[f"{name}: {reason or 'up to date'}" for name, reason in faults.items()], sep="\n")
         return 1 if any(faults.values()) else 0
+    if options.verify:
+        kept = {name: verify(name, TABLES[name], RESULTS) for name in faults}
+        print(*[f"{name}: {'the same numbers' if same else 'other numbers: record it'}" for name, same in kept.items()],
+              sep="\n")
+        return 0 if all(kept.values()) else 1
     deadline, left_out = time.monotonic() + 60 * options.minutes, 0
     for name, reason in faults.items():
         if reason is None and not options.force:

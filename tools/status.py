@@ -46,8 +46,7 @@ def words(root=execution.ROOT):
 def page(root=execution.ROOT):
     """What the status page shows, in Markdown: this build's run times, then those kept from elsewhere."""
     now, titles = measured(root), {Path(page).name: each.title for page, each in numbering.targets(root).items()}
-    before = together(root)
-    before = before[~before.set_index(KEY).index.isin(now.set_index(KEY).index)]
+    before = together(root).loc[lambda rows: ~rows.set_index(KEY).index.isin(now.set_index(KEY).index)]
     parts = [f"Together {now.seconds.sum() / 60:.0f} minutes. " if len(now) else "", _readable(now, titles)]
     if len(before):
         parts += ["\n\nMeasured earlier, elsewhere:\n\n", _readable(before, titles)]

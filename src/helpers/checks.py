@@ -1,8 +1,10 @@
 """Validation of arguments where they enter: each error names the argument, its value and what is allowed."""
 
 import math
+import os
 from collections.abc import Hashable, Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -63,6 +65,13 @@ def one_of(argument: str, value: Thing, choices: Iterable) -> Thing:
     known = isinstance(value, Hashable) and value in choices
     require(known, argument, value, f"one of {', '.join(map(repr, choices))}")
     return value
+
+
+def path(argument: str, value: object) -> Path:
+    """Return `value` as a Path, with "~" for the home folder; "", which would be the current folder, is refused."""
+    valid = isinstance(value, (str, os.PathLike)) and isinstance(os.fspath(value), str) and os.fspath(value) != ""
+    require(valid, argument, value, "a path")
+    return Path(value).expanduser()
 
 
 def vectors(argument: str, value: object, *shape: int | None) -> Float64[torch.Tensor, "..."]:

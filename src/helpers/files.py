@@ -18,7 +18,7 @@ CHUNK = 2**20  # bytes
 def sha256_of(path: str | PathLike) -> str:
     """The SHA-256 checksum of a file, in hexadecimal."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open(checks.path("path", path), "rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
@@ -51,7 +51,7 @@ def fetch_file(url: str, sha256: str, path: str | PathLike, *, progress: bool = 
     ImportError
         If the file has to be downloaded and pooch is not installed.
     """
-    path = Path(path).expanduser()
+    path = checks.path("path", path)
     by_hand = f"the file {url} with the SHA-256 checksum {sha256}"
     if path.exists():
         found = sha256_of(path) if path.is_file() else "no file"
@@ -91,7 +91,7 @@ def _quiet(pooch: ModuleType) -> Iterator[None]:
 
 def write_atomically(path: str | PathLike, content: bytes) -> None:
     """Write `content` to `path` through a temporary file in the same folder and one rename."""
-    path = Path(path)
+    path = checks.path("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

@@ -20,7 +20,8 @@ def use_house_style() -> None:
     """Set fonts, sizes and line widths once, at the top of a chapter."""
     sns.set_theme(context="notebook", style="ticks", rc={
         "figure.figsize": (7.0, 4.0), "figure.dpi": 110, "savefig.bbox": "tight", "lines.linewidth": 2,
-        "axes.grid": True, "grid.alpha": 0.3, "legend.frameon": False, "figure.constrained_layout.use": True,
+        "axes.grid": True, "grid.alpha": 0.3, "figure.constrained_layout.use": True,
+        "legend.framealpha": 0.85, "legend.facecolor": "white", "legend.edgecolor": "none",
         "axes.prop_cycle": plt.cycler(color=list(COLORS.values()))})
 
 
@@ -110,6 +111,7 @@ def plane(n_snr2: ArrayLike, flip_rate: ArrayLike, *, ax: Axes, bounds: tuple[fl
     small.set(xscale="log", xlim=(0.5, largest), ylim=(0, 0.5), xticks=[], yticks=[])
     small.minorticks_off()
     small.grid(False)
-    small.set_xlabel(r"$c$", fontsize=7, labelpad=1)
-    small.set_ylabel(r"$\tau$", fontsize=7, labelpad=1)
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # lines of `ax` end at the letters
+    small.set_xlabel(r"$c$", fontsize=10, labelpad=2, bbox=paper)
+    small.set_ylabel(r"$\tau$", fontsize=10, labelpad=2, bbox=paper, rotation=0, ha="right", va="center")
     return small

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from os import PathLike
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -48,6 +47,9 @@ class Record:
         the sample's cross-entropy is log(1 + exp(-margin)).
     predictions
         predicted labels; None where the margins tell them, as they do for two classes (see `predicted`).
+    logged_fits
+        1 where the last forward pass of training before this time, made in training mode, gave the sample its observed
+        label, else 0; NaN before training.
     fresh_error, reused_error, observed_error
         share of wrong test predictions: with new noise and true labels; with noise patches of the training set and true
         labels; with new noise and freshly flipped labels.
@@ -97,6 +99,7 @@ class Record:
     y_obs: Real[np.ndarray, "runs n"]
     margins: Float[np.ndarray, "runs T n"]
     predictions: Real[np.ndarray, "runs T n"] | None = None
+    logged_fits: Float[np.ndarray, "runs T n"] | None = None
     fresh_error: Float[np.ndarray, "runs T"] | None = None
     reused_error: Float[np.ndarray, "runs T"] | None = None
     observed_error: Float[np.ndarray, "runs T"] | None = None
@@ -288,7 +291,7 @@ class Record:
         RecordFileError
             If the file is truncated, damaged or something else.
         """
-        content = Path(path).read_bytes()
+        content = checks.path("path", path).read_bytes()
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}

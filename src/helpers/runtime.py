@@ -1,5 +1,6 @@
 """Where and how a chapter runs: profile, device, versions."""
 
+import ast
 import hashlib
 import os
 import platform
@@ -76,6 +77,31 @@ def source_hash(module: str | None = None) -> str:
     for path in sorted(FOLDER.rglob("*.py") if module is None else _reached(module)):
         digest.update(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def code_fingerprints(module: str) -> dict[str, str]:
+    """Twelve hex digits of the code of `module` and of each module of this package that it imports, directly or not.
+
+    They change with what the code does, not with comments, docstrings, layout or the version of Python.
+    """
+    return {".".join(path.relative_to(FOLDER).with_suffix("").parts): _fingerprint(path.read_text("utf-8"))
+            for path in sorted(_reached(module))}
+
+
+def _fingerprint(source: str) -> str:
+    return hashlib.sha256(repr(_outline(ast.parse(source))).encode()).hexdigest()[:12]
+
+
+def _outline(node: object) -> object:
+    """A syntax tree as nested tuples, without docstrings and empty parts, in which versions of Python differ."""
+    if isinstance(node, list):
+        return tuple(_outline(part) for part in node)
+    if not isinstance(node, ast.AST):
+        return type(node).__name__, repr(node)
+    parts = dict(ast.iter_fields(node))
+    if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
+        parts["body"] = parts["body"][1:]
+    return type(node).__name__, *((name, _outline(part)) for name, part in parts.items() if part not in (None, []))
 
 
 def _reached(module: str) -> set[Path]:

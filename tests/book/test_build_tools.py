@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import book_extension
 import execution
@@ -15,7 +17,8 @@ from made_up import HEADER
 ROOT = execution.ROOT
 
 
-# A Python for make: it notes what pip is asked for, makes environments of itself, and can pretend to be another.
+# A Python for make: it notes what pip is asked for and what is called, makes environments of itself, and can pretend to
+# be another.
 STUB = f"""#!{sys.executable}
 import os, shutil, sys
 if sys.argv[1] == "-c":
@@ -27,6 +30,9 @@ elif sys.argv[2] == "venv":
 elif sys.argv[2] == "pip":
     print(*sys.argv[3:], file=open("installed-with", "a"))
     sys.exit(os.path.exists("no-network"))
+else:
+    print(*sys.argv[1:], file=open("called", "a"))
+    exec(os.environ.get("CALLED", ""))
 """
 OLD = "import sys; sys.executable, sys.version_info = '/usr/bin/python3', (3, 9, 2)"
 
@@ -261,6 +267,50 @@ def test_a_failed_cell_fails_the_build(site):
     (site / "page.md").write_text(PAGE.replace("CODE", "1 / 0"))
     code, text = build(site)  # even without -W
     assert code != 0 and "ZeroDivisionError" in text
+
+
+def stub_build(folder, code):
+    (folder / "_build" / ".doctrees").mkdir(parents=True)
+    (folder / "build").write_text(f"#!/bin/sh\necho the log\n{code}\n")
+    (folder / "build").chmod(0o755)
+
+
+def walked(folder):
+    """Whether the pages were walked through, last."""
+    return "site and not weekly" in (folder / "called").read_text().splitlines()[-1]
+
+
+def test_what_fails_in_the_tests_fails_at_the_end(makes):
+    stub_build(makes, "exit 0")
+    code, text, _ = make(makes, "test", "BUILD=./build")
+    assert code == 0 and walked(makes) and "the log" in text
+    for name in ("statements.py", "execution.py", "test_as_colab.py -", "pytest nbs", "site and not"):
+        (makes / "called").unlink()
+        fails = f"sys.exit({name!r} in ' '.join([*sys.argv, '-']))"
+        assert make(makes, "test", "BUILD=./build", CALLED=fails)[0] != 0 and walked(makes), name
+
+
+def test_no_page_is_walked_through_where_the_build_fails(makes):
+    stub_build(makes, "exit 3")
+    code, text, _ = make(makes, "test", "BUILD=./build")
+    assert code != 0 and "the log" in text and not walked(makes) and not (makes / "_build" / ".doctrees").exists()
+
+
+def test_an_interrupt_stops_the_build_and_what_runs_beside_it(makes):
+    stub_build(makes, "sleep 99 & trap 'kill $!; touch stopped; exit 1' TERM; touch builds; wait")
+    assert make(makes, "env")[0] == 0
+    waits = "import time; 'as_colab.py' in sys.argv[-1] and (open('beside', 'w'), time.sleep(99))"
+    # As from a terminal: in the background of a shell interrupts are ignored, and a child inherits that.
+    heard = [sys.executable, "-c", "import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+             "os.execvp('make', ['make', 'PYTHON=./stub', 'BUILD=./build', 'test'])"]
+    with subprocess.Popen(heard, cwd=makes, env=os.environ | {"CALLED": waits}, start_new_session=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        end = time.monotonic() + 60
+        while not all((makes / name).exists() for name in ("builds", "beside")) and time.monotonic() < end:
+            time.sleep(0.05)
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(30) != 0
+    assert (makes / "stopped").exists() and not walked(makes)
 
 
 def linkcheck(folder, **answers):

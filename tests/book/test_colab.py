@@ -132,6 +132,12 @@ def test_chapter_keeps_its_code_and_verdict(made, name):
     assert [cell.outputs for cell in here] == [cell.outputs for cell in there]
 
 
+def test_what_a_page_folds_is_folded(made):
+    for notebook in made.values():
+        folded = [cell for cell in notebook.cells if re.search("hide-(?:cell|input)", str(cell.metadata.get("tags")))]
+        assert all(cell.source.startswith("# @title ") and cell.metadata.cellView == "form" for cell in folded)
+
+
 def test_first_cell_installs_the_package_beside_what_is_there(made):
     for notebook in made.values():
         first = notebook.cells[0]

@@ -210,7 +210,9 @@ def test_a_step_after_a_moved_control_belongs_to_the_new_run(visit):
       const tau = document.querySelector("#lab-tau");
       tau.value = Number(tau.value) + 1;
       tau.dispatchEvent(new Event("input", { bubbles: true }));
-      for (let k = 0; k < 2; k++) document.body.dispatchEvent(new KeyboardEvent("keydown", { key: ".", bubbles: true }));
+      const press = () => document.body.dispatchEvent(new KeyboardEvent("keydown", { key: ".", bubbles: true }));
+      press();
+      press();
       return window.laboratory.app.run.steps; }""")
     assert steps == state(page)["steps"] == 2
 

@@ -19,6 +19,11 @@ def test_each_public_name_has_its_entry(wing):
     assert not missing
 
 
+def test_signatures_say_array_like():
+    pages = "".join(path.read_text("utf-8") for path in (SITE / "book" / "api").glob("*.html"))
+    assert "ArrayLike" in pages and "_NestedSequence" not in pages
+
+
 @pytest.mark.parametrize("chapter", sorted(path.stem for path in (execution.ROOT / "nbs").glob("*.md")))
 def test_code_of_a_chapter_links_to_the_entries_of_what_it_imports(chapter):
     page = (SITE / "nbs" / f"{chapter}.html").read_text("utf-8")

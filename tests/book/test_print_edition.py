@@ -61,6 +61,23 @@ tags: [hide-input]
 pd.Series([1, 2]).plot(); hidden = "plumbing"
 ```
 
+```{code-cell} ipython3
+---
+mystnb:
+  figure:
+    name: fig-folded
+    caption: Another sum.
+tags: [hide-cell]
+---
+pd.Series([2, 1]).plot(); hidden = "plumbing"
+```
+
+```{code-cell} ipython3
+:tags: [hide-cell]
+
+print("a folded " + "table")
+```
+
 | what | where<br>else | for whom |
 |---|---|---|
 | WIDE | WIDE | |
@@ -125,7 +142,8 @@ def test_parts_chapters_and_appendices(tex):
 
 
 def test_code_that_a_page_folds_is_left_out_and_its_figure_is_not(tex):
-    assert "plumbing" not in tex and "{A sum.}" in tex and "import" in tex
+    assert "plumbing" not in tex and "import" in tex and "a folded table" in tex
+    assert all(rf"\caption{{{caption}}}" in tex for caption in ("A sum.", "Another sum."))
 
 
 def test_a_proof_is_no_box(tex):
@@ -134,7 +152,9 @@ def test_a_proof_is_no_box(tex):
 
 
 def test_solutions_stand_behind_the_exercises_and_references_find_them(tex):
-    assert tex.index("Is it three?") < tex.index("Is it four?") < tex.index("Solutions}") < tex.index("SOLVED.")
+    solution = tex.index(r"\paragraph*{Solution to Exercise 1.1")
+    assert tex.index("Is it three?") < tex.index("Is it four?") < solution < tex.index("SOLVED.")
+    assert r"\begin{sphinxadmonition}{note}{Solution" not in tex, "a box, which would not let its code go over pages"
     assert r"\hyperref[exercise:ex-three]{Exercise 1.1}" in tex and r"\hyperref[exercise:ex-three]{an exercise}" in tex
     assert r"\label{exercise:ex-three}" in tex
 

@@ -224,6 +224,22 @@ def test_thm_convergence_fails_without_a_filter_for_each_sample():
     assert not convergence(record, [inner_products(sample, 1, 1e-4, 0)]).holds
 
 
+@pytest.mark.statement("thm-convergence")
+@pytest.mark.parametrize("m", [1, 2, 4])
+def test_thm_convergence_share_memorised_is_that_with_a_filter(m):
+    """Orthogonal vectors, 8 seeds: noisy samples with a filter of their own are memorised, no other is; their share is
+    1 - 2^-m, within three standard errors."""
+    served, memorised = [], []
+    for seed in range(8):
+        sample = orthogonal_sample(problem(101, 8.0, 0.2, n=100), seed)
+        record = descend(sample, m, 1e-4, 0.1 * 100 * m / 101, 2_000, [seed], record_at=[0, 2_000], n_test=1)
+        served += list(record.active[0, 0][record.flipped[0]] > 0)
+        memorised += list(record.fits_observed[0, -1][record.flipped[0]])
+    served, memorised, share = np.array(served), np.array(memorised), 1 - 0.5**m
+    assert not memorised[~served].any() and memorised[served].mean() > 0.99
+    assert abs(memorised.mean() - share) < 3 * np.sqrt(share * (1 - share) / len(served))
+
+
 @pytest.mark.statement("cor-convergence")
 def test_cor_convergence_shares_never_change_on_orthogonal_vectors():
     """cor-convergence (1): p_i = p_i(0), H is the plain mean of 1 / p^2, and the loss follows the bound."""

@@ -156,6 +156,20 @@ def test_thm_early_linear_travel_is_the_smallest_solution():
 
 
 @pytest.mark.statement("thm-early-linear")
+@pytest.mark.parametrize("flip_rate", [0.1, 0.2, 0.4])
+def test_thm_early_linear_in_numbers_at_one_dimension_per_sample(flip_rate):
+    """What the page says of p = n: .9999 holds at sigma = .0035 and not at .005, whatever the flip rate; without a
+    start it holds at .008. Phi(1 / (20 sigma)) passes .9999 near sigma = .0134."""
+    def promise(sigma, radius=2.0):
+        return early_learning(limit_constants(1.0, sigma, flip_rate, radius))
+    assert promise(0.0035).read_truly > 0.9999 > promise(0.005).read_truly and promise(0.008, 0.0).read_truly > 0.9999
+    assert 1 / (20 * norm.ppf(0.9999)) == pytest.approx(0.0134, abs=5e-5)
+    if flip_rate == 0.2:
+        at = promise(0.1)
+        assert at.holds and at.alignment > 1 / 6 and at.read_truly < 0 and not promise(0.2).holds
+
+
+@pytest.mark.statement("thm-early-linear")
 def test_thm_early_linear_gets_weaker_when_a_constant_grows():
     k = limit_constants(0.9, 0.02, 0.2, 2.0, start=0.01)
     better = early_learning(k)

@@ -95,6 +95,10 @@ def test_any_npz_file_gives_its_own_classes(tmp_path):
     assert data.name == "shapes" and data.classes == ("0", "1", "2") and data.image_shape == (2, 5, 4)
     assert_holds(data, small)
     assert load_npz(path, name="forms", classes=("a", "b", "c", "never seen")).n_classes == 4
+    for labels in ([1, 2] * 4 + [1], [0, 1] * 4 + [255], [0, 1] * 4 + [2_000_000_000], [0, -1] * 4 + [1]):
+        odd = save_npz(tmp_path / "odd.npz", **small | {"y_train": np.array(labels)})
+        with pytest.raises(ValueError, match=r"y_train=.*name all K in `classes`"):
+            load_npz(odd)
     pair = load_npz(save_npz(tmp_path / "two.npz", **small | {"y_train": np.arange(9) % 2, "y_test": np.arange(6) % 2}))
     assert np.array_equal(pair.y, np.where(np.arange(9) % 2 == 1, 1.0, -1.0)) and pair.classes == ("0", "1")
     with pytest.raises(ValueError, match=r"classes=.*\[2\]"):

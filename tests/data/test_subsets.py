@@ -35,6 +35,9 @@ def test_keep_samples_of_images_and_its_refusals():
     cut = keep_samples(data, data.flipped)
     assert cut.n == data.flipped.sum() and cut.flipped.all() and len(cut.y_test) == len(data.y_test)
     assert np.array_equal(cut.x, data.x[data.flipped])
+    assert cut.noise["realised_flip_rate"] == 1 and keep_samples(data, ~data.flipped).noise["realised_flip_rate"] == 0
+    held = hold_out(data, 300)
+    assert held.noise["realised_flip_rate"] == held.flipped.mean() != data.flipped.mean()
     for bad in (np.ones(3, bool), np.zeros(data.n, bool), np.ones(data.n)):
         with pytest.raises(ValueError, match="kept"):
             keep_samples(data, bad)

@@ -7,6 +7,7 @@ import pytest
 from helpers.data.images import LabelledImages, load_digits
 from helpers.experiments import elr as runs
 from helpers.experiments.settings import setting
+from helpers.sweeps.tables import load_table
 from helpers.training.elr_plus import ELRPlus
 from helpers.training.losses import ELR
 from helpers.training.models import SmallCNN
@@ -97,3 +98,12 @@ def test_held_out_labels_are_charged(ten_digits):
     assert "mixup=1.0" in record.config["recipe"]["loss"]
     with pytest.raises(ValueError, match="loss='KL'"):
         runs.elr_run(small, 0.4, "KL", 3)
+
+
+def test_the_scale_is_made_of_the_recipes(ten_digits):
+    scale, made = runs.elr_scale(ten_digits, 100), load_table("elr").made["grid"]
+    published, recorded, page = (scale[name] for name in ("published, ELR+", "recorded here", "on this page"))
+    assert published["steps"] == "70,400" and published["step size"] == "0.02; 0.1 times it from epoch 150"
+    n = made["n_train"][0]
+    assert recorded["images"] == f"{n - n // 10:,}" and recorded["epochs"] == str(made["epochs"][0])
+    assert (page["images"], page["held out, noisy labels"], page["crops and mirror images"]) == ("900", "100", "no")

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cells import one, same
+from cells import one, raises_what_cannot_travel, same
 
 from helpers.sweeps.grid import SweepError, sweep
 
@@ -170,6 +170,13 @@ def test_failure_names_its_cell_and_cancels_the_rest():
         released.set()
     assert isinstance(raised.value.__cause__, ZeroDivisionError)
     assert len(begun) <= 2  # the one that failed, and the one that had begun by then
+
+
+def test_an_error_that_cannot_be_unpickled_names_its_cell_too():
+    with process_pool() as executor, pytest.raises(SweepError, match=r"cell \{'x': 3\}: .*Untravelled: no: way"):
+        sweep(raises_what_cannot_travel, {"x": [3]}, executor=executor)
+    with pytest.raises(SweepError, match=r"cell \{'x': 3\}: Untravelled: no: way"):
+        sweep(raises_what_cannot_travel, {"x": [3]})
 
 
 def test_futures_of_a_broken_pool_are_left_to_the_pool(tmp_path):

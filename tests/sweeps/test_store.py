@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
 import numpy as np
@@ -97,10 +97,50 @@ def test_key_counts_closures_defaults_and_lambdas_apart():
     assert cell_keys(adder(1), [{"x": 1}]) == cell_keys(adder(1), [{"x": 1}])
 
 
+def times(k):
+    def decorate(function):
+        @wraps(function)
+        def wrapper(**arguments):
+            return k * function(**arguments)
+        return wrapper
+    return decorate
+
+
+def square(x):
+    return x * x
+
+
+class Scaled:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, x):
+        return self.factor * x
+
+
+def test_a_wrapper_counts_as_much_as_what_it_wraps(tmp_path):
+    """With one store: two decorators of one name, and the function itself."""
+    found = [sweep(function, {"x": [1, 2]}, store=tmp_path).value.tolist()
+             for function in (times(2)(square), times(3)(square), square, times(2)(square))]
+    assert found == [[2, 8], [3, 12], [1, 4], [2, 8]]
+
+
+def test_partials_and_bound_methods_around_a_function_count():
+    def around(inner):
+        return lambda x: inner(x)
+
+    cell = [{"x": 1}]
+    twins = [around(partial(pow, 2)), around(partial(pow, 3)), around(partial(square)), around(square),
+             around([1, 2].count), around([1].count)]
+    keys = [cell_keys(twin, cell)[0] for twin in twins[:4]]
+    assert len(set(keys[:3])) == 3 and keys[2] != keys[3]
+    with pytest.raises(ValueError, match="function, which reads inner"):
+        cell_keys(around(Scaled(2)), cell)
+
+
 def test_store_needs_a_function_with_a_stable_key(tmp_path):
     generator = np.random.default_rng(0)
-    for function in (partial(pow, 2), lambda exp: generator.normal()):
-        sweep(function, {"exp": [4]})
+    for function in (partial(pow, 2), lambda exp: generator.normal(), Scaled(2)):
         with pytest.raises(ValueError, match=r"^function"):
             sweep(function, {"exp": [4]}, store=tmp_path)
 

@@ -199,6 +199,45 @@ def test_a_recording_comes_with_how_it_was_made():
         assert part in told
 
 
+def test_a_table_by_older_code_says_so_until_it_is_verified(tiny, monkeypatch, capsys):
+    folder = tiny
+    recorder.main([])
+    path = folder / "results" / "tiny.json"
+    description = made(folder)
+    assert "OUT OF DATE" not in str(Table("tiny", None, description))
+    for wrong in (description | {"sources": description["sources"] | {"engine.reduced": "0" * 12}},
+                  {key: value for key, value in description.items() if key not in ("module", "sources")}):
+        path.write_text(json.dumps(wrong))
+        assert recorder.main(["--check"]) == 1 and "other code of" in capsys.readouterr().out
+        assert "OUT OF DATE" in str(Table("tiny", None, wrong))
+        assert ("engine.reduced" if "sources" in wrong else "every module") in str(Table("tiny", None, wrong))
+        assert recorder.main(["--verify"]) == 0 and made(folder) == description
+    table = folder / "results" / "tiny.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], lines[1].rsplit(",", 1)[0] + ",0.123", *lines[2:], ""]))
+    path.write_text(json.dumps(wrong))
+    assert recorder.main(["--verify"]) == 1 and "other numbers" in capsys.readouterr().out and made(folder) == wrong
+
+
+def test_a_probe_stands_for_cells_that_take_hours(tiny, monkeypatch):
+    folder = tiny
+    recorder.TABLES["tiny"] = dataclasses.replace(recorder.TABLES["tiny"], probe={"n": 10})
+    recorder.main([])
+    assert made(folder)["probe"][0]["n"] == 10 and recorder.main(["--verify"]) == 0
+    path, wrong = folder / "results" / "tiny.json", made(folder)
+    wrong["probe"][0]["flipped"] += 1.0
+    path.write_text(json.dumps(wrong))
+    assert recorder.main(["--verify"]) == 1
+
+
+def test_fingerprints_of_code_are_blind_to_words():
+    from helpers.runtime import _fingerprint
+    code = 'def f(x):\n    """What it does."""\n    return x + 1  # why\n'
+    assert _fingerprint(code) == _fingerprint("def f(x):\n    return (x\n            + 1)")
+    assert _fingerprint(code) != _fingerprint(code.replace("1", "2"))
+    assert _fingerprint("x = 1") != _fingerprint("x = 1.0") and _fingerprint("x = '1'") != _fingerprint("x = 1")
+
+
 @pytest.mark.parametrize("name", recorder.TABLES)
 def test_recording_is_whole_and_made_by_the_present_grid_and_arguments(name):
     """A table made by another grid, other default arguments, or cut short, fails here: `make record` makes it anew."""

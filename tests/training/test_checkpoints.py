@@ -1,5 +1,6 @@
 """Checkpoints: a killed run goes on and ends with the same numbers; damaged files are refused."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -48,22 +49,24 @@ def killed_at(epoch):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_killed_run_resumes_and_ends_with_the_same_numbers(name, three, tmp_path, monkeypatch):
-    """Bit for bit: with dropout, batch normalisation, momentum, targets of ELR, augmentation and both schedules."""
+    """Bit for bit: dropout, batch normalisation, momentum, targets of ELR, augmentation, both schedules, the log."""
     build, recipe, path = NETWORKS[name], RECIPES[name], tmp_path / "run.pt"
-    whole = build(three)
-    expected = fit(whole, three, recipe, 3)
+    whole, logs = build(three), {"log_training": "pair" not in name}
+    expected = fit(whole, three, recipe, 3, **logs)
     monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
     for epoch in (2, 4):
         with pytest.raises(Killed):
-            fit(build(three), three, recipe, 3, checkpoint=path, watch=killed_at(epoch))
+            fit(build(three), three, recipe, 3, checkpoint=path, watch=killed_at(epoch), **logs)
     torch.manual_seed(99)
     model, trained = build(three), []
     first = getattr(model, "networks", [model])[0]
     first.register_forward_hook(lambda module, x, f: trained.append(module.training))
-    record = fit(model, three, recipe, 3, checkpoint=path)
+    record = fit(model, three, recipe, 3, checkpoint=path, **logs)
     assert sum(trained) == 4  # the batches of one epoch: it did not begin anew
     assert np.array_equal(record.margins, expected.margins) and np.array_equal(record.predictions, expected.predictions)
     assert np.array_equal(record.fresh_error, expected.fresh_error)
+    if logs["log_training"]:
+        np.testing.assert_array_equal(record.logged_fits, expected.logged_fits)
     for one, other in zip(whole.state_dict().values(), model.state_dict().values()):
         assert torch.equal(one, other)
     assert [path] == list(tmp_path.iterdir())  # no temporary file stays
@@ -130,6 +133,13 @@ def test_damaged_and_foreign_checkpoints_are_refused(three, tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match=r"(?s)whole checkpoint.*Delete it"):
             fit(small_cnn(three), three, SHORT, 0, checkpoint=path)
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(content), 30):  # one bit each
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        with pytest.raises(CheckpointError, match="checksum"):
+            fit(small_cnn(three), three, SHORT, 0, checkpoint=path)
     path.write_bytes(content)
     other = add_label_noise(images(), 0.2, seed=1)
     for arguments, difference in (((small_cnn(three), three, SHORT, 1), "seed"),
@@ -145,7 +155,9 @@ def test_a_checkpoint_is_not_a_way_to_run_code(three, tmp_path):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "evil"),)
 
-    torch.save({"made_by": Evil()}, tmp_path / "run.pt")
+    torch.save({"made_by": Evil()}, tmp_path / "evil.pt")
+    state = (tmp_path / "evil.pt").read_bytes()
+    (tmp_path / "run.pt").write_bytes(hashlib.sha256(state).hexdigest().encode() + b"\n" + state)
     with pytest.raises(CheckpointError):
         fit(small_cnn(three), three, SHORT, 0, checkpoint=tmp_path / "run.pt")
     assert not (tmp_path / "evil").exists()

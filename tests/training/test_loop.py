@@ -10,8 +10,9 @@ from torch.nn.functional import softplus
 from helpers.data.images import LabelledImages, load_digits
 from helpers.data.label_noise import add_label_noise
 from helpers.record import Record
+from helpers.training.elr_plus import ELRPlus
 from helpers.training.loop import Recipe, fit
-from helpers.training.models import SmallCNN
+from helpers.training.models import Pair, SmallCNN
 from helpers.training.predictions import standardise
 
 RATE = 0.2
@@ -199,3 +200,18 @@ def test_validation_images_are_kept_out_of_the_test_errors():
     for n_val in (-1, len(data.y_test)):
         with pytest.raises(ValueError, match="n_val"):
             fit(SmallCNN(data.image_shape, width=4, seed=0), data, Recipe(epochs=2), 0, n_val=n_val)
+
+
+def test_the_log_of_training_is_what_its_forward_passes_said(small):
+    """One batch an epoch and no dropout: the passes are made at the weights measured after the epoch before."""
+    recipe = Recipe(epochs=4, batch_size=small.n)
+    record = fit(SmallCNN(small.image_shape), small, recipe, 0, log_training=True)
+    assert np.isnan(record.logged_fits[0, 0]).all()
+    # an output within rounding of zero may fall on either side in batches of another order
+    near = np.abs(record.margins[0, :-1]) < 1e-5
+    assert ((record.logged_fits[0, 1:] == record.fits_observed[0, :-1]) | near).all() and near.mean() < 0.1
+    usual = fit(SmallCNN(small.image_shape), small, recipe, 0)
+    assert usual.logged_fits is None and np.array_equal(usual.margins, record.margins)
+    with pytest.raises(ValueError, match="log_training=True"):
+        pair = Pair(SmallCNN(small.image_shape), SmallCNN(small.image_shape, seed=1))
+        fit(pair, small, Recipe(epochs=1, loss=ELRPlus()), 0, log_training=True)

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from helpers.data.label_noise import add_label_noise
 from helpers.training import losses
 from helpers.training.loop import Recipe, fit
-from helpers.training.models import SmallCNN
+from helpers.training.models import PreActResNet, SmallCNN
 from helpers.training.predictions import outputs, standardise
 
 # ---- several classes
@@ -54,9 +54,30 @@ def test_outputs_of_another_shape_are_refused(n_classes, n_outputs, wanted):
         fit(SmallCNN(data.image_shape, width=4, n_outputs=n_outputs), data, SHORT, 0)
 
 
-def test_dropout_of_torch_is_refused_and_ours_is_named(three):
-    model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 3))
-    with pytest.raises(ValueError, match="Dropout instead"):
+@pytest.mark.parametrize("layer", [
+    nn.Dropout(), nn.Dropout1d(), nn.Dropout2d(), nn.Dropout3d(), nn.AlphaDropout(), nn.FeatureAlphaDropout(),
+    nn.RReLU(), nn.MultiheadAttention(64, 1, dropout=0.1), nn.LSTM(64, 64, num_layers=2, dropout=0.1)])
+def test_layers_that_draw_from_torchs_generator_are_refused_and_ours_is_named(three, layer):
+    model = nn.Sequential(nn.Flatten(), layer, nn.Linear(64, 3))
+    with pytest.raises(ValueError, match=f"nn.{type(layer).__name__}.*Dropout instead"):
+        fit(model, three, SHORT, 0)
+
+
+def test_a_last_batch_of_one_is_refused_under_batch_normalisation_alone(three):
+    recipe = Recipe(epochs=1, batch_size=three.n - 1)
+    with pytest.raises(ValueError, match=rf"batch_size={three.n - 1}.*there are {three.n} images"):
+        fit(PreActResNet(three.image_shape, 3, blocks=(1,), width=2), three, recipe, 0)
+    assert fit(SmallCNN(three.image_shape, width=2, n_outputs=3), three, recipe, 0).times[-1] == 1
+
+
+def test_weights_of_another_kind_of_float_are_refused(three):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = SmallCNN(three.image_shape, width=2, n_outputs=3)
+    finally:
+        torch.set_default_dtype(before)
+    with pytest.raises(ValueError, match=r"model=.*float64.*model\.float\(\)"):
         fit(model, three, SHORT, 0)
 
 

@@ -41,6 +41,20 @@ def test_vgg_16_has_thirteen_convolutions_and_pools_down_to_one_pixel():
         assert (kinds.count(nn.Conv2d), kinds.count(nn.MaxPool2d)) == (13, pools)
 
 
+def test_vgg_starts_as_the_released_code_does():
+    """The fan-out for convolutions, 0.01 for all three linear layers; each spread within five standard errors."""
+    model = vgg((3, 32, 32), 10, width=16, init="released")
+    for layer in (module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))):
+        fan_out = layer.weight.shape[0] * layer.weight[0, 0].numel()
+        expected = 0.01 if isinstance(layer, nn.Linear) else (2 / fan_out) ** 0.5
+        assert abs(float(layer.weight.detach().std()) / expected - 1) < 5 * (2 * layer.weight.numel()) ** -0.5
+        assert not layer.bias.any()
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 3, 32, 32)).astype(np.float32))
+    with torch.no_grad():
+        small, usual = (float(vgg((3, 32, 32), 10, width=16, init=init).eval()(x).std()) for init in ("released", "he"))
+    assert small < usual / 10
+
+
 def test_dropout_keeps_the_mean_and_repeats_with_its_seed():
     layer, x = Dropout(0.3), torch.ones(1000, 100)
     masks = []
@@ -55,7 +69,8 @@ def test_dropout_keeps_the_mean_and_repeats_with_its_seed():
 
 @pytest.mark.parametrize(("build", "name"), [
     (lambda: resnet((3, 32, 32), 10, depth=19), "depth"), (lambda: vgg((3, 32, 32), 10, depth=12), "depth"),
-    (lambda: vgg((3, 32, 16), 10), "image_shape"), (lambda: PreActResNet((3, 32, 32), 0), "n_outputs"),
+    (lambda: vgg((3, 32, 16), 10), "image_shape"), (lambda: vgg((3, 32, 32), 10, init="torch"), "init"),
+    (lambda: PreActResNet((3, 32, 32), 0), "n_outputs"),
     (lambda: PreActResNet((3, 32, 32), 2, blocks=()), "blocks"), (lambda: Dropout(1.0), "p")])
 def test_bad_arguments_of_networks_are_named(build, name):
     with pytest.raises(ValueError, match=name):

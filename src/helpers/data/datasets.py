@@ -109,7 +109,8 @@ def load_cifar100(path: str | PathLike, *, download: bool = False) -> LabelledIm
 def load_npz(path: str | PathLike, *, name: str | None = None, classes: Iterable[str] | None = None) -> LabelledImages:
     """Any images in an .npz file with the arrays x_train, y_train, x_test, y_test.
 
-    Images are uint8 (n, height, width) or (n, height, width, channels), labels integers 0 to K - 1.
+    Images are uint8 (n, height, width) or (n, height, width, channels), labels integers 0 to K - 1, each class with
+    training images.
 
     Parameters
     ----------
@@ -118,7 +119,8 @@ def load_npz(path: str | PathLike, *, name: str | None = None, classes: Iterable
     name
         what to call the data; the file's name by default.
     classes
-        names of the K classes; by default the numbers 0 to K - 1, K - 1 being the largest label.
+        names of the K classes, of which some may then have no image; by default the numbers 0 to K - 1, K - 1 being the
+        largest label.
 
     Raises
     ------
@@ -128,9 +130,14 @@ def load_npz(path: str | PathLike, *, name: str | None = None, classes: Iterable
     path = Path(path).expanduser()
     checks.require(path.is_file(), "path", str(path), NPZ.wanted)
     arrays = read_arrays(path, NPZ)
-    labels = np.concatenate([arrays["y_train"], arrays["y_test"]])
-    classes = tuple(map(str, range(int(labels.max(initial=0)) + 1))) if classes is None else tuple(classes)
-    strangers = np.setdiff1d(labels, np.arange(len(classes))).tolist()
+    seen = {part: np.unique(arrays[f"y_{part}"]).tolist() for part in ("train", "test")}
+    if classes is None:  # before anything as long as the largest label is built
+        counted = seen["train"] == list(range(len(seen["train"])))
+        checks.require(counted, "y_train", seen["train"][:5], "labels 0 to K - 1, each of them there; where a class "
+                       "has no training image, name all K in `classes`")
+        classes = map(str, seen["train"])
+    classes = tuple(classes)
+    strangers = [label for label in sorted({*seen["train"], *seen["test"]}) if not 0 <= label < len(classes)]
     checks.require(not strangers, "classes", classes, f"names for all labels; {strangers[:5]} are not among 0 to "
                    f"{len(classes) - 1}")
     return _images(path.stem if name is None else name, classes, arrays)

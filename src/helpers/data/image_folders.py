@@ -1,6 +1,6 @@
 """Folders of image files as LabelledImages: one folder per class, and the layouts of Clothing1M and WebVision."""
 
-from collections.abc import Iterator
+import unicodedata
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ from helpers.streams import random_stream
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 CHANNELS = {"RGB": 3, "L": 1}
+LEFT_BEHIND = {"__macosx", "@eadir", "__pycache__", "thumbs.db", "desktop.ini"}  # by systems; names with a dot, too
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,15 @@ def load_folder(path: str | PathLike, *, noisy_labels: str | PathLike | None = N
     Parameters
     ----------
     path
-        the folder. Classes are in the order of the alphabet, images in that of their names.
+        the folder. Classes are in the order of the alphabet, images in that of their names. Hidden files and folders,
+        and what systems leave behind, are passed over; a file of another suffix counts if it is an image.
     noisy_labels
         a text file of observed labels, one image per line: its place below `path` (train/cat/7.jpg), a tab or spaces,
-        and the name of a class or its number from 0 on. Images that it does not name keep the true label.
+        and a class: in all lines its name, or in all its number from 0 on. Images that it does not name keep the true
+        label.
     size
-        images are cut to a square in the middle and scaled to `size` by `size` pixels.
+        images are turned as their camera says (EXIF), cut to a square in the middle and scaled to `size` by `size`
+        pixels. Grey images of 16 bits keep their range.
     mode
         "RGB", three channels, or "L", one of grey.
     n_train, n_test
@@ -173,7 +177,7 @@ def _class_folders(path: Path) -> tuple[str, ...]:
     for part in ("train", "test"):
         wanted = f"a folder with one folder of images for each class, such as {path / part / 'cat' / '7.jpg'}"
         checks.require((path / part).is_dir(), "path", str(path / part), wanted)
-        found[part] = sorted(folder.name for folder in (path / part).iterdir() if folder.is_dir())
+        found[part] = sorted(folder.name for folder in (path / part).iterdir() if folder.is_dir() and _meant(folder))
         checks.require(len(found[part]) >= 2, "path", str(path / part), wanted)
     odd = sorted(set(found["train"]) ^ set(found["test"]))
     checks.require(not odd, "path", str(path), f"folders with the same classes in train and test; {odd[:5]} are in one")
@@ -183,24 +187,65 @@ def _class_folders(path: Path) -> tuple[str, ...]:
 def _in_folders(path: Path, classes: tuple[str, ...]) -> Listed:
     files, index = [], []
     for i, one in enumerate(classes):
-        images = sorted(file for file in (path / one).rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        images = sorted(file for file in (path / one).rglob("*") if all(map(_meant, _below(path / one, file)))
+                        and file.is_file() and _is_image(file))
         checks.require(bool(images), "path", str(path / one), f"a folder with images ({', '.join(SUFFIXES)})")
         files, index = files + images, index + [i] * len(images)
     return Listed(tuple(files), np.array(index), np.array(index))
 
 
+def _meant(path: Path) -> bool:
+    """Whether a file or folder is data, and not what a system or an editor left behind."""
+    return not path.name.startswith((".", "~$")) and path.name.lower() not in LEFT_BEHIND
+
+
+def _below(folder: Path, file: Path) -> list[Path]:
+    """The file, and the folders between it and `folder`."""
+    return [file, *(parent for parent in file.parents if folder in parent.parents)]
+
+
+def _is_image(file: Path) -> bool:
+    """Told by the suffix or, where that is another one, by what the file begins with."""
+    from PIL import Image, UnidentifiedImageError
+
+    if file.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with Image.open(file):
+            return True
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return False
+
+
 def _with_list(parts: dict[str, Listed], path: Path, listed: Path, classes: tuple[str, ...]) -> dict[str, Listed]:
     """The parts with the observed labels of the text file `listed`."""
-    position = {name: i for i, name in enumerate(classes)}
-    position = {str(i): i for i in range(len(classes))} | position  # a class named "3" has the first say
-    observed = {}
-    for number, (key, label) in enumerate(_pairs(listed), 1):
-        checks.require(label in position, f"noisy_labels, line {number}", label, f"one of {', '.join(classes)}")
-        observed[path / key] = position[label]
-    strangers = set(observed) - {file for part in parts.values() for file in part.files}
-    checks.require(not strangers, "noisy_labels", sorted(map(str, strangers))[:3], f"images below {path}")
-    return {name: replace(part, observed=np.array([observed.get(*pair) for pair in zip(part.files, part.true)]))
+    lines = _pairs(listed)
+    position = _reading({label for label, _ in lines.values()}, classes)
+    for label, number in lines.values():
+        checks.require(label in position, f"noisy_labels, line {number}", label,
+                       f"one of {', '.join(classes)}, or in all lines a number from 0 to {len(classes) - 1}")
+    observed = {key: position[label] for key, (label, _) in lines.items()}
+    keys = {name: [_composed(file.relative_to(path).as_posix()) for file in part.files] for name, part in parts.items()}
+    strangers = set(observed) - {key for found in keys.values() for key in found}
+    checks.require(not strangers, "noisy_labels", sorted(strangers)[:3], f"images below {path}")
+    return {name: replace(part, observed=np.array([observed.get(*pair) for pair in zip(keys[name], part.true)]))
             for name, part in parts.items()}
+
+
+def _reading(labels: set[str], classes: tuple[str, ...]) -> dict[str, int]:
+    """Positions of the classes by what a list calls them: by their names in all lines, or by their numbers in all."""
+    names, numbers = ({name: i for i, name in enumerate(found)} for found in (classes, map(str, range(len(classes)))))
+    by_name, by_number = labels <= set(names), labels <= set(numbers)
+    same = all(names.get(label) == numbers.get(label) for label in labels)
+    checks.require(not (by_name and by_number) or same, "noisy_labels", sorted(labels)[:5],
+                   "labels that can be read in one way: the classes have numbers as names, in another order, so that "
+                   "these may be names or positions")
+    return numbers if by_number and not by_name else names
+
+
+def _composed(text: str) -> str:
+    """Unicode's composed form: macOS keeps the names of files in the decomposed one."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _keyed(folder: Path, keys: list[str], true: dict[str, int], observed: dict[str, int]) -> Listed:
@@ -214,7 +259,7 @@ def _keyed(folder: Path, keys: list[str], true: dict[str, int], observed: dict[s
 def _labels_of(listed: Path, n_classes: int | None) -> dict[str, int]:
     """The class number of each key, of a list with lines "key number"."""
     labels = {}
-    for number, (key, label) in enumerate(_pairs(listed), 1):
+    for key, (label, number) in _pairs(listed).items():
         valid = label.isdecimal() and (n_classes is None or int(label) < n_classes)
         allowed = "a class number" if n_classes is None else f"a class number from 0 to {n_classes - 1}"
         checks.require(valid, f"{listed.name}, line {number}", label, allowed)
@@ -222,21 +267,31 @@ def _labels_of(listed: Path, n_classes: int | None) -> dict[str, int]:
     return labels
 
 
-def _pairs(listed: Path) -> Iterator[tuple[str, str]]:
-    """(key, label) of each line; a tab separates them, or else the last space."""
-    for number, line in enumerate(_lines(listed), 1):
+def _pairs(listed: Path) -> dict[str, tuple[str, int]]:
+    """The label of each key, and its line; a tab separates key and label, or else the last space."""
+    found = {}
+    for number, line in _numbered(listed):
         pair = line.split("\t") if "\t" in line else line.rsplit(None, 1)
         checks.require(len(pair) == 2, f"{listed.name}, line {number}", line, "an image and its class")
-        yield pair[0].strip(), pair[1].strip()
+        key, label = map(_composed, map(str.strip, pair))
+        line_before = found.get(key, (None, 0))[1]
+        checks.require(not line_before, f"{listed.name}, line {number}", key, f"listed once: line {line_before} has it")
+        found[key] = label, number
+    return found
 
 
 def _lines(listed: Path) -> list[str]:
+    return [line for _, line in _numbered(listed)]
+
+
+def _numbered(listed: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not empty, each with its number in the file; without a byte order mark."""
     checks.require(listed.is_file(), "path", str(listed), "a text file of the data set, which is missing there")
     try:
-        lines = listed.read_text(encoding="utf-8").splitlines()
+        text = listed.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"path={str(listed)!r}: must be a text file in UTF-8, but {error}") from error
-    lines = [line.strip() for line in lines if line.strip()]
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     checks.require(bool(lines), "path", str(listed), "a list that is not empty")
     return lines
 
@@ -269,14 +324,21 @@ def _read(name: str, classes: tuple[str, ...], parts: dict[str, Listed], noise: 
 
 
 def _read_image(file: Path, size: int, mode: str) -> Float32[np.ndarray, "channels {size} {size}"]:
-    """Pixels in [0, 1]: a square from the middle, scaled."""
+    """Pixels in [0, 1]: turned upright, a square from the middle, scaled."""
     from PIL import Image, ImageOps
 
     checks.require(file.is_file(), "path", str(file), "an image of the data set, which is missing there")
     try:
         with Image.open(file) as image:
-            pixels = np.asarray(ImageOps.fit(image.convert(mode), (size, size), Image.Resampling.BICUBIC))
+            checks.require(image.mode not in ("I", "F"), "path", str(file),
+                           f"an image of bytes or of 16 bits, whose range is known; its mode is {image.mode!r}")
+            upright = ImageOps.exif_transpose(image)
+            if deep := image.mode.startswith("I;16"):  # `convert` would clip these at 255
+                upright = Image.fromarray(np.asarray(upright).astype(np.float32) / 257)
+            pixels = np.asarray(ImageOps.fit(upright if deep else upright.convert(mode), (size, size),
+                                             Image.Resampling.BICUBIC))
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f"path={str(file)!r}: must be an image that can be read, but "
                          f"{type(error).__name__}: {error}") from error
-    return np.moveaxis(np.atleast_3d(pixels), 2, 0) / np.float32(255)
+    pixels = np.moveaxis(np.atleast_3d(pixels), 2, 0) / np.float32(255)
+    return np.broadcast_to(pixels.clip(0, 1), (CHANNELS[mode], size, size))

@@ -38,7 +38,8 @@ class LabelledImages:
     y_obs, y_test_obs
         observed labels; the true ones unless given. `add_label_noise` makes wrong ones.
     noise
-        how the observed labels came about; `fit` copies it into the Record. Where noise["kind"] is "unknown" nobody
+        how the observed labels came about; `fit` copies it into the Record. A "realised_flip_rate" in it is always that
+        of y and y_obs. Where noise["kind"] is "unknown" nobody
         knows the true labels of the training set: y repeats y_obs there, and `flipped` says nothing.
 
     Raises
@@ -68,6 +69,8 @@ class LabelledImages:
             set_field(true, _labels(true, getattr(self, true), len(x), self.n_classes))
             given = getattr(self, true if getattr(self, observed) is None else observed)
             set_field(observed, _labels(observed, given, len(x), self.n_classes))
+        if "realised_flip_rate" in self.noise:  # however these images came about: cut, relabelled, held out
+            set_field("noise", self.noise | {"realised_flip_rate": float(np.mean(self.flipped))})
 
     @property
     def n(self) -> int:
@@ -96,14 +99,12 @@ class LabelledImages:
     def subset(self, n_train: int, *, seed: int = 0) -> "LabelledImages":
         """The same data with `n_train` of its training images, drawn at random; the test set is kept whole.
 
-        The draw depends on n, n_train and the seed alone: data that differ in their labels have the same subset. A
-        realised rate in `noise` becomes that of the subset.
+        The draw depends on n, n_train and the seed alone: data that differ in their labels have the same subset.
         """
         n_train = checks.integer("n_train", n_train)
         checks.require(n_train <= self.n, "n_train", n_train, f"an integer from 1 to {self.n}, the images there are")
         chosen = np.sort(random_stream(seed, "subset of images").permutation(self.n)[:n_train])
-        y, y_obs = self.y[chosen], self.y_obs[chosen]
-        return replace(self, x=self.x[chosen], y=y, y_obs=y_obs, noise=_rate_again(self.noise, y, y_obs))
+        return replace(self, x=self.x[chosen], y=self.y[chosen], y_obs=self.y_obs[chosen])
 
 
 def shrunk(data: LabelledImages, side: int) -> LabelledImages:
@@ -147,8 +148,7 @@ def as_two_classes(data: LabelledImages, negative: str | tuple, positive: str | 
     """Two classes out of many: -1 for `negative`, +1 for `positive`.
 
     Only images stay whose true and whose observed class are among those named. An image whose wrong label points
-    outside is left out, so take the two classes first and add the noise then, unless it is the noise of the file. The
-    realised rate in `noise` becomes that of the images that stay.
+    outside is left out, so take the two classes first and add the noise then, unless it is the noise of the file.
 
     Parameters
     ----------
@@ -176,10 +176,8 @@ def as_two_classes(data: LabelledImages, negative: str | tuple, positive: str | 
     classes = tuple(", ".join(map(str, group)) for group in groups)
     wanted = f"images with the classes {' and '.join(classes)}, for training and for testing"
     checks.require(kept.any() and kept_test.any(), "data", data.name, wanted)
-    y, y_obs = y[kept], y_obs[kept]
-    return LabelledImages(f"{data.name}: {classes[0]} against {classes[1]}", classes, data.x[kept], y,
-                          data.x_test[kept_test], y_test[kept_test], y_obs, y_test_obs[kept_test],
-                          _rate_again(data.noise, y, y_obs))
+    return LabelledImages(f"{data.name}: {classes[0]} against {classes[1]}", classes, data.x[kept], y[kept],
+                          data.x_test[kept_test], y_test[kept_test], y_obs[kept], y_test_obs[kept_test], data.noise)
 
 
 def load_images() -> LabelledImages:
@@ -275,11 +273,6 @@ def _labels(name: str, value: ArrayLike, n: int, n_classes: int) -> Real[np.ndar
     if n_classes == 2:
         return checks.labels(name, value, n).numpy()
     return _index(name, checks.vectors(name, value, n).numpy(), n_classes)
-
-
-def _rate_again(noise: dict, y: np.ndarray, y_obs: np.ndarray) -> dict:
-    """`noise` with the realised rate of other images, where it has one."""
-    return noise | {"realised_flip_rate": float(np.mean(y != y_obs))} if "realised_flip_rate" in noise else noise
 
 
 def _pixels(name: str, value: ArrayLike) -> Float32[np.ndarray, "n channels height width"]:

@@ -169,7 +169,9 @@ class Transition(MatrixNoise):
         matrix = checks.vectors("matrix", given, None, None).numpy()
         checks.require(matrix.shape[0] == matrix.shape[1] >= 2, "matrix.shape", matrix.shape, "(K, K), K >= 2")
         sums = matrix.sum(1)
-        stochastic = matrix.min() >= 0 and np.abs(sums - 1).max() < 1e-8  # written-out decimals, not float32 noise
+        kind = np.asarray(given).dtype  # decimals written out, or rounded to a shorter kind of float
+        tolerance = max(1e-8, 4 * len(matrix) * np.finfo(kind).eps if kind.kind == "f" else 0.0)
+        stochastic = matrix.min() >= 0 and np.abs(sums - 1).max() < tolerance
         checks.require(bool(stochastic), "matrix", f"<entries from {matrix.min():g}, rows that sum to {sums.min():.9g} "
                        f"up to {sums.max():.9g}>", "entries >= 0 in rows that sum to 1")
         object.__setattr__(self, "matrix", tuple(map(tuple, (matrix / sums[:, None]).tolist())))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import nn
 
 from helpers import checks
@@ -43,7 +43,7 @@ def deep_images() -> LabelledImages:
 
 def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float = 1.0, size: str | None = None,
              model: nn.Module | None = None, watch: Callable[[int, nn.Module], object] | None = None,
-             threads: int = 1, precision: str = "auto", **changes) -> Record:
+             log_training: bool = False, threads: int = 1, precision: str = "auto", **changes) -> Record:
     """Record of one network trained on `data` with the labels that it has, with a validation set.
 
     Parameters
@@ -56,7 +56,7 @@ def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float
         factor of all initial weights.
     model
         the network itself, where it is already built.
-    watch, threads, precision
+    watch, log_training, threads, precision
         as of `fit`.
     changes
         fields of the `Recipe`.
@@ -66,7 +66,7 @@ def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float
     if model is None:
         model = scale_weights(chosen.network(data, seed), init_scale)
     return fit(model, data, recipe, seed, record_at=record_epochs(recipe.epochs), n_val=chosen.n_val,
-               device=best_device(), threads=threads, precision=precision, watch=watch)
+               log_training=log_training, device=best_device(), threads=threads, precision=precision, watch=watch)
 
 
 def deep_runs(data: LabelledImages, network: str, noise: float | MatrixNoise, seeds: Iterable[int], **options
@@ -112,9 +112,8 @@ def measured_in_three_ways(data: LabelledImages, network: str, noise: float | Ma
         noisy = add_label_noise(data, noise, seed=seed)
         model = setting("deep_networks", noisy, network=network).network(noisy, seed, **options)
         watcher = _Watcher(noisy, seed)
-        model.register_forward_hook(watcher.after_forward)
-        record = deep_run(noisy, network, seed, model=model, watch=watcher.at_epoch)
-        found[seed] = dict(zip(WAYS, (record.fits_observed[0], *watcher.fits(record.times))))
+        record = deep_run(noisy, network, seed, model=model, watch=watcher.at_epoch, log_training=True)
+        found[seed] = dict(zip(WAYS, (record.fits_observed[0], watcher.fits(), record.logged_fits[0])))
         return record
 
     record = side_by_side(run, seeds)
@@ -122,16 +121,12 @@ def measured_in_three_ways(data: LabelledImages, network: str, noise: float | Ma
 
 
 class _Watcher:
-    """Collects the predictions that a network makes in training mode and, at recorded epochs, with dropout on."""
+    """Collects what a network predicts at recorded epochs with dropout on."""
 
     def __init__(self, data: LabelledImages, seed: int):
         self.images = DeviceImages(standardise(data.x, data.x_test)[0], best_device())
         self.observed, self.seed = class_index(data.y_obs, data.n_classes), seed
-        self.during, self.dropped = [], []
-
-    def after_forward(self, model: nn.Module, inputs: tuple, logits: Float[torch.Tensor, "batch K"]) -> None:
-        if model.training:
-            self.during.append(logits.detach().argmax(1).cpu().numpy())
+        self.dropped = []
 
     def at_epoch(self, epoch: int, model: nn.Module) -> None:
         layers = [module for module in model.modules() if isinstance(module, Dropout)]
@@ -145,15 +140,9 @@ class _Watcher:
             layer.eval().generator = generator
         self.dropped.append(logits.argmax(1).cpu().numpy())
 
-    def fits(self, times: Int[np.ndarray, " T"]) -> tuple[Bool[np.ndarray, "T n"], Float[np.ndarray, "T n"]]:
-        """Which images fit their observed label, with dropout on, and during the epochs that end at `times`."""
-        n, orders = len(self.observed), random_stream(self.seed, "order of images")  # the stream of `fit`
-        answers = np.concatenate(self.during).reshape(-1, n)
-        during = np.full((times[-1] + 1, n), np.nan)
-        for epoch, answer in enumerate(answers, 1):
-            order = orders.permutation(n)
-            during[epoch, order] = answer == self.observed[order]
-        return np.array(self.dropped) == self.observed, during[times]
+    def fits(self) -> Bool[np.ndarray, "T n"]:
+        """Which images fit their observed label with dropout on."""
+        return np.array(self.dropped) == self.observed
 
 
 def mean_of_class(record: Record, values: Shaped[np.ndarray, "runs T n"], label: int, which: str

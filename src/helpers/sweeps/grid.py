@@ -1,7 +1,7 @@
 """One function over a grid of arguments, on any executor, resumable: a tidy table whatever the order of completion."""
 
 import itertools
-import os
+import pickle
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
@@ -137,11 +137,28 @@ def _rows(function: Callable, cell: Cell, call: str | None = None) -> list[Row]:
     `call` is not used: it makes a resumed sweep's tasks new to Dask, which hands out the old result, or the old error,
     of a call with the same arguments.
     """
-    result = function(**cell)
+    failed = None
+    try:
+        result = function(**cell)
+    except Exception as error:
+        if call is None:
+            raise
+        failed = _portable(error)
+    if failed is not None:  # outside of the handler: else the first error would travel as its context
+        raise failed
     if isinstance(result, pd.DataFrame):
         result = result.to_dict("records")
     rows = result if isinstance(result, list) else [result if isinstance(result, dict) else {"value": result}]
     return [_row(row, cell) for row in rows]
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or its text where it would not arrive: a pool that cannot unpickle an error breaks."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever its class does
+        return RuntimeError(f"{type(error).__name__}: {error}").with_traceback(error.__traceback__)
+    return error
 
 
 def _row(row: object, cell: Cell) -> Row:
@@ -160,8 +177,7 @@ def _scalar(name: str, value: object) -> Scalar:
 
 
 def _paths(store: str | PathLike, keys: Iterable[str]) -> list[Path]:
-    checks.require(isinstance(store, (str, os.PathLike)), "store", store, "None or a folder")
-    folder = Path(store)
+    folder = checks.path("store", store)
     checks.require(folder.is_dir() or not folder.exists(), "store", str(store), "a folder, or a path to make one at")
     return [folder / f"{key}.json" for key in keys]
 

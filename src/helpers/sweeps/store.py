@@ -6,8 +6,9 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePath
-from types import CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from helpers import checks
 from helpers.files import write_atomically
 from helpers.runtime import source_hash
 
-FORMAT = "signal-first sweep 1"
+FORMAT = "signal-first sweep 2"
 PLAIN = "None, a bool, int, float, str, path or numpy scalar, a list or tuple of such, or a frozen dataclass of such"
 Cell = dict[str, object]  # the arguments of one call, by name
 Scalar = bool | int | float | str | None
@@ -32,8 +33,9 @@ def cell_keys(function: Callable, cells: Sequence[Cell]) -> list[str]:
     Of this package the whole source counts; for a function of this package only its module's source, and that of the
     modules which that one imports, directly or not (see `source_hash`).
 
-    The function itself counts with its name, its source, its defaults and the variables around it. For a function from
-    elsewhere also what it reads from its own module counts: plain values, arrays, and functions, which count likewise.
+    The function itself counts with its name, its source, its defaults and the variables around it; of a decorated one
+    both the wrapper and what it wraps. For a function from elsewhere also what it reads from its own module counts:
+    plain values, arrays, and functions, which count likewise, as do partials and bound methods of plain objects.
     Classes, and modules other than those of this package, do not count.
 
     Raises
@@ -69,23 +71,49 @@ def plain(name: str, value: object) -> object:
 
 
 def _identity(function: Callable) -> list:
-    """Names, sources and surroundings of the function and of those of its own module that it reaches, in order."""
-    found, queue = {}, [inspect.unwrap(function)]
-    checks.require(isinstance(queue[0], FunctionType), "function", function, "a plain function, since a store is given")
-    module = queue[0].__module__
+    """Names, sources and surroundings of the function and of those that it reaches outside installed code, in order."""
+    queue = _layers(function)
+    plain_ones = all(isinstance(layer, FunctionType) for layer in queue)
+    checks.require(plain_ones, "function", function, "a plain function, since a store is given")
+    found, modules = {}, {layer.__module__ for layer in queue}
     while queue:
         current = queue.pop(0)
         if current in found:
             continue
         data = {}
         for name, value in sorted(_surroundings(current).items()):
-            reached = inspect.unwrap(value) if callable(value) else value
-            if isinstance(reached, FunctionType) and reached.__module__ == module:
-                queue.append(reached)
-            elif not callable(value) and not isinstance(value, ModuleType):
+            if isinstance(value, (type, ModuleType, BuiltinFunctionType)):
+                continue
+            if callable(value):
+                functions, around = _parts(f"function, which reads {name}", value)
+                queue += [one for one in functions if one.__module__ in modules]
+                data |= {f"{name}, {k}": part for k, part in enumerate(around)}
+            else:
                 data[name] = _data(f"function, which reads {name}", value)
-        found[current] = [module, current.__qualname__, _source(current), data]
+        found[current] = [current.__module__, current.__qualname__, _source(current), data]
     return list(found.values())
+
+
+def _layers(function: Callable) -> list[Callable]:
+    """A decorated function: the wrapper, and what it wraps."""
+    layers = [function]
+    while hasattr(layers[-1], "__wrapped__"):
+        layers.append(layers[-1].__wrapped__)
+    return layers
+
+
+def _parts(name: str, value: Callable) -> tuple[list[FunctionType], list]:
+    """The plain functions in something callable, and the data that it holds beside them."""
+    if isinstance(value, partial):
+        functions, around = _parts(name, value.func)
+        return functions, [*around, _data(name, list(value.args)), _data(name, sorted(value.keywords.items()))]
+    if isinstance(value, MethodType):
+        functions, around = _parts(name, value.__func__)
+        return functions, around if isinstance(value.__self__, type) else [*around, _data(name, value.__self__)]
+    layers = _layers(value)
+    checks.require(all(isinstance(one, FunctionType) or not hasattr(one, "__dict__") for one in layers), name, value,
+                   "a function, a class or plain data: another object that can be called has no stable key")
+    return [one for one in layers if isinstance(one, FunctionType)], []
 
 
 def _surroundings(function: FunctionType) -> dict[str, object]:
@@ -132,7 +160,12 @@ def _source(function: FunctionType) -> str:
 
 def save(path: Path, rows: list[Row]) -> None:
     """Write the rows of a cell to `path`, whose stem is the cell's key."""
-    write_atomically(path, json.dumps({"format": FORMAT, "key": path.stem, "rows": rows}).encode())
+    content = {"format": FORMAT, "key": path.stem, "rows": rows}
+    write_atomically(path, json.dumps(content | {"sha256": _checksum(rows)}).encode())
+
+
+def _checksum(rows: list[Row]) -> str:
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def load(path: Path, damaged: str) -> list[Row] | None:
@@ -144,10 +177,12 @@ def load(path: Path, damaged: str) -> list[Row] | None:
         content = json.loads(path.read_bytes())
         if content["format"] != FORMAT or content["key"] != path.stem:
             raise ValueError("another format, or another cell's")
+        if content["sha256"] != _checksum(content["rows"]):
+            raise ValueError("the rows do not have their checksum")
         return [dict(row) for row in content["rows"]]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if damaged == "recompute":
             return None
         raise StoreFileError(f"store file {str(path)!r}: must be the whole result of its cell; {type(error).__name__}: "

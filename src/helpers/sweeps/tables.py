@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from multiprocessing import get_context
 from os import PathLike
 from pathlib import Path
@@ -27,7 +27,7 @@ from jaxtyping import Real, Shaped
 
 from helpers import checks
 from helpers.files import write_atomically
-from helpers.runtime import CHECKPOINTS_VARIABLE, provenance
+from helpers.runtime import CHECKPOINTS_VARIABLE, code_fingerprints, provenance
 from helpers.sweeps.grid import sweep
 from helpers.sweeps.store import Cell, Scalar
 
@@ -53,6 +53,9 @@ class TablePlan:
         cells given to the workers at once; between two such parts the clock is read.
     reads
         environment variables that name the files which the cells read.
+    probe
+        arguments that make the first cell small enough to compute it again at any time: `verify` compares its rows.
+        Without them the first cell itself is computed again.
     """
 
     function: Callable
@@ -61,6 +64,7 @@ class TablePlan:
     _: KW_ONLY
     at_a_time: int = AT_A_TIME
     reads: tuple[str, ...] = ()
+    probe: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +94,8 @@ class Table:
                  f"{self.made['seconds'] / 60:.0f} min, torch {made_by['torch']}{commit}."]
         lines += [f"Read {file}." for file in self.made.get("files", {}).values()]
         lines += [f"Note: {self.made['note']}."] if self.made.get("note") else []
+        changed = changed_sources(self.made)
+        lines += [f"OUT OF DATE: since then the code of {', '.join(changed)} has changed."] if changed else []
         return "\n".join(textwrap.fill(line, 78, subsequent_indent="    ") for line in lines)
 
     def curves(self, column: str, *, time: str = "epoch", run: str = "seed",
@@ -158,7 +164,61 @@ def fault(name: str, plan: TablePlan, results: Path) -> str | None:
     changed = [key for key in wanted if found.get(key) != wanted[key]]
     if changed:
         return f"{made.name} was made with another {', '.join(changed)}"
-    return None if rows == found.get("rows") else f"{table.name} has {rows} rows, not {found.get('rows')}"
+    if rows != found.get("rows"):
+        return f"{table.name} has {rows} rows, not {found.get('rows')}"
+    changed = changed_sources(found)
+    return f"{made.name} was made by other code of {', '.join(changed)}" if changed else None
+
+
+def changed_sources(made: dict) -> list[str]:
+    """The modules behind a recorded table whose code is no longer what it was when the table was made or verified.
+
+    `made` is what the table's JSON says. A module that was not there then, or is no longer, has changed; where the JSON
+    says nothing of the code, all of it has.
+    """
+    if "sources" not in made:
+        return ["every module"]
+    known, now = made["sources"], code_fingerprints(made["module"])
+    return sorted(name for name in known | now if known.get(name) != now.get(name))
+
+
+def verify(name: str, plan: TablePlan, results: Path) -> bool:
+    """Compute the plan's probe again, and if it gives the numbers that it gave, note the code as it is now.
+
+    Without a probe the first cell is computed again, and compared with its rows in the table. Returns whether the
+    numbers are the same; if not, nothing is written and the table has to be made anew.
+    """
+    csv, description = _paths(results, name)
+    made = json.loads(description.read_text("utf-8"))
+    cell = {key: values[0] for key, values in plan.grid.items()}
+    again = _probe_rows(plan)
+    if plan.probe:
+        before = pd.DataFrame(made["probe"])
+    else:
+        table = pd.read_csv(csv)
+        before = table[(table[list(cell)] == pd.Series(cell)).all(axis=1)]
+    known = {*TIMINGS, *cell}
+    again, before = (_written(pd.DataFrame(rows).dropna(axis=1, how="all").drop(columns=known, errors="ignore"))
+                     for rows in (again, before))
+    if again != before:
+        return False
+    _describe(description, made | _sources(plan))
+    return True
+
+
+TIMINGS = ("seconds",)  # columns that no second run repeats
+
+
+def _probe_rows(plan: TablePlan) -> list[dict]:
+    """The rows of the first cell, made small by the plan's probe."""
+    cell = {key: values[0] for key, values in plan.grid.items()} | plan.probe
+    return sweep(plan.function, [cell]).to_dict("records")
+
+
+def _sources(plan: TablePlan) -> dict:
+    """The module of a plan's function, which is one of this package, and the fingerprints of all code behind it."""
+    module = inspect.unwrap(plan.function).__module__.removeprefix("helpers.")
+    return {"module": module, "sources": code_fingerprints(module)}
 
 
 def files_read(plan: TablePlan) -> dict[str, str]:
@@ -179,7 +239,7 @@ def files_read(plan: TablePlan) -> dict[str, str]:
 
 def stored_cells(store: str | PathLike) -> int:
     """How many finished cells a store holds."""
-    return sum(1 for _ in Path(store).rglob("*.json"))
+    return sum(1 for _ in checks.path("store", store).rglob("*.json"))
 
 
 def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike, workers: int, *,
@@ -190,7 +250,7 @@ def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike,
     Parameters
     ----------
     name, plan
-        the table's name, and what to sweep for it.
+        the table's name, and what to sweep for it, with a function of this package.
     results
         the folder for both files.
     store
@@ -211,13 +271,15 @@ def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike,
     """
     made_by, start = provenance() | {"commit": commit}, time.perf_counter()
     if files:
-        store = Path(store) / hashlib.sha256(json.dumps(files).encode()).hexdigest()[:8]
+        store = checks.path("store", store) / hashlib.sha256(json.dumps(files).encode()).hexdigest()[:8]
     before, parts = stored_cells(store), _parts(plan)
     if not _sweep_parts(plan.function, parts, store, workers, deadline):
         return None
     table = sweep(plan.function, plan.grid, store=store)  # reads the store
     seconds, computed, cells = time.perf_counter() - start, stored_cells(store) - before, sum(map(len, parts))
-    made = _description(plan) | {
+    probe = [{key: value for key, value in row.items() if key not in TIMINGS} for row in _probe_rows(plan)] \
+        if plan.probe else []
+    made = _description(plan) | _sources(plan) | {"probe": probe} | {
         "rows": len(table), "columns": list(table.columns), "workers": workers, "seconds": round(seconds, 1),
         "cells_computed": computed, "cells_from_store": cells - computed,
         "recorded": time.strftime("%Y-%m-%d", time.gmtime()), "made_by": made_by, "files": files or {}, "note": note}
@@ -248,7 +310,7 @@ def _parts(plan: TablePlan) -> list[list[Cell]]:
 def _sweep_parts(function: Callable, parts: list[list[Cell]], store: str | PathLike, workers: int,
                  deadline: float) -> bool:
     """Sweep part after part into the store; whether all were begun before the deadline."""
-    checkpoints = Path(store) / "checkpoints"
+    checkpoints = checks.path("store", store) / "checkpoints"
     with _environment(CHECKPOINTS_VARIABLE, str(checkpoints)), _pool(workers) as pool:  # a killed training goes on, too
         for part in parts:
             if time.monotonic() >= deadline:
@@ -276,9 +338,17 @@ def _pool(workers: int) -> AbstractContextManager[Executor | None]:
 
 
 def _write(name: str, table: pd.DataFrame, made: dict, results: Path) -> None:
+    csv, description = _paths(results, name)
+    write_atomically(csv, _written(table).encode())
+    _describe(description, made)  # last: without it, or with an old one, the plan counts as missing
+
+
+def _written(table: pd.DataFrame) -> str:
+    """A table as the text of its file."""
     text = io.StringIO()
     table.to_csv(text, index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
-    csv, description = _paths(results, name)
-    write_atomically(csv, text.getvalue().encode())
-    # Last: without it, or with an old one, the plan counts as missing.
+    return text.getvalue()
+
+
+def _describe(description: Path, made: dict) -> None:
     write_atomically(description, (json.dumps(made, indent=1) + "\n").encode())

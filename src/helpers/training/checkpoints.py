@@ -14,13 +14,14 @@ import torch
 from jaxtyping import Int
 from torch import nn
 
+from helpers import checks
 from helpers.data.images import LabelledImages
 from helpers.files import write_atomically
 from helpers.runtime import CHECKPOINTS_VARIABLE
 
-FORMAT = "signal-first checkpoint 1"
+FORMAT = "signal-first checkpoint 2"  # before the state, a line with its SHA-256 checksum
 SECONDS = 60.0  # between two checkpoints
-SERIES = ("margins", "predicted", "test_predicted")
+SERIES = ("margins", "predicted", "test_predicted", "logged")
 
 
 class CheckpointError(ValueError):
@@ -56,7 +57,7 @@ class Checkpoint:
     """
 
     def __init__(self, place: str | os.PathLike, made_by: str):
-        place, self.made_by, self.saved = Path(place), made_by, time.monotonic()
+        place, self.made_by, self.saved = checks.path("checkpoint", place), made_by, time.monotonic()
         inside = place.is_dir() or place == folder()
         self.path = place / f"{hashlib.sha256(made_by.encode()).hexdigest()[:24]}.pt" if inside else place
 
@@ -69,7 +70,8 @@ class Checkpoint:
                     "model": run.model.state_dict(), "optimizer": run.optimizer.state_dict(),
                     "loss": run.loss.state_dict(),
                     "series": {name: torch.from_numpy(np.array(getattr(run, name))) for name in SERIES}}, buffer)
-        write_atomically(self.path, buffer.getvalue())
+        state = buffer.getvalue()
+        write_atomically(self.path, hashlib.sha256(state).hexdigest().encode() + b"\n" + state)
         self.saved = time.monotonic()
 
     def restore(self, run) -> None:
@@ -79,17 +81,20 @@ class Checkpoint:
         state = self._read(run.device)
         for name in ("model", "optimizer", "loss"):
             getattr(run, name).load_state_dict(state[name])
-        for name, values in state["series"].items():
-            setattr(run, name, list(values.cpu().numpy()))
+        for name in SERIES:
+            setattr(run, name, list(state["series"][name].cpu().numpy()))
         run.seconds = state["seconds"]
         run.resume(state["epoch"])
 
     def _read(self, device: torch.device) -> dict:
         """The state in the file, once it is known to be whole and of this run."""
         try:
-            state = torch.load(self.path, map_location=device, weights_only=True)
+            checksum, _, content = self.path.read_bytes().partition(b"\n")
+            if checksum.decode("ascii") != hashlib.sha256(content).hexdigest():
+                raise ValueError("its content does not have its checksum")
+            state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
             known = state["made_by"]
-        except Exception as error:  # a damaged file raises a dozen kinds
+        except Exception as error:  # what is no checkpoint raises a dozen kinds
             raise CheckpointError(f"checkpoint={str(self.path)!r}: must be a whole checkpoint; "
                                   f"{type(error).__name__}: {error}. Delete it to begin anew") from error
         if known != self.made_by:

@@ -33,6 +33,7 @@ from helpers.training.predictions import outputs, predicted, require_finite, sta
 
 LOSSES = (CrossEntropy, ELR, ELRPlus)
 PRECISIONS = ("auto", "float32", "bfloat16")
+SHARED_RANDOMNESS = (nn.modules.dropout._DropoutNd, nn.RReLU)  # layers that draw from torch's global generator
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class Recipe:
 
 
 def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, record_at: ArrayLike | None = None,
-        n_val: int = 0, device: torch.device | str = "cpu", threads: int = 1, precision: str = "auto",
+        n_val: int = 0, log_training: bool = False, device: torch.device | str = "cpu", threads: int = 1,
+        precision: str = "auto",
         checkpoint: str | os.PathLike | None = None, watch: Callable[[int, nn.Module], object] | None = None,
         progress: bool = False) -> Record:
     """Train `model` in place on the observed labels of `data` and return the Record of this one run.
@@ -126,6 +128,9 @@ def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, re
         of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
     n_val
         the last so many test images become a validation set, measured by itself and kept out of the test errors.
+    log_training
+        keep also what the forward passes of training say of each image, in training mode and before the step: the
+        record's `logged_fits`. For a loss that asks the model once, which `ELRPlus` does not.
     device
         where to train.
     threads
@@ -170,18 +175,19 @@ def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, re
     ([0, 1, 2], (1, 3, 60), 500)
     """
     device = checks.device("device", device)
-    shared = any(isinstance(module, nn.Dropout) for module in model.modules())
-    checks.require(not shared, "model", "<one with nn.Dropout>", "one with helpers.training.Dropout instead, "
-                   "whose random numbers the seed decides")
+    _check_model(model, data.n, recipe.batch_size)
     times = checks.increasing("record_at", log_times(recipe.epochs) if record_at is None else record_at, recipe.epochs)
     n_test = len(data.y_test) - checks.integer("n_val", n_val, 0)
     checks.require(n_test > 0, "n_val", n_val, f"below {len(data.y_test)}, the number of test images")
+    checks.require(not (log_training and isinstance(recipe.loss, ELRPlus)), "log_training", log_training,
+                   "False under ELRPlus")
     settings = _settings(model, data, recipe, device, _precision(precision, device), threads)
+    settings |= {"log_training": True} if log_training else {}
     if checkpoint is None and watch is None:
         checkpoint = checkpoints.folder()
     with _threads(checks.integer("threads", threads)):
         run = TrainingRun(model.to(device, memory_format=torch.channels_last), data, recipe, seed, device,
-                          settings["precision"] == "bfloat16")
+                          settings["precision"] == "bfloat16", log_training=log_training)
         kept = None
         if checkpoint is not None:
             kept = checkpoints.Checkpoint(checkpoint, checkpoints.identity(settings, seed, times, data, model))
@@ -195,6 +201,21 @@ def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, re
             if watch and epoch in times:
                 watch(epoch, model)
     return _record(run, data, times, n_test, settings, seed)
+
+
+def _check_model(model: nn.Module, n: int, batch_size: int) -> None:
+    """Raise ValueError for a network whose runs would not repeat, or would fail in the midst of an epoch."""
+    for module in model.modules():
+        draws = isinstance(module, SHARED_RANDOMNESS) or any(
+            isinstance(rate := getattr(module, name, 0), float) and rate > 0 for name in ("dropout", "drop_rate"))
+        checks.require(not draws, "model", f"<one with nn.{type(module).__name__}>", "one with "
+                       "helpers.training.Dropout instead, whose random numbers the seed decides")
+        alone = isinstance(module, nn.modules.batchnorm._BatchNorm) and n % batch_size == 1
+        checks.require(not alone, "batch_size", batch_size, "one that does not leave a last batch of a single image, "
+                       f"over which batch normalisation has no variance: there are {n} images")
+    strays = {str(weights.dtype) for weights in model.parameters()} - {"torch.float32"}
+    checks.require(not strays, "model", f"<weights in {', '.join(sorted(strays))}>", "one in float32, as the images "
+                   "are: model.float(), or torch.set_default_dtype(torch.float32) before it is built")
 
 
 def _settings(model: nn.Module, data: LabelledImages, recipe: Recipe, device: torch.device, precision: str,
@@ -245,10 +266,12 @@ class TrainingRun:
         where to train.
     autocast
         train in bfloat16 where torch holds it to be safe.
+    log_training
+        as of `fit`.
     """
 
     def __init__(self, model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, device: torch.device,
-                 autocast: bool):
+                 autocast: bool, *, log_training: bool = False):
         x, x_test = standardise(data.x, data.x_test)
         self.images = DeviceImages(x, device, augment=recipe.augment, padding=recipe.padding)
         self.test = DeviceImages(x_test, device)
@@ -258,8 +281,9 @@ class TrainingRun:
                                          weight_decay=recipe.weight_decay)
         self.loss = recipe.loss.start(data.n, data.n_classes, device, model)
         self.orders = random_stream(seed, "order of images")
-        self.n_classes, self.epoch, self.seconds = data.n_classes, -1, 0.0
-        self.margins, self.predicted, self.test_predicted = [], [], []
+        self.n_classes, self.epoch, self.seconds, self.log_training = data.n_classes, -1, 0.0, log_training
+        self.margins, self.predicted, self.test_predicted, self.logged = [], [], [], []
+        self.fits = np.full(data.n, np.nan)  # in the last epoch's forward passes
 
     def advance(self, measure: bool) -> None:
         """One epoch more: epoch 0 is the untrained network, each later one trains on every image once.
@@ -280,6 +304,7 @@ class TrainingRun:
         f = outputs(model, self.images, epoch=self.epoch, n_classes=self.n_classes)
         self.margins.append(margins(f, self.labels).cpu().numpy())
         self.predicted.append(predicted(f))
+        self.logged += [self.fits.copy()] if self.log_training else []
         self.test_predicted.append(predicted(outputs(model, self.test, epoch=self.epoch,
                                                      n_classes=self.n_classes)))
 
@@ -303,6 +328,9 @@ class TrainingRun:
             self.optimizer.step()
             self.loss.after_step(self.model)
             total += loss.detach()
+            if self.log_training:
+                part = batch.cpu().numpy()
+                self.fits[part] = predicted(self.loss.seen) == self.labels[batch].cpu().numpy()
         require_finite(total, self.epoch)
 
     def resume(self, epoch: int) -> None:
@@ -325,6 +353,8 @@ def _record(run: TrainingRun, data: LabelledImages, times: Int[np.ndarray, " T"]
     arrays = {f"{name}_error": wrong.mean(1)[None] for name, wrong in errors.items()}
     if data.n_classes > 2:
         arrays["predictions"] = np.array(run.predicted, np.int16)[None]
+    if run.log_training:
+        arrays["logged_fits"] = np.array(run.logged)[None]
     return Record(times, data.y[None], data.y_obs[None], np.array(run.margins)[None], **arrays,
                   test_sizes={name: wrong.shape[1] for name, wrong in errors.items()},
                   runs=[{"seed": int(seed), **data.noise}], config=settings | {"seconds": run.seconds})

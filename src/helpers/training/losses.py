@@ -24,8 +24,13 @@ class Loss(nn.Module):
     def of_model(self, model: nn.Module, x: Float[torch.Tensor, "batch channels height width"],
                  labels: Int[torch.Tensor, " batch"], index: Int[torch.Tensor, " batch"],
                  rng: np.random.Generator) -> Float[torch.Tensor, ""]:
-        """The mean loss of the images x, the training samples `index`; what is random in it is drawn from `rng`."""
-        return self(model(x).float(), labels, index)
+        """The mean loss of the images x, the training samples `index`; what is random in it is drawn from `rng`.
+
+        Where the model is asked once, its answer is kept as `seen`, for those who log accuracy while training.
+        """
+        outputs = model(x).float()
+        self.seen = outputs.detach()
+        return self(outputs, labels, index)
 
     def after_step(self, model: nn.Module) -> None:
         """Called after each step."""

@@ -94,13 +94,12 @@ def resnet(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 18
 
 
 def vgg(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 11, width: int = 64, seed: int = 0,
-        dropout: float = 0.5) -> nn.Module:
+        dropout: float = 0.5, init: str = "he") -> nn.Module:
     """torchvision's VGG (Simonyan and Zisserman 2015) without batch normalisation: the network of Han et al. (2025).
 
     It is made for CIFAR-10, at the standard width or narrower; `SmallVGG` is for images of 8 by 8 pixels. A pooling
     that finds a single pixel is left out, so that an image of 8 by 8 passes three of the five. The classifier has two
-    hidden layers with dropout, as in the authors' code. Hidden layers start as He et al. (2015) propose, the output
-    near 0.
+    hidden layers with dropout, as in the authors' code.
 
     Parameters
     ----------
@@ -112,6 +111,11 @@ def vgg(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 11, w
         channels of the first convolution, 64 in the standard; a hidden layer has 64 times as many units.
     dropout
         chance of a hidden unit to be dropped, in [0, 1).
+    init
+        "he": hidden layers start as He et al. (2015) propose, with the fan-in, and the output's weights have standard
+        deviation 0.01; "released", as in the code of Han et al. (2025) and in torchvision: convolutions with the
+        fan-out, and *all* linear layers with standard deviation 0.01, which makes the first outputs far smaller. Biases
+        are zero.
     """
     channels, side = _square(image_shape)
     width, scale = checks.integer("width", width), checks.integer("width", width) / 64
@@ -130,8 +134,12 @@ def vgg(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 11, w
         model = _Stack(features, nn.Flatten(), nn.Linear(last, hidden), nn.ReLU(), Dropout(dropout),
                        nn.Linear(hidden, hidden), nn.ReLU(), Dropout(dropout),
                        nn.Linear(hidden, checks.integer("n_outputs", n_outputs)))
+        released = checks.one_of("init", init, ("he", "released")) == "released"
         for layer in _weighted(model):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if released and isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, 0, 0.01)
+            else:
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out" if released else "fan_in", nonlinearity="relu")
             nn.init.zeros_(layer.bias)
         nn.init.normal_(model[-1].weight, 0, 0.01)  # outputs start near 0
     return model

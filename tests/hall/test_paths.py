@@ -1,0 +1,46 @@
+"""Paths that are written and read: "~" is the home folder, "" is none."""
+
+import numpy as np
+import pytest
+
+from helpers import Record, checks, sweep
+from helpers.data.images import load_digits
+from helpers.files import fetch_file, sha256_of, write_atomically
+from helpers.training.loop import Recipe, fit
+from helpers.training.models import SmallCNN
+
+
+def test_a_tilde_is_the_home_folder_wherever_a_path_is_taken(tmp_path, monkeypatch):
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir(), here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    record = Record([0], np.ones((1, 3)), np.ones((1, 3)), np.ones((1, 1, 3)))
+    record.save("~/record.npz")
+    assert Record.load("~/record.npz").margins.shape == (1, 1, 3)
+    sweep(abs_of, {"x": [1]}, store="~/store")
+    data = load_digits(n_train=60)
+    fit(SmallCNN(data.image_shape, width=2), data, Recipe(epochs=1), 0, checkpoint="~/run.pt")
+    write_atomically("~/some/file", b"text")
+    assert fetch_file("http://unused", sha256_of("~/some/file"), "~/some/file") == home / "some/file"
+    assert sorted(path.name for path in home.iterdir()) == ["record.npz", "run.pt", "some", "store"]
+    assert not list(here.iterdir())
+
+
+def abs_of(x):
+    return abs(x)
+
+
+@pytest.mark.parametrize("bad", ["", b"folder", None, 3, ["a"]])
+def test_what_is_no_path_is_named(bad):
+    data, record = load_digits(n_train=60), Record([0], np.ones((1, 3)), np.ones((1, 3)), np.ones((1, 1, 3)))
+    calls = {"path": [lambda: record.save(bad), lambda: Record.load(bad), lambda: write_atomically(bad, b"")],
+             "store": [lambda: sweep(abs_of, {"x": [1]}, store=bad)] if bad is not None else [],
+             "checkpoint": [lambda: fit(SmallCNN(data.image_shape, width=2), data, Recipe(epochs=1), 0, checkpoint=bad)]
+             if bad is not None else []}
+    for argument, several in calls.items():
+        for call in several:
+            with pytest.raises(ValueError, match=rf"^{argument}=.*must be a path"):
+                call()
+    with pytest.raises(ValueError, match="what="):
+        checks.path("what", bad)
