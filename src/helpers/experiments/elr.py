@@ -190,11 +190,13 @@ def elr_scale(data: LabelledImages, n_val: int = 0) -> pd.DataFrame:
         "published, ELR+": ("PreAct ResNet-18", RELEASED_IMAGES, 5_000, 32, None,
                             elr_recipe(RELEASED_EPOCHS, 0.02, 32), "0.02"),
         "recorded here": (f"small CNN, width {one['width']}", one["n_train"] - held, held, one["side"],
-                          recorded.table.seed.nunique(), replace(recipe, augment=one["augment"]),
-                          " or ".join(f"{step:g}" for step in steps)),
+                          recorded.table.seed.nunique(), recipe, " or ".join(f"{step:g}" for step in steps)),
         "on this page": (chosen.name, data.n - n_val, n_val, data.image_shape[1], None, chosen.recipe,
                          f"{chosen.recipe.lr:g}")}
-    return pd.DataFrame({name: _scale(*values) for name, values in columns.items()})
+    table = pd.DataFrame({name: _scale(*values) for name, values in columns.items()})
+    crops = " and ".join(("no", "yes")[augment] for augment in recorded.table.augment.unique())
+    table.loc["crops and mirror images", "recorded here"] = crops
+    return table
 
 
 def _scale(network: str, n: int, held: int, side: int, seeds: int | None, recipe: Recipe, step: str) -> dict[str, str]:
