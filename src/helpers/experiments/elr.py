@@ -183,7 +183,7 @@ def elr_scale(data: LabelledImages, n_val: int = 0) -> pd.DataFrame:
     recorded, chosen = load_table("elr"), setting("elr", data)
     one = {name: values[0] for name, values in recorded.made["grid"].items() if len(values) == 1}
     one = recorded.made["arguments"] | one
-    recipe = elr_recipe(one["epochs"], 0.1, one["side"])
+    recipe = replace(elr_recipe(one["epochs"], 0.1, one["side"]), augment=one["augment"])
     held = round(HELD_OUT * one["n_train"])
     steps = sorted(recorded.table.step.unique())
     columns = {
@@ -193,10 +193,7 @@ def elr_scale(data: LabelledImages, n_val: int = 0) -> pd.DataFrame:
                           recorded.table.seed.nunique(), recipe, " or ".join(f"{step:g}" for step in steps)),
         "on this page": (chosen.name, data.n - n_val, n_val, data.image_shape[1], None, chosen.recipe,
                          f"{chosen.recipe.lr:g}")}
-    table = pd.DataFrame({name: _scale(*values) for name, values in columns.items()})
-    crops = " and ".join(("no", "yes")[augment] for augment in recorded.table.augment.unique())
-    table.loc["crops and mirror images", "recorded here"] = crops
-    return table
+    return pd.DataFrame({name: _scale(*values) for name, values in columns.items()})
 
 
 def _scale(network: str, n: int, held: int, side: int, seeds: int | None, recipe: Recipe, step: str) -> dict[str, str]:
