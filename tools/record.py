@@ -59,7 +59,7 @@ TABLES = {
                     "size": ["quick"], "n_train": [2000], "precision": ["bfloat16"]},
         "Two stages of a narrow VGG-11 and a small ResNet on two classes of CIFAR-10, over flip rates",
         at_a_time=4, reads=(CIFAR10_VARIABLE,)),
-    "elr_steps": TablePlan(  # before "elr", which reads it
+    "elr_steps": TablePlan(  # before "elr": what it chooses is written into helpers.experiments.elr.STEPS
         elr_cell, {"seed": [100], "lr": [0.03, 0.1] if ELR_GRID is ELR_SMALL else [0.01, 0.03, 0.1], **ELR_GRID},
         "Step sizes for each method and noise, on a seed of its own, to be chosen by observed validation labels",
         at_a_time=10, reads=(CIFAR10_VARIABLE,)),

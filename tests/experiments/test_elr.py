@@ -83,12 +83,13 @@ def test_each_method_differs_from_elr_plus_or_cross_entropy_in_one_part():
 
 
 def test_steps_are_chosen_by_the_observed_validation_labels_of_their_own_seeds():
-    rows = [("ELR", step, seed, epoch, value) for step, values in ((0.03, (0.2, 0.5, 0.3)), (0.1, (0.4, 0.1, 0.1)))
+    rows = [("pair", "ELR", step, seed, epoch, value)
+            for step, values in ((0.03, (0.2, 0.5, 0.3)), (0.1, (0.4, 0.1, 0.1)))
             for seed in (100, 101) for epoch, value in enumerate(values)]
-    steps = pd.DataFrame(rows, columns=["loss", "step", "seed", "epoch", "observed validation"])
-    assert runs.chosen_step(steps, loss="ELR") == 0.03
-    with pytest.raises(ValueError, match="setting="):
-        runs.chosen_step(steps, loss="ELR+")
+    steps = pd.DataFrame(rows, columns=["noise", "loss", "step", "seed", "epoch", "observed validation"])
+    assert runs.chosen_steps(steps) == {"pair": {"ELR": 0.03}}
+    with pytest.raises(ValueError, match=r"noise='symmetric 0\.8'"):
+        runs.elr_cell("ELR", "symmetric 0.8", 0, n_train=200, side=8, epochs=1)
 
 
 def test_held_out_labels_are_charged(ten_digits):
@@ -101,7 +102,9 @@ def test_held_out_labels_are_charged(ten_digits):
 
 
 def test_the_scale_is_made_of_the_recipes(ten_digits):
-    scale, made = runs.elr_scale(ten_digits, 100), load_table("elr").made["grid"]
+    recorded = load_table("elr")
+    scale = runs.elr_scale(recorded.table, recorded.made, ten_digits, n_val=100)
+    made = recorded.made["grid"]
     published, recorded, page = (scale[name] for name in ("published, ELR+", "recorded here", "on this page"))
     assert published["steps"] == "70,400" and published["step size"] == "0.02; 0.1 times it from epoch 150"
     n = made["n_train"][0]

@@ -14,7 +14,7 @@ from .elr import (
     METHODS as METHODS,
     PUBLISHED as PUBLISHED,
     PUBLISHED_PARTS as PUBLISHED_PARTS,
-    chosen_step as chosen_step,
+    chosen_steps as chosen_steps,
     elr_cell as elr_cell,
     elr_losses as elr_losses,
     elr_runs as elr_runs,

@@ -23,7 +23,6 @@ from helpers.data.subsets import hold_out
 from helpers.experiments.settings import Setting, record_epochs, setting, small_cnn
 from helpers.record import Record
 from helpers.runtime import best_device
-from helpers.sweeps.tables import load_table
 from helpers.training.elr_plus import RELEASED_EPOCHS, RELEASED_IMAGES, ELRPlus
 from helpers.training.loop import Recipe, fit, side_by_side
 from helpers.training.losses import ELR, CrossEntropy
@@ -37,7 +36,10 @@ METHODS = ("cross-entropy", *(f"cross-entropy with {name}" for name in INGREDIEN
 SYMMETRIC, ASYMMETRIC = {"strength": 3.0, "momentum": 0.7}, {"strength": 1.0, "momentum": 0.9}  # the paper's, CIFAR-10
 NOISES = {f"symmetric {rate}": SymmetricRedraw(rate) for rate in (0.2, 0.4, 0.6, 0.8)}
 NOISES |= {"asymmetric 0.4": AsymmetricCIFAR10(0.4)}
-STEPS_TABLE = "elr_steps"  # the recorded table that chooses step sizes
+# The step size of each method, by noise: chosen_steps of the recorded table "elr_steps". After a new recording of it,
+# write its choice here and record "elr" anew.
+STEPS = {"symmetric 0.4": dict.fromkeys(METHODS, 0.03) | dict.fromkeys(
+    ("ELR+", "ELR+ without the term", *(f"ELR+ without {name}" for name in INGREDIENTS)), 0.1)}
 PUBLISHED_DROP = 150 / 200  # of the epochs, after which the released ELR+ divides the step size by ten
 HELD_OUT = 0.1  # share of the training images whose noisy labels serve for validation, as published
 SECOND = 1000  # between the seeds of the two networks under ELR+
@@ -139,7 +141,7 @@ def elr_cell(loss: str, noise: str, seed: int, *, n_train: int = 20_000, side: i
     augment
         train on crops and mirror images, as published. Without them small networks memorise within these epochs.
     lr
-        the first step size; by default that of `chosen_step` for these arguments.
+        the first step size; by default that of STEPS.
     precision
         as of `fit`.
 
@@ -152,9 +154,7 @@ def elr_cell(loss: str, noise: str, seed: int, *, n_train: int = 20_000, side: i
     noisy = add_label_noise(_small_images(n_train, side, os.environ.get(CIFAR10_VARIABLE)),
                             NOISES[checks.one_of("noise", noise, NOISES)], seed=seed)
     n_val = round(HELD_OUT * noisy.n)
-    noisy = hold_out(noisy, n_val)
-    step = lr or chosen_step(loss=loss, noise=noise, n_train=n_train, side=side, width=width, epochs=epochs,
-                             augment=augment)
+    noisy, step = hold_out(noisy, n_val), lr or STEPS[checks.one_of("noise", noise, STEPS)][loss]
     recipe = replace(elr_recipe(epochs, step, side), augment=augment)
     recipe = replace(recipe, loss=_losses_for(NOISES[noise], noisy.n, recipe)[checks.one_of("loss", loss, METHODS)])
     record = fit(_network(small_cnn(width, recipe), noisy, recipe.loss, seed), noisy, recipe, seed, n_val=n_val,
@@ -175,22 +175,27 @@ def elr_recipe(epochs: int, lr: float, side: int) -> Recipe:
                   augment=True, padding=max(side // 8, 1))
 
 
-def elr_scale(data: LabelledImages, n_val: int = 0) -> pd.DataFrame:
-    """The published runs of ELR+, the recorded ones and those of `elr_run` on `data`, side by side.
+def elr_scale(recorded: pd.DataFrame, made: dict, data: LabelledImages, *, n_val: int = 0) -> pd.DataFrame:
+    """The published runs of ELR+, the recorded ones and those of `elr_run`, side by side.
 
-    It is made of the released recipe, of the recorded table and of the setting; `n_val` as of `elr_run`.
+    Parameters
+    ----------
+    recorded, made
+        the recorded table "elr", and what its file says of how it was made.
+    data, n_val
+        as of `elr_run`.
     """
-    recorded, chosen = load_table("elr"), setting("elr", data)
-    one = {name: values[0] for name, values in recorded.made["grid"].items() if len(values) == 1}
-    one = recorded.made["arguments"] | one
+    chosen = setting("elr", data)
+    one = {name: values[0] for name, values in made["grid"].items() if len(values) == 1}
+    one = made["arguments"] | one
     recipe = replace(elr_recipe(one["epochs"], 0.1, one["side"]), augment=one["augment"])
     held = round(HELD_OUT * one["n_train"])
-    steps = sorted(recorded.table.step.unique())
+    steps = sorted(recorded.step.unique())
     columns = {
         "published, ELR+": ("PreAct ResNet-18", RELEASED_IMAGES, 5_000, 32, None,
                             elr_recipe(RELEASED_EPOCHS, 0.02, 32), "0.02"),
         "recorded here": (f"small CNN, width {one['width']}", one["n_train"] - held, held, one["side"],
-                          recorded.table.seed.nunique(), recipe, " or ".join(f"{step:g}" for step in steps)),
+                          recorded.seed.nunique(), recipe, " or ".join(f"{step:g}" for step in steps)),
         "on this page": (chosen.name, data.n - n_val, n_val, data.image_shape[1], None, chosen.recipe,
                          f"{chosen.recipe.lr:g}")}
     return pd.DataFrame({name: _scale(*values) for name, values in columns.items()})
@@ -205,21 +210,19 @@ def _scale(network: str, n: int, held: int, side: int, seeds: int | None, recipe
             "crops and mirror images": "yes" if recipe.augment else "no", "seeds": "" if seeds is None else str(seeds)}
 
 
-def chosen_step(steps: pd.DataFrame | None = None, **setting: str | float) -> float:
-    """The step size whose runs have the lowest observed validation error at any recorded epoch, in the mean over seeds.
+def chosen_steps(steps: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """By noise and method, the step size whose runs come to the lowest observed validation error at any recorded epoch.
+
+    Errors are means over seeds; of equal ones the smallest step counts.
 
     Parameters
     ----------
     steps
-        rows of `elr_cell` at several step sizes, on seeds of their own; by default the recorded table "elr_steps".
-    setting
-        arguments of `elr_cell`, columns of the table, that choose the rows.
+        rows of `elr_cell` at several step sizes, on seeds of their own.
     """
-    steps = load_table(STEPS_TABLE).table if steps is None else steps
-    rows = steps[(steps[list(setting)] == pd.Series(setting)).all(axis=1)]
-    checks.require(len(rows) > 0, "setting", setting, f"rows of the table {STEPS_TABLE}")
-    best = rows.groupby(["step", "seed"])["observed validation"].max()
-    return float(best.groupby("step").mean().idxmax())
+    best = steps.groupby(["noise", "loss", "step", "seed"])["observed validation"].max()
+    means = best.groupby(["noise", "loss", "step"]).mean().unstack()
+    return {noise: rows.droplevel(0).idxmax(axis=1).to_dict() for noise, rows in means.groupby(level=0)}
 
 
 def _losses_for(noise: RatedNoise, n: int, recipe: Recipe) -> dict[str, AnyLoss]:
