@@ -19,9 +19,18 @@ import time
 from pathlib import Path
 
 from helpers.data import CIFAR10_VARIABLE, CIFAR10N_VARIABLE, KEEPS
-from helpers.experiments import attribution_cell, cifar10n_cell, deep_cell, elr_cell, loss_cell, phase_cell
+from helpers.experiments import (
+    attribution_cell,
+    cifar10n_cell,
+    comparison_cell,
+    deep_cell,
+    elr_cell,
+    loss_cell,
+    phase_cell,
+)
 from helpers.experiments.elr import METHODS, NOISES
 from helpers.experiments.loss_distributions import MNIST_VARIABLE
+from helpers.experiments.paper_images import STEPS, paper_image_cell, paper_step_cell
 from helpers.experiments.phase_diagram import PLANES
 from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stored_cells, verify
 
@@ -41,6 +50,10 @@ TABLES = {
                              "The phase diagram over n SNR^2 and the flip rate, at two ratios d/n"),
     "phase_dimensions": TablePlan(phase_cell, PLANES["phase_dimensions"],
                                   "The phase diagram over n SNR^2 and d/n, at one flip rate"),
+    "comparisons": TablePlan(
+        comparison_cell, {"seed": list(range(10)), "flip_rate": [0.1, 0.2, 0.3, 0.4], "n_train": [2000]},
+        "Stopping rules and scores of trust on two classes of CIFAR-10, over flip rates",
+        at_a_time=4, reads=(CIFAR10_VARIABLE,)),
     "human_noise": TablePlan(
         cifar10n_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "random1", "worst"], "keep": list(KEEPS)},
         "CIFAR-10N with labels as people gave them, and with controls that keep less of their tie to the image",
@@ -54,6 +67,15 @@ TABLES = {
                     "rate": [0.2, 0.45], "n_train": [5000], "epochs": [20]},
         "Distances between clean and noisy losses over epochs, for symmetric and pair noise on MNIST and CIFAR-10",
         at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
+    "paper_steps": TablePlan(
+        paper_step_cell, {"seed": [100], "flip_rate": [0.0, 0.2], "lr": list(STEPS)},
+        "Step sizes of VGG-11 on two classes of CIFAR-10, judged by held-out observed labels",
+        at_a_time=2, reads=(CIFAR10_VARIABLE,), probe={"n_train": 120, "n_val": 20, "epochs": 1, "width": 8}),
+    "paper_images": TablePlan(
+        paper_image_cell, {"seed": [0, 1, 2], "flip_rate": [0.2, 0.0], "n_outputs": [10]},
+        "The image experiment of Han et al. (2025) at its own size: VGG-11 as released, all 10,000 training images",
+        at_a_time=2, reads=(CIFAR10_VARIABLE,),
+        probe={"n_train": 120, "epochs": 3, "width": 8, "per_group": 4, "n_background": 2}),
     "deep_networks": TablePlan(
         deep_cell, {"seed": [0, 1, 2], "flip_rate": [0.0, 0.1, 0.2, 0.4], "network": ["VGG", "ResNet"],
                     "size": ["quick"], "n_train": [2000], "precision": ["bfloat16"]},

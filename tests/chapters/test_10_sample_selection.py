@@ -6,19 +6,22 @@ from hypothesis import given, settings, strategies as st
 from problems import problem
 from scipy.integrate import solve_ivp
 from scipy.special import expit
+from sklearn.neighbors import KNeighborsClassifier
 
 from helpers import descend
-from helpers.data.images import load_digits
+from helpers.data.images import class_index, load_digits
 from helpers.data.label_noise import add_label_noise
 from helpers.data.subsets import keep_samples
 from helpers.engine.gram import inner_products
 from helpers.experiments.real_images import image_runs
 from helpers.experiments.settings import setting
+from helpers.reading.scores import score_auc, self_confidence
 from helpers.reading.selection import LOG2, best_quality, log2_threshold, ranking_auc, selection_quality, small_loss
 from helpers.reading.stopping import plateau
 from helpers.theory.late_ranking import late_losses
 from helpers.theory.limit import limit_law
 from helpers.theory.stage_one import stage_one_bounds
+from helpers.training.cross_validation import out_of_fold
 from helpers.training.loop import fit
 
 N, M, D = 200, 20, 10**9
@@ -192,5 +195,9 @@ def test_obs_selection_images():
     early, late = (accuracy(small_loss(record.losses[rows, k], 0.8)) for k in (stop, -np.ones(3, int)))
     everything, truth = 1 - record.fresh_error[:, list(record.times).index(24)].mean(), accuracy(~record.flipped)
     assert early > late + 0.03 and early - everything > (truth - everything) / 2
+    observed = [class_index(add_label_noise(data, 0.2, seed=seed).y_obs, 2) for seed in seeds]
+    held = [out_of_fold(KNeighborsClassifier(15), add_label_noise(data, 0.2, seed=seed), seed=seed) for seed in seeds]
+    neighbours = score_auc([self_confidence(p, y) for p, y in zip(held, observed)], record.flipped)
+    assert neighbours.min() > 0.98 and (neighbours > auc[rows, stop]).all()
     stopped = 1 - record.fresh_error[rows, stop].mean()
     assert abs(early - stopped) < 0.03  # over ten seeds it gains about a point

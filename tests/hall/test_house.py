@@ -24,7 +24,8 @@ FOR_READERS = {
     "as_two_classes", "load_folder", "load_cifar10_pair", "load_cifar100", "load_clothing1m", "load_mnist", "load_npz",
     "load_webvision", "AsymmetricCIFAR100", "HumanLabels", "InstanceDependent", "Transition", "flip_labels",
     "PreActResNet", "resnet", "vgg",
-    "clean_validation", "noisy_validation", "deepest_misfit", "widest_losses", "clearest_split"}
+    "clean_validation", "noisy_validation", "deepest_misfit", "widest_losses", "clearest_split",
+    "compare_losses"}
 # Options that stand in their place all the same: a path that may be left out,
 # or a label that stands beside what it labels.
 POSITIONAL = {("load_cifar10n", "path"), ("source_hash", "module"), ("band", "label"), ("theory_line", "label")}

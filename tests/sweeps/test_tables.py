@@ -242,6 +242,12 @@ def test_fingerprints_of_code_are_blind_to_words():
 def test_recording_is_whole_and_made_by_the_present_grid_and_arguments(name):
     """A table made by another grid, other default arguments, or cut short, fails here: `make record` makes it anew."""
     recording = recorder.TABLES[name]
+    if not (recorder.RESULTS / f"{name}.json").exists():
+        root = recorder.ROOT
+        shown = [page for page in (*root.glob("nbs/*.md"), *root.glob("book/**/*.md"))
+                 if f'load_table("{name}")' in page.read_text("utf-8")]
+        assert not shown
+        pytest.skip("planned and not recorded yet: no page shows it")
     assert recorder.fault(name, recording, recorder.RESULTS) is None
     found = load_table(name)
     assert {argument: set(found.table[argument]) for argument in recording.grid} == {

@@ -1,3 +1,4 @@
+from .comparisons import comparison_cell as comparison_cell
 from .deep_networks import (
     NETWORKS as NETWORKS,
     deep_cell as deep_cell,
@@ -39,6 +40,7 @@ from .real_images import (
     image_mistakes as image_mistakes,
     image_run as image_run,
     image_runs as image_runs,
+    run_and_mistakes as run_and_mistakes,
 )
 from .settings import SETTINGS as SETTINGS, Setting as Setting, setting as setting
 from .synthetic import lemmas_over_d as lemmas_over_d, paper_problem as paper_problem, paper_run as paper_run

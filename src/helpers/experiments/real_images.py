@@ -55,27 +55,28 @@ def image_runs(data: LabelledImages, flip_rate: float, seeds: Iterable[int], *, 
     return side_by_side(lambda seed: image_run(add_label_noise(data, flip_rate, seed=seed), seed, n_val=n_val), seeds)
 
 
+def run_and_mistakes(data: LabelledImages, seed: int, *, n_val: int = 0, record_at: ArrayLike | None = None
+                     ) -> tuple[Record, Bool[np.ndarray, "T n_test"]]:
+    """`image_run`, and which test images are misclassified at each recorded epoch (true labels)."""
+    seen = []
+    images = DeviceImages(standardise(data.keep(np.arange(data.n) < data.n - n_val).x, data.x_test)[1], best_device())
+
+    def watch(epoch: int, model: nn.Module) -> None:
+        found = predicted(outputs(model, images, epoch=epoch, n_classes=data.n_classes))
+        seen.append(class_labels(found, data.n_classes) != data.y_test)
+
+    record = image_run(data, seed, n_val=n_val, record_at=record_at, watch=watch)
+    return record, np.array(seen)
+
+
 def image_mistakes(data: LabelledImages, flip_rate: float, seeds: Iterable[int], *, n_val: int = 0
                    ) -> tuple[Record, Bool[np.ndarray, "runs T n_test"]]:
     """`image_runs`, and which test images are misclassified at each recorded epoch (true labels)."""
     seen, seeds = {}, list(seeds)
 
     def run(seed: int) -> Record:
-        noisy = add_label_noise(data, flip_rate, seed=seed)
-        watch, seen[seed] = _mistakes(hold_out(noisy, n_val) if n_val else noisy, n_val)
-        return image_run(noisy, seed, n_val=n_val, watch=watch)
+        record, seen[seed] = run_and_mistakes(add_label_noise(data, flip_rate, seed=seed), seed, n_val=n_val)
+        return record
 
     record = side_by_side(run, seeds)
     return record, np.array([seen[seed] for seed in seeds])
-
-
-def _mistakes(data: LabelledImages, n_val: int) -> tuple[Callable[[int, nn.Module], None], list[np.ndarray]]:
-    """A `watch` for `fit`, and the list that it fills."""
-    n_test, seen = len(data.y_test) - n_val, []
-    images = DeviceImages(standardise(data.x, data.x_test[:n_test])[1], best_device())
-
-    def watch(epoch: int, model: nn.Module) -> None:
-        found = predicted(outputs(model, images, epoch=epoch, n_classes=data.n_classes))
-        seen.append(class_labels(found, data.n_classes) != data.y_test[:n_test])
-
-    return watch, seen

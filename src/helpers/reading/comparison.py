@@ -312,13 +312,14 @@ def verdict_table(claims: Mapping[str, tuple[tuple[float, float], str, float]]) 
     Returns
     -------
     table
-        one row per claim: "number", "falsified if", "holds".
+        one row per claim: "number", "holds", "falsified if".
 
     Examples
     --------
     >>> from helpers.reading import verdict_table
-    >>> verdict_table({"a rule saves something": ((1.0, 1.5), "above", 0.0)}).loc["a rule saves something"].tolist()
-    ['1.0 ± 1.5', 'the interval is not wholly above 0', False]
+    >>> found = verdict_table({"a rule saves something": ((1.0, 1.5), "above", 0.0)}).iloc[0]
+    >>> found["number"], bool(found["holds"]), found["falsified if"]
+    ('1.0 ± 1.5', False, 'the interval is not wholly above 0')
     """
     rows = {}
     for claim, ((mean, half), side, bound) in claims.items():
@@ -326,8 +327,8 @@ def verdict_table(claims: Mapping[str, tuple[tuple[float, float], str, float]]) 
         where = side.removeprefix("not ")
         beyond = bool(mean - half > bound if where == "above" else mean + half < bound)
         wholly = "wholly" if side != where else "not wholly"
-        rows[claim] = {"number": f"{mean:.1f} ± {half:.1f}", "falsified if": f"the interval is {wholly} {where} {bound:g}",
-                       "holds": beyond == (side == where)}
+        rows[claim] = {"number": f"{mean:.1f} ± {half:.1f}", "holds": beyond == (side == where),
+                       "falsified if": f"the interval is {wholly} {where} {bound:g}"}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -1,6 +1,6 @@
 """Scores of trust in each sample's label beyond its training loss (chapter 10).
 
-From class probabilities out of fold (`helpers.training.cross_validation`), by a model that has not seen the sample's label:
+From class probabilities out of fold (`helpers.training.out_of_fold`), by a model that has not seen the sample:
 `self_confidence` and confident learning. From the whole training run: `area_under_margin`. None reads a true label.
 Large is trustworthy.
 """

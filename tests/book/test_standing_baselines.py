@@ -1,0 +1,74 @@
+"""A page that compares stopping rules, selections or losses does it through `helpers.reading.comparison`.
+
+That module puts the standing baselines into each table, or refuses to make one; so it is enough that a page goes
+through it, shows what it makes, and takes no baseline out again.
+"""
+
+import ast
+import re
+
+import execution
+import jupytext
+import pytest
+
+PAGES = [*execution.chapters(), *(path for chapter in execution.chapters() for path in execution.deeper(chapter))]
+# What a page that uses one of these names compares: the function that its table must come from.
+COMPARES = {
+    "stopping rules": ({"all_stops", "regret_table", "stopping_rules", "clean_validation", "noisy_validation",
+                        "deepest_misfit", "widest_losses", "clearest_split"}, "compare_stops"),
+    "selection rules": ({"assess", "loss_mixture"}, "compare_scores"),
+    "retraining on a selection": ({"assess", "loss_mixture"}, "compare_retraining"),
+    "losses": ({"ELR", "ELRPlus", "elr_runs"}, "compare_losses")}
+# Pages that still compare in another way; whoever mends one takes it out here.
+OWED = {("13_deep_networks", "stopping rules"), ("15_loss_distributions", "stopping rules"),
+        ("18_human_noise", "stopping rules"), ("18_human_noise", "selection rules"),
+        ("18_human_noise", "retraining on a selection"), ("17_elr", "losses"), ("17_on_images", "losses")}
+BASELINES = r"blind|never|stopped, not retrained|everything, to the end|cross-entropy"
+
+
+def code(text):
+    """The code of a page's cells and of its solutions apart: only cells count."""
+    return "\n".join(cell.source for cell in jupytext.reads(text, fmt="md:myst").cells if cell.cell_type == "code")
+
+
+def called(text):
+    """Names of all functions that are called, as f(...), a.f(...), or passed on."""
+    return {getattr(node, "id", None) or getattr(node, "attr", "") for node in ast.walk(ast.parse(text))
+            if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load)}
+
+
+def faults(text):
+    """{what is compared: what is missing} on a page with this code."""
+    used, found = called(text), {}
+    for what, (signs, door) in COMPARES.items():
+        if used & signs and door not in used:
+            found[what] = f"compares {what} ({', '.join(sorted(used & signs))}) without helpers.reading.{door}"
+    if {"compare_stops"} & used and not re.search(r"\.table\b", text):
+        found["stopping rules"] = "makes a comparison of stopping rules and never shows its table"
+    if dropped := re.search(rf"\.drop\([^)]*({BASELINES})", text):
+        found["baselines"] = f"drops a standing baseline: {dropped[0]}"
+    return found
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_each_comparison_has_its_standing_baselines(path):
+    found = faults(code(path.read_text("utf-8")))
+    owed = {what for page, what in OWED if page == path.stem}
+    assert not owed - found.keys(), f"{path.name} owes nothing more for {owed - found.keys()}: take it out of OWED"
+    left = [fault for what, fault in found.items() if what not in owed]
+    assert not left, f"{path.name}:\n" + "\n".join(f"  - {fault}" for fault in left)
+
+
+@pytest.mark.parametrize(("text", "what"), [
+    ("stops = all_stops(record, 0.2)\nregret_table(record, stops)", "stopping rules"),
+    ("compare_stops(error, times, stopping_rules(a, 0.2, b))", "stopping rules"),
+    ("kept = loss_mixture(losses)\ncompare_scores(x)", "retraining on a selection"),
+    ("runs = elr_runs(data, 0.2, ELR(), range(3))", "losses"),
+    ("found = compare_stops(error, times, [])\nfound.table.drop('never')", "baselines")])
+def test_a_page_without_its_baselines_is_found(text, what):
+    assert what in faults(text)
+
+
+def test_a_page_that_goes_through_the_door_is_sound():
+    assert not faults("found = compare_stops(error, times, stopping_rules(a, 0.2, b))\nfound.table")
+    assert not faults("table = compare_losses({})\nruns = elr_runs(data, 0.2, ELR(), range(3))")
