@@ -32,6 +32,7 @@ from helpers.experiments import (
     phase_cell,
     step_cell,
 )
+from helpers.experiments.elr import METHODS, NOISES
 from helpers.experiments.human_noise import STEPS as HUMAN_STEPS
 from helpers.experiments.loss_distributions import MNIST_VARIABLE, STEPS
 from helpers.experiments.paper_images import STEPS as PAPER_STEPS, paper_image_cell, paper_step_cell
@@ -47,6 +48,12 @@ LOSS_IMAGES, LOSS_TEST_IMAGES, LOSS_EPOCHS = 2000, 1000, 10  # 25_000 (all where
 STEP_IMAGES, STEP_EPOCHS = 1000, 4  # 10_000, 6
 HUMAN_IMAGES, HUMAN_EPOCHS = 3000, 15  # 10_000, 25
 ATTRIBUTION_IMAGES = 2000  # 10_000
+# The comparison of ELR with its controls: what is recorded, and what eight core hours can do in its place.
+ELR_SMALL = {"noise": ["symmetric 0.4"], "loss": list(METHODS), "augment": [False],
+             "n_train": [2_500], "side": [16], "width": [16], "epochs": [30]}
+ELR_LARGE = {"noise": list(NOISES), "loss": list(METHODS), "augment": [True],
+             "n_train": [20_000], "side": [16], "width": [32], "epochs": [40]}
+ELR_GRID = ELR_SMALL
 
 # Sizes are what two CPU cores can do in an evening; seeds run slowest, so that the first cells show all settings.
 TABLES = {
@@ -106,11 +113,14 @@ TABLES = {
                     "size": ["quick"], "n_train": [2000], "precision": ["bfloat16"]},
         "Two stages of a narrow VGG-11 and a small ResNet on two classes of CIFAR-10, over flip rates",
         at_a_time=4, reads=(CIFAR10_VARIABLE,)),
+    "elr_steps": TablePlan(  # before "elr": what it chooses is written into helpers.experiments.elr.STEPS
+        elr_cell, {"seed": [100], "lr": [0.03, 0.1] if ELR_GRID is ELR_SMALL else [0.01, 0.03, 0.1], **ELR_GRID},
+        "Step sizes for each method and noise, on a seed of its own, to be chosen by observed validation labels",
+        at_a_time=10, reads=(CIFAR10_VARIABLE,)),
     "elr": TablePlan(
-        elr_cell, {"seed": [0, 1, 2], "rate": [0.2, 0.4, 0.6, 0.8], "loss": ["cross-entropy", "ELR", "ELR+"],
-                   "n_train": [20_000], "side": [16]},
-        "Cross-entropy, early-learning regularisation and ELR+ on ten classes of CIFAR-10, over nominal noise rates",
-        at_a_time=4, reads=(CIFAR10_VARIABLE,))}
+        elr_cell, {"seed": [0, 1, 2], **ELR_GRID},
+        "Cross-entropy with and without each ingredient of ELR+, ELR, and ELR+ with and without each of its parts",
+        at_a_time=10, reads=(CIFAR10_VARIABLE,))}
 
 
 def commit():

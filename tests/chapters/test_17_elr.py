@@ -221,6 +221,17 @@ def test_thm_elr_settled_holds_for_any_step_at_strength_one_and_more(h):
         assert (np.diff(law.noisy_margin) < 0).all() and (law.reused_noise_error(0.2)[1:] == 0).all()
 
 
+def test_below_the_line_the_border_at_strength_three_is_0_54():
+    """The solution of ex-elr-below, for tau = 0.1: which way the noisy margin goes for good, with and without a
+    strength; 1 / (1 - 2 tau) = 1.25 is where Stage I under cross-entropy begins."""
+    ends = {c: elr_law(c, 0.1, 3.0, 0.0, [0.0, 50.0, 200.0]).noisy_margin[1:] for c in (0.53, 0.54, 0.96)}
+    assert (ends[0.53] > 0).all() and (ends[0.54] < 0).all() and (ends[0.96] < 0).all()
+    assert all(abs(end[1]) > abs(end[0]) for end in ends.values())
+    for c, sign in ((1.2, 1), (1.3, -1)):
+        law = elr_law(c, 0.1, 0.0, 0.0, np.linspace(0, 0.5, 11))
+        assert (sign * law.noisy_margin[1:4] > 0).all()
+
+
 @pytest.mark.statement("thm-elr-memory")
 @settings(max_examples=25)
 @given(st.floats(2, 30), st.floats(0, 0.3), st.floats(0.1, 8), st.floats(0.02, 0.6))

@@ -131,7 +131,7 @@ CODE = {
     "ex-cover": lambda v, n: close(n[0], 0.274, 0.045) and close(n[1], 0.274, 5e-4) and close(n[2], 0.997, 5e-4),
     "ex-linear-clock": lambda v, n: close(n[0], 66, 0.5) and close(n[1], 90, 10),
     "ex-elr-classes": lambda v, n: close(n[0], -0.5, 0.04),
-    "ex-elr-below": lambda v, n: close(n[0], 0.15, 0.005) and close(n[1], 0.15, 0.005),
+    "ex-elr-below": lambda v, n: close(n[0], 0.15, 0.005) and close(n[1], 0.15, 0.005) and n[3] > 0 > n[5],
     "ex-elr-loss": lambda v, n: close(n[0], -25.6, 0.1) and close(n[1] - n[0], 9.21, 0.01),
     "ex-elr-silent": lambda v, n: n[0] > 0 and n[1] < 0 and v["law"].r_noisy[v["stopped"]] == 0,
     "ex-three-raters": lambda v, n: n[0] < n[2] < n[1] and n[3] < n[5] < n[4],

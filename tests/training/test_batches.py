@@ -25,6 +25,16 @@ def test_augmented_images_are_crops_and_mirror_images():
     assert 8 <= mirrored <= 32  # 20 expected, within four standard deviations of 3.2
 
 
+def test_crops_move_by_no_more_than_the_padding():
+    x = np.random.default_rng(0).random((20, 1, 8, 8)).astype(np.float32)
+    images = DeviceImages(x, torch.device("cpu"), augment=True, padding=1)
+    around = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    for image, padded in zip(images.batch(torch.arange(20), np.random.default_rng(1)).numpy(), around):
+        crops = [padded[:, i:i + 8, j:j + 8] for i in range(3) for j in range(3)]
+        assert any(np.array_equal(image[..., ::side], crop) for crop in crops for side in (1, -1))
+    assert all(torch.equal(part, torch.from_numpy(x)) for part in images.split(20))
+
+
 def test_augmentation_trains_on_changed_images_and_measures_the_true_ones(three):
     seen = []
 

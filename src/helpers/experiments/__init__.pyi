@@ -10,10 +10,16 @@ from .deep_networks import (
     ten_way as ten_way,
 )
 from .elr import (
+    INGREDIENTS as INGREDIENTS,
     LOSSES as LOSSES,
+    METHODS as METHODS,
     PUBLISHED as PUBLISHED,
+    PUBLISHED_PARTS as PUBLISHED_PARTS,
+    chosen_steps as chosen_steps,
     elr_cell as elr_cell,
+    elr_losses as elr_losses,
     elr_runs as elr_runs,
+    elr_scale as elr_scale,
     label_shares as label_shares,
 )
 from .human_noise import (

@@ -20,15 +20,17 @@ class DeviceImages:
     device
         where they are kept.
     augment
-        a batch is then a random crop of each image padded with zeros by `PADDING` pixels (zero is the mean pixel), and
-        its mirror image in half of the cases: the usual augmentation of CIFAR-10.
+        a batch is then a random crop of each image padded with zeros (zero is the mean pixel), and its mirror image in
+        half of the cases: the usual augmentation of CIFAR-10.
+    padding
+        so many pixels.
     """
 
     def __init__(self, x: Float[np.ndarray, "n channels height width"], device: torch.device | str, *,
-                 augment: bool = False):
-        images = torch.from_numpy(x)
+                 augment: bool = False, padding: int = PADDING):
+        images, self.padding = torch.from_numpy(x), padding if augment else 0
         if augment:
-            images = pad(images, (PADDING,) * 4)
+            images = pad(images, (padding,) * 4)
         self.augment, self.shape, self.device = augment, x.shape, device
         # (n, height, width, channels): a pixel's channels lie together, and channels-last is a view
         self.images = images.permute(0, 2, 3, 1).contiguous().to(device)
@@ -48,14 +50,13 @@ class DeviceImages:
                 ) -> tuple[Int[np.ndarray, "count height"], Int[np.ndarray, "count width"]]:
         """Rows and columns in the padded images; the columns of a mirrored image run backward."""
         _, _, height, width = self.shape
-        top, left = rng.integers(0, 2 * PADDING + 1, (2, count, 1))
+        top, left = rng.integers(0, 2 * self.padding + 1, (2, count, 1))
         rows, columns = top + np.arange(height), left + np.arange(width)
         mirrored = rng.random((count, 1)) < 0.5
         return rows, np.where(mirrored, columns[:, ::-1], columns)
 
     def split(self, size: int) -> Iterator[Float[torch.Tensor, "part channels height width"]]:
         """The whole set in order, never augmented, `size` images at a time."""
-        edge = PADDING if self.augment else 0
-        height, width = self.shape[2:]
+        edge, (height, width) = self.padding, self.shape[2:]
         for part in self.images.split(size):
             yield part[:, edge:edge + height, edge:edge + width].permute(0, 3, 1, 2)

@@ -25,7 +25,7 @@ from helpers.data.images import LabelledImages, class_index, class_labels
 from helpers.record import Record, concatenate, log_times
 from helpers.streams import random_stream
 from helpers.training import checkpoints
-from helpers.training.batches import DeviceImages
+from helpers.training.batches import PADDING, DeviceImages
 from helpers.training.elr_plus import ELRPlus
 from helpers.training.losses import ELR, CrossEntropy, FreshFlips, margins
 from helpers.training.models import Dropout
@@ -53,10 +53,10 @@ class Recipe:
     restart_every, lowest_lr
         if `restart_every` is positive, `lr` falls along a cosine to `lowest_lr` and jumps back every so many epochs
         (Loshchilov and Hutter 2017); with `restart_every` equal to `epochs` it falls once.
-    augment
-        train on random crops and mirror images (`DeviceImages`).
+    augment, padding
+        train on random crops and mirror images, of images padded by so many pixels (`DeviceImages`).
     loss
-        `CrossEntropy`, `FreshFlips`, `ELR`, or `ELRPlus`, which trains a `Pair` of networks.
+        `CrossEntropy`, `FreshFlips`, `ELR`, or `ELRPlus`, which trains a `Pair` of networks unless it says networks=1.
 
     Examples
     --------
@@ -77,6 +77,7 @@ class Recipe:
     restart_every: int = 0
     lowest_lr: float = 0.0
     augment: bool = False
+    padding: int = PADDING
     loss: CrossEntropy | FreshFlips | ELR | ELRPlus = field(default_factory=CrossEntropy)
 
     def __post_init__(self):
@@ -93,6 +94,7 @@ class Recipe:
         checks.require(not (len(self.milestones) and self.restart_every), "milestones", self.milestones,
                        "() where restart_every > 0")
         checks.one_of("augment", self.augment, (False, True))
+        checks.integer("padding", self.padding)
         checks.require(isinstance(self.loss, LOSSES), "loss", self.loss,
                        "CrossEntropy(), FreshFlips(...), ELR(...) or ELRPlus(...)")
 
@@ -272,7 +274,8 @@ class TrainingRun:
     def __init__(self, model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, device: torch.device,
                  autocast: bool, *, log_training: bool = False):
         x, x_test = standardise(data.x, data.x_test)
-        self.images, self.test = DeviceImages(x, device, augment=recipe.augment), DeviceImages(x_test, device)
+        self.images = DeviceImages(x, device, augment=recipe.augment, padding=recipe.padding)
+        self.test = DeviceImages(x_test, device)
         self.labels = torch.from_numpy(class_index(data.y_obs, data.n_classes)).to(device)
         self.model, self.recipe, self.seed, self.device, self.autocast = model, recipe, seed, device, autocast
         self.optimizer = torch.optim.SGD(model.parameters(), recipe.lr, recipe.momentum,
@@ -298,11 +301,12 @@ class TrainingRun:
         self.seconds += time.perf_counter() - start
 
     def _measure(self):
-        f = outputs(self.model, self.images, epoch=self.epoch, n_classes=self.n_classes)
+        model = self.loss.tested(self.model)
+        f = outputs(model, self.images, epoch=self.epoch, n_classes=self.n_classes)
         self.margins.append(margins(f, self.labels).cpu().numpy())
         self.predicted.append(predicted(f))
         self.logged += [self.fits.copy()] if self.log_training else []
-        self.test_predicted.append(predicted(outputs(self.model, self.test, epoch=self.epoch,
+        self.test_predicted.append(predicted(outputs(model, self.test, epoch=self.epoch,
                                                      n_classes=self.n_classes)))
 
     def _train(self):

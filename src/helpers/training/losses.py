@@ -20,7 +20,7 @@ Outputs = Float[torch.Tensor, " batch"] | Float[torch.Tensor, "batch K"]  # one 
 
 
 class Loss(nn.Module):
-    """What `fit` asks of a loss in training: its value on a batch, and whatever has to follow a step."""
+    """What `fit` asks of a loss in training: its value on a batch, what has to follow a step, what is measured."""
 
     def of_model(self, model: nn.Module, x: Float[torch.Tensor, "batch channels height width"],
                  labels: Int[torch.Tensor, " batch"], index: Int[torch.Tensor, " batch"],
@@ -35,6 +35,10 @@ class Loss(nn.Module):
 
     def after_step(self, model: nn.Module) -> None:
         """Called after each step."""
+
+    def tested(self, model: nn.Module) -> nn.Module:
+        """The network that is measured when `model` is trained: itself, or one that the loss has made of it."""
+        return model
 
 
 @dataclass(frozen=True)
