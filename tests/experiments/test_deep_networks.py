@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from helpers.experiments.settings import SETTINGS, Setting, record_epochs, setting
 from problems import random_record
 from torch import nn
 
@@ -14,6 +13,7 @@ from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import ClassConditional
 from helpers.experiments import deep_networks as runs
 from helpers.experiments.deep_networks import NETWORKS, deep_cell, deep_run, mean_of_class, measured_in_three_ways
+from helpers.experiments.settings import SETTINGS, Setting, record_epochs, setting
 from helpers.record import Record
 from helpers.sweeps.grid import sweep
 from helpers.training.loop import Recipe
