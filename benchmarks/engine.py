@@ -19,8 +19,8 @@ import torch
 from helpers import SignalNoise, descend
 from helpers.engine.explicit import ExplicitEngine
 from helpers.engine.gram import inner_products
-from helpers.engine.network import coefficient_steps
-from helpers.engine.reduced import CompiledEngine, ReducedEngine, TorchEngine
+from helpers.engine.network_decomposition import decomposition_steps
+from helpers.engine.reduced import CompiledReducedEngine, ReducedEngine, TorchReducedEngine
 from helpers.runtime import cpu_name
 
 N, M, RUNS, STEPS = 200, 20, 64, 1000
@@ -57,7 +57,7 @@ class ByHand:
 
     def advance(self, steps):
         for _ in range(steps):
-            update, _ = coefficient_steps(self.weight @ self.vectors.T, self.y, self.y_obs, self.rate)
+            update, _ = decomposition_steps(self.weight @ self.vectors.T, self.y, self.y_obs, self.rate)
             self.weight.flatten(0, 1).addmm_(update.flatten(0, 1), self.vectors)
 
 
@@ -78,7 +78,7 @@ def bare_steps(dtype):
     problem, _, init_std, lr = law(2000)
     for runs, steps in ((1, 500), (RUNS, 50)):
         products = [inner_products(problem, M, init_std, seed) for seed in range(runs)]
-        actions["reduced", runs] = steps_of(CompiledEngine(products, [lr] * runs, CPU, dtype), steps)
+        actions["reduced", runs] = steps_of(CompiledReducedEngine(products, [lr] * runs, CPU, dtype), steps)
         count["reduced", runs] = steps * runs
     return {name: seconds / count[name] for name, seconds in best_of(7, actions).items()}
 
@@ -121,7 +121,7 @@ def tensor_steps(dtype, device, batches, steps, rounds):
     actions, count = {"product": products}, {"product": repeated}
     for runs in batches:
         inner = [inner_products(problem, M, init_std, seed) for seed in range(runs)]
-        actions["reduced", runs] = steps_of(TorchEngine(inner, [lr] * runs, device, dtype), steps)
+        actions["reduced", runs] = steps_of(TorchReducedEngine(inner, [lr] * runs, device, dtype), steps)
         count["reduced", runs] = steps * runs
     return {name: seconds / count[name] for name, seconds in best_of(rounds, actions).items()}
 

@@ -13,7 +13,7 @@ import torch
 
 from helpers import SignalNoise
 from helpers.engine.gram import inner_products
-from helpers.engine.observables import readings
+from helpers.engine.observables import observable_readings
 from helpers.engine.reduced import ReducedEngine, reduced_engine
 from helpers.experiments.phase_diagram import INITIAL_RESPONSE, RECORDED_TIMES, S_END
 
@@ -102,7 +102,7 @@ class Row:
     @staticmethod
     def _read(engine):
         """Of each run now: the share of noisy samples that are given their true label, and the reused error."""
-        shown, noisy = readings(engine.state(), engine.y, engine.y_obs), engine.y != engine.y_obs
+        shown, noisy = observable_readings(engine.state(), engine.y, engine.y_obs), engine.y != engine.y_obs
         truly = ((shown["margins"] < 0) & noisy).sum(1).double() / noisy.sum(1)  # NaN for a run without noisy samples
         return {"truly": truly, "reused_error": shown["reused_error"]}
 

@@ -19,8 +19,8 @@ from engine import best_of, machine
 from PIL import Image
 from torch.nn.functional import cross_entropy
 
-from helpers.data.datasets import load_cifar10
-from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, as_two_classes, class_index
+from helpers.data.datasets import CIFAR10_VARIABLE, load_cifar10
+from helpers.data.images import LabelledImages, class_index, two_class_images
 from helpers.data.torchvision_import import import_torchvision
 from helpers.runtime import best_device
 from helpers.training.loop import Recipe, TrainingRun, fit
@@ -162,7 +162,7 @@ def table():
     data, real = load()
     yield f"| {data.name} | usual loop | `fit` | ratio | target |"
     yield "|---|---:|---:|---:|---|"
-    own = {task: as_two_classes(data, "airplane", "automobile") if task.pair else data for task in TASKS}
+    own = {task: two_class_images(data, "airplane", "automobile") if task.pair else data for task in TASKS}
     for task in TASKS:
         rate = speeds(task, own[task])
         yield (f"| {task.name}, images a second | {rate['usual']:.0f} | {rate['fit']:.0f} | "

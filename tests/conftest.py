@@ -18,8 +18,7 @@ from marks import pytest_itemcollected  # noqa: F401
 from web import Handler
 
 from helpers import SignalNoise
-from helpers.data.datasets import load_digit_classes
-from helpers.data.images import load_digits
+from helpers.data.datasets import load_digit_classes, load_digits
 from helpers.data.subsets import keep_samples
 
 torch.set_num_threads(1)

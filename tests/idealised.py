@@ -6,7 +6,7 @@ from scipy.special import expit
 
 from helpers import SignalNoise
 from helpers.engine.scenes import Scene
-from helpers.engine.variants import descend_scenes
+from helpers.engine.variants import descend_variant
 from helpers.streams import random_stream
 
 BETA = 1e-13  # size of the initial responses
@@ -48,7 +48,7 @@ def euler(slopes, size, h, steps):
 
 def run(scene, h, steps, m, **method):
     n = len(scene.y)
-    return descend_scenes([scene], h * n * m, steps, record_at=[steps], n_test=0, **method).margins[0, 0]
+    return descend_variant([scene], h * n * m, steps, record_at=[steps], n_test=0, **method).margins[0, 0]
 
 
 def base_slopes(c, tau):

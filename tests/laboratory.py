@@ -13,7 +13,7 @@ from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.descent import descend
 from helpers.engine.gram import inner_products
-from helpers.engine.observables import draw_tests
+from helpers.engine.observables import draw_observables
 from helpers.theory.limit import limit_law
 
 COMPARED = ("margins", "gamma", "rho", "rho_cross", "fresh_error", "reused_error")
@@ -35,7 +35,7 @@ def exported_run(problem, m, init_std, lr, steps, seed, record_at=None, n_test=3
     checks.require(problem.noise_std == 1.0, "problem.noise_std", problem.noise_std, "1.0")
     seed, lr = checks.integer("seed", seed, 0), checks.positive("lr", lr)
     record = descend(problem, m, init_std, lr, steps, seed, record_at=record_at, n_test=n_test)
-    draws = draw_tests([problem], [seed], m, n_test, 0, 0.0, "cpu", torch.float64)
+    draws = draw_observables([problem], [seed], m, n_test, 0, 0.0, "cpu", torch.float64)
     start = _start(inner_products(problem, m, init_std, seed), m, lr, problem)
     start |= {"yTest": _flat(draws.y), "normals": _flat(draws.normals)}
     results = {name: [_flat(entry) for entry in getattr(record, name)[0]] for name in COMPARED}

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from helpers import SignalNoise
 
-UNIT = SignalNoise(200, 10**6, n_snr2=1.0, noise_std=1e-3)  # sigma^2 d = 1, the unit of ideal_products
+UNIT = SignalNoise(200, 10**6, n_snr2=1.0, noise_std=1e-3)  # sigma^2 d = 1, the unit of orthogonal_products
 strengths = st.floats(0.05, 50.0)
 flip_rates = st.one_of(st.just(0.0), st.floats(1e-3, 0.49))
 

@@ -5,7 +5,7 @@ import numpy as np
 from helpers import Record, SignalNoise, descend
 from helpers.data.label_noise import add_label_noise
 from helpers.streams import random_stream
-from helpers.theory.early_stopping import EarlyBound
+from helpers.theory.early_stopping import EarlyStoppingBound
 from helpers.theory.stage_one import StageOne
 from helpers.training.loop import fit
 from helpers.training.models import SmallCNN
@@ -34,10 +34,10 @@ def train_on_flips(data, rate, seed, recipe, **options):
 
 
 def ideal_bound(c, tau, p=0.5, n_over_d=1e-12):
-    """EarlyBound in the limit of eq-early-limit."""
+    """EarlyStoppingBound in the limit of eq-early-limit."""
     stage = StageOne(s1=1e-9, n_snr2=c, norm_error=0.0, cross_talk=0.0, initial=0.0, lead=(1 - 2 * tau) / 2,
                      clean_share=(1 - tau) / 2, class_share=0.5, active_share=p)
-    return EarlyBound(stage, 10**9, n_over_d, 0.5, 0.0, 0.0)
+    return EarlyStoppingBound(stage, 10**9, n_over_d, 0.5, 0.0, 0.0)
 
 
 def random_record(rng, n=60, times=4):

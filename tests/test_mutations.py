@@ -39,10 +39,10 @@ RULES = "engine/test_reduced.py::test_gamma_and_rho_follow_the_update_rules_over
 SIGNS = ("engine/test_reduced.py::"
          "test_rho_grows_from_zero_where_j_is_the_observed_label_and_falls_where_it_is_not[compiled]")
 LOOP = "engine/test_explicit.py::test_both_engines_are_gradient_descent_from_the_papers_network[reduced]"
-GRADIENT = "engine/test_network.py::test_coefficient_steps_are_minus_lr_times_the_autograd_gradient"
-STEP_RULES = "engine/test_network.py::test_coefficient_steps_are_the_update_rules_of_gamma_and_rho"
-FORWARD = "engine/test_network.py::test_forward_is_the_formula_of_the_paper"
-UNIQUE = "engine/test_network.py::test_decompose_undoes_compose_so_that_the_decomposition_is_unique"
+GRADIENT = "engine/test_network_decomposition.py::test_coefficient_steps_are_minus_lr_times_the_autograd_gradient"
+STEP_RULES = "engine/test_network_decomposition.py::test_coefficient_steps_are_the_update_rules_of_gamma_and_rho"
+FORWARD = "engine/test_network_decomposition.py::test_forward_is_the_formula_of_the_paper"
+UNIQUE = "engine/test_network_decomposition.py::test_decompose_undoes_compose_so_that_the_decomposition_is_unique"
 FLIPS = "data/test_signal_noise.py::test_labels_are_uniform_and_flip_at_the_rate_of_their_class"
 STREAMS = "hall/test_streams.py::test_sample_and_initial_weights_of_one_seed_share_no_normals"
 BARTLETT = "engine/test_gram.py::test_bartlett_factor_has_the_shape_and_mean_of_its_wishart_law"
@@ -57,13 +57,13 @@ MUTATIONS = {
     "true instead of observed labels": (
         "engine/reduced.py", "push[i] = rate * y_obs[i - 1]", "push[i] = rate * y[i - 1]", [SIGNS, RULES]),
     "sign of the rho update in tensors": (
-        "engine/network.py", "to_noise = push *", "to_noise = -push *", [STEP_RULES, GRADIENT]),
+        "engine/network_decomposition.py", "to_noise = push *", "to_noise = -push *", [STEP_RULES, GRADIENT]),
     "true instead of observed labels in tensors": (
-        "engine/network.py", "push = rate * y_obs *", "push = rate * y *", [STEP_RULES, GRADIENT]),
+        "engine/network_decomposition.py", "push = rate * y_obs *", "push = rate * y *", [STEP_RULES, GRADIENT]),
     "wrong sign of j": (
-        "engine/network.py", "return (plus - minus)", "return (minus - plus)", [FORWARD]),
+        "engine/network_decomposition.py", "return (plus - minus)", "return (minus - plus)", [FORWARD]),
     "decomposition without normalisation": (
-        "engine/network.py", "coefficients = a * self.squares.sqrt()", "coefficients = a", [UNIQUE]),
+        "engine/network_decomposition.py", "coefficients = a * self.squares.sqrt()", "coefficients = a", [UNIQUE]),
     "no label flip": (
         "data/signal_noise.py", "return np.where(flipped, -y, y)", "return y", [FLIPS]),
     "one stream for all draws": (

@@ -37,7 +37,8 @@ from helpers.experiments.human_noise import STEPS as HUMAN_STEPS
 from helpers.experiments.loss_distributions import MNIST_VARIABLE, STEPS
 from helpers.experiments.paper_images import STEPS as PAPER_STEPS, paper_image_cell, paper_step_cell
 from helpers.experiments.phase_diagram import PLANES
-from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stored_cells, verify
+from helpers.sweeps.store import stored_cells
+from helpers.sweeps.tables import TablePlan, make_table, table_fault, table_files_read, verify
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
@@ -145,7 +146,7 @@ def main(arguments=None):
     unknown = [name for name in options.names if name not in TABLES]
     if unknown or options.workers < 1:
         parser.error(f"no such recording: {', '.join(unknown)}" if unknown else "--workers: must be at least 1")
-    faults = {name: fault(name, TABLES[name], RESULTS) for name in options.names or TABLES}
+    faults = {name: table_fault(name, TABLES[name], RESULTS) for name in options.names or TABLES}
     if options.check:
         print(*[f"{name}: {reason or 'up to date'}" for name, reason in faults.items()], sep="\n")
         return 1 if any(faults.values()) else 0
@@ -160,7 +161,7 @@ def main(arguments=None):
             print(f"{name}: up to date")
             continue
         try:
-            files = files_read(TABLES[name])
+            files = table_files_read(TABLES[name])
         except ValueError as error:
             print(f"{name}: left out; {error}")
             left_out = 1

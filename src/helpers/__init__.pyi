@@ -1,6 +1,6 @@
 from .data.signal_noise import Sample as Sample, SignalNoise as SignalNoise
 from .engine.descent import descend as descend
-from .engine.network import TwoLayerCNN as TwoLayerCNN, decompose as decompose
+from .engine.network_decomposition import TwoLayerCNN as TwoLayerCNN, decompose as decompose
 from .record import Record as Record
 from .streams import random_stream as random_stream
 from .sweeps.grid import sweep as sweep

@@ -15,7 +15,7 @@ from helpers import checks
 CHUNK = 2**20  # bytes
 
 
-def sha256_of(path: str | PathLike) -> str:
+def _sha256_of(path: str | PathLike) -> str:
     """The SHA-256 checksum of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with open(checks.path("path", path), "rb") as file:
@@ -54,7 +54,7 @@ def fetch_file(url: str, sha256: str, path: str | PathLike, *, progress: bool = 
     path = checks.path("path", path)
     by_hand = f"the file {url} with the SHA-256 checksum {sha256}"
     if path.exists():
-        found = sha256_of(path) if path.is_file() else "no file"
+        found = _sha256_of(path) if path.is_file() else "no file"
         checks.require(found == sha256, "path", str(path), f"{by_hand}; this is {found}: remove it, or put that there")
         return path
     pooch = _pooch()

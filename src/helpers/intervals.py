@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv
-from scipy.stats import t
+from scipy.stats import linregress, t
 
 from helpers import checks
 
@@ -54,3 +54,9 @@ def share_interval(count: ArrayLike, size: ArrayLike, *, level: float = 0.95) ->
     low = np.where(count > 0, betaincinv(np.maximum(count, 1), rest + 1, tail), 0.0)
     high = np.where(rest > 0, betaincinv(count + 1, np.maximum(rest, 1), 1 - tail), 1.0)
     return np.stack([low, high], -1)
+
+
+def slope_and_standard_error(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
+    """Slope of log y on log x by least squares, and its standard error."""
+    fit = linregress(np.log(x), np.log(y))
+    return fit.slope, fit.stderr

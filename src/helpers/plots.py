@@ -6,7 +6,6 @@ import seaborn as sns
 from jaxtyping import Shaped
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
-from scipy.stats import linregress
 
 # Okabe-Ito hues, chosen with different lightness so that they survive greyscale; the line style repeats the message.
 COLORS = {"clean": "#0072B2", "noisy": "#D55E00", "signal": "#009E73", "memorisation": "#CC79A7",
@@ -25,15 +24,15 @@ def use_house_style() -> None:
         "axes.prop_cycle": plt.cycler(color=list(COLORS.values()))})
 
 
-def stack(rows: int) -> Shaped[np.ndarray, " rows"]:
+def plot_stack(rows: int) -> Shaped[np.ndarray, " rows"]:
     """Axes of `rows` panels over one shared x axis, each about half as high as a single figure."""
     figure, axes = plt.subplots(rows, 1, sharex=True)
     figure.set_figheight(2.0 * rows + 0.6)
     return axes
 
 
-def band(x: ArrayLike, runs: ArrayLike, role: str, label: str | None = None, *, ax: Axes | None = None,
-         quantiles: tuple[float, float] = (0.1, 0.9)) -> Axes:
+def plot_band(x: ArrayLike, runs: ArrayLike, role: str, label: str | None = None, *, ax: Axes | None = None,
+              quantiles: tuple[float, float] = (0.1, 0.9)) -> Axes:
     """Draw the median over runs as a line, and a band between two quantiles. Returns the axes.
 
     Runs with a NaN (say, without a noisy sample) are left out; if none is left, nothing is drawn.
@@ -64,14 +63,14 @@ def band(x: ArrayLike, runs: ArrayLike, role: str, label: str | None = None, *, 
     return ax
 
 
-def theory_line(x: ArrayLike, y: ArrayLike, label: str | None = None, *, ax: Axes | None = None) -> Axes:
+def plot_theory_line(x: ArrayLike, y: ArrayLike, label: str | None = None, *, ax: Axes | None = None) -> Axes:
     """A prediction, drawn in black dots over the measurement. Returns the axes."""
     ax = ax or plt.gca()
     ax.plot(x, y, linestyle=STYLES["theory"], color=COLORS["theory"], label=label, zorder=5)
     return ax
 
 
-def mark(value: float, label: str | None, *, axis: str = "y", ax: Axes | None = None) -> Axes:
+def plot_mark(value: float, label: str | None, *, axis: str = "y", ax: Axes | None = None) -> Axes:
     """A thin grey line at a value that the text speaks of (log 2, T1, the flip rate). Returns the axes."""
     ax = ax or plt.gca()
     draw = ax.axhline if axis == "y" else ax.axvline
@@ -79,14 +78,8 @@ def mark(value: float, label: str | None, *, axis: str = "y", ax: Axes | None = 
     return ax
 
 
-def fitted_slope(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
-    """Slope of log y on log x by least squares, and its standard error."""
-    fit = linregress(np.log(x), np.log(y))
-    return fit.slope, fit.stderr
-
-
-def plane(n_snr2: ArrayLike, flip_rate: ArrayLike, *, ax: Axes, bounds: tuple[float, float, float, float],
-          largest: float = 30.0) -> Axes:
+def plot_plane(n_snr2: ArrayLike, flip_rate: ArrayLike, *, ax: Axes, bounds: tuple[float, float, float, float],
+               largest: float = 30.0) -> Axes:
     """A thumbnail of the plane (c, tau) in a corner of `ax`: where the chapter's experiment stands. Returns its axes.
 
     Left of the line c (1 - 2 tau) = 1 there is no Stage I; right of the dashed line c (1 - 4 tau) = 1 memorisation

@@ -311,7 +311,7 @@ SHAPES = {entry.name: kind.dim_str.strip() for entry in fields(Record)
           for kind in (entry.type, *get_args(entry.type)) if hasattr(kind, "dim_str")}
 
 
-def concatenate(records: Iterable[Record]) -> Record:
+def concatenate_records(records: Iterable[Record]) -> Record:
     """One Record of the runs of several that share times, n, m, kinds of arrays and test sizes.
 
     Raises
@@ -322,10 +322,10 @@ def concatenate(records: Iterable[Record]) -> Record:
     Examples
     --------
     >>> import numpy as np
-    >>> from helpers.record import Record, concatenate
+    >>> from helpers.record import Record, concatenate_records
     >>> ones = np.ones((1, 3))
     >>> one, other = (Record([0], ones, ones, ones[None], runs=[{"seed": seed}]) for seed in range(2))
-    >>> both = concatenate([one, other])
+    >>> both = concatenate_records([one, other])
     >>> both
     Record(2 runs, 1 times from 0 to 0, 3 samples: times, y, y_obs, margins)
     >>> both.select(seed=1).runs

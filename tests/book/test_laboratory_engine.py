@@ -12,7 +12,7 @@ from laboratory import exported_law, exported_run
 from scipy import stats
 
 from helpers import SignalNoise
-from helpers.engine.gram import draw_products
+from helpers.engine.gram import draw_gram
 from helpers.streams import random_stream
 
 ROOT = execution.ROOT
@@ -98,7 +98,7 @@ def test_the_comparison_can_fail(engine):
 
 
 def test_a_filter_that_responds_with_zero_does_not_move(engine):
-    """The subgradient at 0, as in network.coefficient_steps: weights that start at 0 stay there."""
+    """The subgradient at 0, as in network_decomposition.decomposition_steps: weights that start at 0 stay there."""
     moved = engine.evaluate("""() => {
       const settings = { n: 10, d: 100, m: 2, c: 8, tau: 0.1, init: 0, h: 0.1, seed: 1, tests: 10 };
       const run = window.laboratory.createRun(window.laboratory.drawStart(settings));
@@ -209,7 +209,7 @@ def test_browser_draws_follow_the_law_of_the_python_draws(engine, d):
     ours |= {name: ours[name].reshape(draws, *shape) for name, shape in shapes.items()}
     ours_moments = moments(*(ours[name] for name in shapes))
     problem = SignalNoise(n, d, n_snr2=c)
-    theirs = [draw_products(problem, [problem.mu_norm], 2, m, init / d**0.5, random_stream(seed, "a test of the page"))
+    theirs = [draw_gram(problem, [problem.mu_norm], 2, m, init / d**0.5, random_stream(seed, "a test of the page"))
               for seed in range(draws)]
     parts = zip(zip(*theirs), shapes.values())
     theirs_moments = moments(*(np.stack(part).reshape(draws, *shape) for part, shape in parts))

@@ -15,9 +15,11 @@ from problems import PROBLEMS
 from scipy import stats
 
 from helpers import SignalNoise
+from helpers.data.signal_noise import noise_dimension
 from helpers.engine.gram import inner_products
-from helpers.plots import fitted_slope
+from helpers.intervals import slope_and_standard_error
 from helpers.theory import concentration
+from helpers.theory.cross_talk import cross_talk_bounds
 
 M, INIT_STD, DRAWS = 12, 0.01, 300
 sizes = st.integers(1, 10**6)
@@ -28,7 +30,7 @@ untimed = settings(deadline=None)  # a loaded machine is no failure
 @pytest.fixture(scope="module", params=PROBLEMS, ids=lambda name: name.replace(" ", "-"))
 def simulated(request):
     problem = PROBLEMS[request.param]
-    return problem, concentration.simulate(problem, M, INIT_STD, range(DRAWS))
+    return problem, concentration.simulate_concentration(problem, M, INIT_STD, range(DRAWS))
 
 
 # The model
@@ -108,7 +110,7 @@ def two_sided_binomial(size, p, t):
 @untimed
 @given(sizes, sizes, probabilities)
 def test_lem_norms_union_bound(n, d, delta):
-    epsilon, law = concentration.norm_bound(n, d, delta), stats.chi2(d)
+    epsilon, law = concentration.norm_concentration(n, d, delta), stats.chi2(d)
     above = n * law.sf(d * (1 + epsilon))
     assert above <= delta / 2 * (1 + 1e-6)
     assert above + n * law.cdf(d * (1 - epsilon)) <= delta * (1 + 1e-6)
@@ -119,7 +121,7 @@ def test_lem_norms_union_bound(n, d, delta):
 @given(sizes, probabilities)
 def test_lem_norms_epsilon_is_at_most_a_half_from_24_log(n, delta):
     d = math.ceil(24 * math.log(2 * n / delta))
-    assert concentration.norm_bound(n, d, delta) <= 0.5
+    assert concentration.norm_concentration(n, d, delta) <= 0.5
 
 
 @pytest.mark.statement("lem-inner-products")
@@ -127,8 +129,8 @@ def test_lem_norms_epsilon_is_at_most_a_half_from_24_log(n, delta):
 @given(sizes, sizes, probabilities)
 def test_lem_inner_products_union_bound(n, d, delta):
     """Half of delta pays for the normals Z_ik of n (n - 1) / 2 pairs, the other half for the upper norms."""
-    bound = concentration.inner_product_bound(n, d, 1.0, delta)
-    longest = math.sqrt(d * (1 + concentration.norm_bound(n, d, delta)))
+    bound = concentration.inner_product_concentration(n, d, 1.0, delta)
+    longest = math.sqrt(d * (1 + concentration.norm_concentration(n, d, delta)))
     assert n * (n - 1) * stats.norm.sf(bound / longest) <= delta / 2
     assert n * stats.chi2(d).sf(longest**2) <= delta / 2 * (1 + 1e-6)
 
@@ -137,16 +139,16 @@ def test_lem_inner_products_union_bound(n, d, delta):
 @untimed
 @given(sizes, probabilities)
 def test_lem_signal_noise_union_bound(n, delta):
-    assert 2 * n * stats.norm.sf(concentration.signal_noise_bound(n, 3.0, 2.0, delta) / 6.0) <= delta
+    assert 2 * n * stats.norm.sf(concentration.signal_noise_concentration(n, 3.0, 2.0, delta) / 6.0) <= delta
 
 
 @pytest.mark.statement("lem-initial-responses")
 @untimed
 @given(sizes, sizes, st.integers(1, 10**4), probabilities)
 def test_lem_initial_responses_union_bound(n, d, m, delta):
-    t = concentration.signal_response_bound(n, m, 2.0, 0.1, delta) / 0.2
-    longest = 3.0 * math.sqrt(d * (1 + concentration.norm_bound(n, d, delta)))
-    on_noise = concentration.noise_response_bound(n, d, m, 3.0, 0.1, delta)
+    t = concentration.signal_response_concentration(n, m, 2.0, 0.1, delta) / 0.2
+    longest = 3.0 * math.sqrt(d * (1 + concentration.norm_concentration(n, d, delta)))
+    on_noise = concentration.noise_response_concentration(n, d, m, 3.0, 0.1, delta)
     assert math.isclose(on_noise / (0.1 * longest), t, rel_tol=1e-12)
     assert 2 * m * (n + 1) * 2 * stats.norm.sf(t) <= delta / 2
 
@@ -156,7 +158,7 @@ def test_lem_initial_responses_union_bound(n, d, m, delta):
 @given(st.integers(1, 10**4), st.integers(1, 500), probabilities)
 def test_lem_active_filters_union_bound(n, m, delta):
     """lem-active-filters: 2 (n + 1) binomial counts."""
-    bound = concentration.active_filter_bound(n, m, delta)
+    bound = concentration.active_filter_concentration(n, m, delta)
     assert 2 * (n + 1) * two_sided_binomial(m, 0.5, bound) <= delta
 
 
@@ -164,8 +166,9 @@ def test_lem_active_filters_union_bound(n, m, delta):
 @untimed
 @given(st.integers(1, 3000), st.floats(0, 0.49), st.floats(0, 0.49), probabilities)
 def test_lem_counts_union_bound(n, flip_plus, flip_minus, delta):
-    bound = concentration.count_bound(n, delta)
-    means = concentration.expected_counts(SignalNoise(n, 2, snr=1.0, flip_plus=flip_plus, flip_minus=flip_minus))
+    bound = concentration.count_concentration(n, delta)
+    means = concentration.expected_concentration_counts(SignalNoise(n, 2, snr=1.0, flip_plus=flip_plus,
+                                                                    flip_minus=flip_minus))
     assert len(means) == 6
     assert sum(two_sided_binomial(n, mean / n, bound) for mean in means.values()) <= delta
 
@@ -177,8 +180,8 @@ def test_lem_counts_union_bound(n, flip_plus, flip_minus, delta):
 def test_each_lemma_is_violated_no_more_often_than_delta(simulated, delta):
     """lem-norms to lem-counts: three standard deviations of a binomial frequency are allowed on top of delta."""
     problem, table = simulated
-    bounds = concentration.lemma_bounds(problem, M, INIT_STD, delta)
-    frequency = concentration.violation_frequency(table, bounds)
+    bounds = concentration.concentration_bounds(problem, M, INIT_STD, delta)
+    frequency = concentration.concentration_violations(table, bounds)
     assert set(frequency) == set(concentration.LEMMAS)
     assert max(frequency.values()) <= delta + 3 * math.sqrt(delta * (1 - delta) / DRAWS), frequency
 
@@ -188,9 +191,9 @@ def test_half_of_each_bound_is_violated_too_often(simulated):
     """The check above can fail: with constants half as large it does, for every lemma in every setting."""
     problem, table = simulated
     delta = 0.05
-    bounds = concentration.lemma_bounds(problem, M, INIT_STD, delta)
-    halves = concentration.Deviations(*(value / 2 for value in vars(bounds).values()))
-    frequency = concentration.violation_frequency(table, halves)
+    bounds = concentration.concentration_bounds(problem, M, INIT_STD, delta)
+    halves = concentration.ConcentrationDeviations(*(value / 2 for value in vars(bounds).values()))
+    frequency = concentration.concentration_violations(table, halves)
     if problem.orthogonal:
         assert frequency.pop("lem-signal-noise") == 0  # both sides are exactly 0
     assert min(frequency.values()) > delta + 3 * math.sqrt(delta * (1 - delta) / DRAWS), frequency
@@ -203,8 +206,9 @@ def test_prop_good_event_holds_together(simulated):
     delta = 0.3  # large, so that a wrong split of delta would be seen; 3 sd allowed as above
     event = pd.Series(vars(concentration.good_event(problem, M, INIT_STD, delta)))
     assert (table <= event).all(axis=1).mean() >= 1 - delta - 3 * math.sqrt(delta * (1 - delta) / DRAWS)
-    rows = (concentration.Deviations(*row) for row in table.itertuples(index=False))
-    assert [row.within(concentration.Deviations(*event)) for row in rows] == (table <= event).all(axis=1).tolist()
+    rows = (concentration.ConcentrationDeviations(*row) for row in table.itertuples(index=False))
+    assert [row.within(concentration.ConcentrationDeviations(*event))
+            for row in rows] == (table <= event).all(axis=1).tolist()
 
 
 @pytest.mark.statement("prop-good-event")
@@ -232,8 +236,8 @@ def test_lem_cross_talk_follows_from_the_good_event(n, extra, m, delta, orthogon
     """lem-cross-talk, with the worst inner products and the shortest norms that the event admits."""
     d = math.ceil(24 * concentration.good_event_log(n, m, delta)) + 1 + extra
     problem = SignalNoise(n, d, mu_norm=3.0, noise_std=0.7, orthogonal=orthogonal)
-    event, bounds = concentration.good_event(problem, m, 0.1, delta), concentration.cross_talk_bounds(problem, m, delta)
-    shortest = 0.7**2 * concentration.degrees(problem) * (1 - event.norms)
+    event, bounds = concentration.good_event(problem, m, 0.1, delta), cross_talk_bounds(problem, m, delta)
+    shortest = 0.7**2 * noise_dimension(problem) * (1 - event.norms)
     assert (n - 1) * event.inner_products / shortest <= bounds.noise_on_noise
     assert n * event.signal_noise / shortest <= bounds.noise_on_signal * (1 + 1e-12)
     assert event.signal_noise / 9.0 <= bounds.signal_on_noise * (1 + 1e-12)
@@ -242,7 +246,7 @@ def test_lem_cross_talk_follows_from_the_good_event(n, extra, m, delta, orthogon
 @pytest.mark.statement("lem-cross-talk")
 def test_lem_cross_talk_is_silent_in_low_dimension():
     with pytest.raises(ValueError, match="dimension of the noise=100: must be >= 24 Lambda"):
-        concentration.cross_talk_bounds(SignalNoise(50, 100, n_snr2=1), M, 0.05)
+        cross_talk_bounds(SignalNoise(50, 100, n_snr2=1), M, 0.05)
 
 
 # Exact laws behind the lemmas, and rates
@@ -271,13 +275,14 @@ def test_deviations_fall_like_the_square_root_of_the_dimension():
     """
     dims = np.array([300, 10**4, 10**6, 10**8])
     problems = [SignalNoise(100, int(d), n_snr2=3) for d in dims]
-    medians = pd.DataFrame([concentration.simulate(problem, M, INIT_STD, range(15 * k, 15 * k + 15)).median()
+    medians = pd.DataFrame([concentration.simulate_concentration(problem, M, INIT_STD, range(15 * k,
+                                                                                             15 * k + 15)).median()
                             for k, problem in enumerate(problems)])
     wanted = {"norms": (medians.norms, -0.5), "inner products": (medians.inner_products / dims, -0.5),
               "signal-noise": (medians.signal_noise / [problem.mu_norm**2 for problem in problems], -0.5),
               "responses": (medians.noise_responses / np.sqrt(dims), 0.0)}
     for name, (values, slope) in wanted.items():
-        assert abs(fitted_slope(dims, values.to_numpy())[0] - slope) < 0.03, name
+        assert abs(slope_and_standard_error(dims, values.to_numpy())[0] - slope) < 0.03, name
 
 
 @settings(max_examples=20, deadline=None)

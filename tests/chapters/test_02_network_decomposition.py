@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from helpers import Sample, SignalNoise, TwoLayerCNN, decompose, descend
-from helpers.engine.gram import bartlett, inner_products
+from helpers.engine.gram import bartlett_gram_factor, inner_products
 
 SIGNS = (1.0, -1.0)
 ROUNDING = 1e-12  # relative to numbers of order one; sums of fewer than 1e3 terms, so 1e-13 is met with room
@@ -263,7 +263,7 @@ def test_thm_reduced_runs_on_inner_products_alone(seed):
 def test_lem_bartlett_law_of_each_entry(size, degrees):
     """lem-bartlett: at most 12 KS tests a case, each at 1e-4: a false alarm for one seed in 200 or fewer."""
     rng = np.random.default_rng(7)
-    draws = np.stack([bartlett(rng, size, degrees) for _ in range(2000)])
+    draws = np.stack([bartlett_gram_factor(rng, size, degrees) for _ in range(2000)])
     rank = min(size, degrees)
     assert draws.shape == (2000, size, rank) and (np.triu(draws, 1) == 0).all()
     for i, k in itertools.product(range(size), range(rank)):
@@ -280,7 +280,7 @@ def test_lem_bartlett_against_gram_schmidt():
     """The triangular factor of explicit normal vectors has this law: two-sample KS tests entry by entry."""
     rng = np.random.default_rng(8)
     explicit = np.linalg.cholesky([x @ x.T for x in rng.standard_normal((2000, 4, 7))])
-    drawn = np.stack([bartlett(rng, 4, 7) for _ in range(2000)])
+    drawn = np.stack([bartlett_gram_factor(rng, 4, 7) for _ in range(2000)])
     for i, k in itertools.product(range(4), range(4)):
         if k <= i:
             assert stats.ks_2samp(explicit[:, i, k], drawn[:, i, k], method="asymp").pvalue > 1e-4

@@ -8,9 +8,9 @@ from limit_draws import drawn
 from torch.nn.functional import softplus
 
 from helpers.data.label_noise import add_label_noise
-from helpers.theory.limit import euler_law, limit_law
+from helpers.theory.limit import limit_law, limit_law_euler
+from helpers.training.batches import standardise
 from helpers.training.models import SmallCNN
-from helpers.training.predictions import standardise
 
 
 @pytest.mark.statement("prop-first-step")
@@ -60,7 +60,7 @@ def test_prop_first_step_by_sampling_flips(digits):
 @drawn
 def test_lem_first_integral(c, tau):
     """lem-first-integral: A = a r_c - b r_n along the Euler scheme, to rounding, and the law in two variables."""
-    scheme = euler_law(c, tau, 0.1, 50)
+    scheme = limit_law_euler(c, tau, 0.1, 50)
     a, b = c * (1 - tau), c * tau
     u, v = scheme.clean_margin, scheme.noisy_margin
     np.testing.assert_allclose(scheme.signal, a * scheme.r_clean - b * scheme.r_noisy, rtol=0, atol=1e-12 * (1 + c))

@@ -9,8 +9,8 @@ from problems import problem
 from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
 from helpers.engine.reduced import reduced_engine
-from helpers.experiments.synthetic import paper_run
-from helpers.plots import fitted_slope
+from helpers.experiments.synthetic import synthetic_run
+from helpers.intervals import slope_and_standard_error
 from helpers.reading.times import turning_times
 from helpers.theory.stage_one import stage_one_bounds
 
@@ -178,7 +178,7 @@ def test_thm_stage_one_paper_claims_hold_at_the_books_usual_sizes():
 @pytest.mark.parametrize("m", [10, 20])
 def test_thm_stage_one_paper_claims_hold_at_t1_in_the_papers_own_experiment(m):
     """All three claims at step n m / (eta sigma^2 d) = m / 2, for all 50 seeds of chapter 4."""
-    record = paper_run(range(50), m=m, n_test=1)
+    record = synthetic_run(range(50), m=m, n_test=1)
     now, flipped = m // 2, record.flipped
     margins = record.margins[:, now]
     assert (margins[~flipped] >= 0).all() and (margins[flipped] <= 0).all()
@@ -224,7 +224,7 @@ def test_thm_stage_one_t1_scales_as_nm_over_eta_sigma2_d(varied):
         record_at = np.unique(np.linspace(0, steps, 60).round().astype(int))
         record = descend(problem(d, n=n), m, 0.03 / d**0.5, eta, steps, range(10), record_at=record_at, n_test=1)
         points += [(value, time) for time in turning_times(record)]
-    slope, _ = fitted_slope(*np.transpose(points))
+    slope, _ = slope_and_standard_error(*np.transpose(points))
     assert abs(slope - power) < 0.12
 
 

@@ -7,24 +7,16 @@ from hypothesis import assume, given, settings, strategies as st
 from problems import problem, run
 
 from helpers import SignalNoise, TwoLayerCNN, descend
-from helpers.engine.gram import inner_products
+from helpers.engine.gram import final_weight_gram, inner_products, inner_products_of_record
 from helpers.engine.reduced import reduced_engine
-from helpers.experiments.synthetic import paper_run
+from helpers.experiments.synthetic import synthetic_run
 from helpers.reading.times import rescaled_times
-from helpers.theory.loss_decay import convergence
+from helpers.theory.error_bounds import _output_moments, fresh_error_bound, reused_error_bound, reused_error_parts
+from helpers.theory.loss_decay import loss_decay_constants
 from helpers.theory.orthogonal_draws import orthogonal_sample
-from helpers.theory.signal_lead import signal_barrier
+from helpers.theory.responses import noise_responses, signal_responses
+from helpers.theory.signal_lead import signal_lead_barrier
 from helpers.theory.stage_one import stage_one_bounds
-from helpers.theory.stage_two import (
-    final_weight_gram,
-    fresh_error_bound,
-    noise_responses,
-    output_moments,
-    products_of,
-    reused_error_bound,
-    reused_parts,
-    signal_responses,
-)
 
 CPU = torch.device("cpu")
 # Sizes at which everything is cheap, and at which nothing is near any limit.
@@ -68,7 +60,7 @@ def test_prop_memorised_compares_rho_with_gamma_up_to_cross_talk():
     law = problem(10**8)
     record = run(law, 20, 0.03 / law.d**0.5, 0.1, 200, range(3), n_test=1)
     decided = 0
-    for k, products in enumerate(products_of(record)):
+    for k, products in enumerate(inner_products_of_record(record)):
         for t, s in enumerate(rescaled_times(record)[k]):
             if s == 0 or record.gamma[k, t].min() < 0:
                 continue
@@ -88,7 +80,7 @@ def test_prop_memorised_compares_rho_with_gamma_up_to_cross_talk():
 def test_thm_stage_two_identity_and_bound_hold_for_any_weights(**sizes):
     """thm-stage-two (1)-(3): the count, the identity and the bound, at every step of small runs of any kind."""
     record = drawn(**sizes)
-    parts, loss, share = reused_parts(record), record.losses.mean(-1), record.flipped.mean(1)[:, None]
+    parts, loss, share = reused_error_parts(record), record.losses.mean(-1), record.flipped.mean(1)[:, None]
     assert np.abs(sum(parts.values()) - record.reused_error).max() < 1e-12
     memorised = (record.fits_observed & record.flipped[:, None]).mean(-1)
     assert (memorised >= share - loss / np.log(2) - 1e-12).all()
@@ -110,12 +102,12 @@ def test_thm_stage_two_survives_zeta():
     """thm-stage-two (4): the Monte-Carlo error with zeta is above the bound, and both are well above zero."""
     for zeta in (0.5, 1.0, 2.0):
         record = run(problem(2_000), 20, 1e-3, 0.1, 300, range(6), record_at=[300], n_test=4_000, zeta=zeta)
-        lower = reused_error_bound(record, products_of(record), [zeta])[:, 0]
+        lower = reused_error_bound(record, inner_products_of_record(record), [zeta])[:, 0]
         # four standard errors of 4,000 draws at an error of 0.06
         assert (record.reused_error[:, -1] >= lower - 0.015).all()
         assert lower.mean() > (0.02 if zeta <= 1 else 0)
-    exact = reused_error_bound(record, products_of(record), [0.0])[:, 0]
-    assert np.allclose(exact, reused_parts(record)["memorised noisy"][:, -1])
+    exact = reused_error_bound(record, inner_products_of_record(record), [0.0])[:, 0]
+    assert np.allclose(exact, reused_error_parts(record)["memorised noisy"][:, -1])
 
 
 @pytest.mark.statement("thm-stage-two")
@@ -123,7 +115,7 @@ def test_thm_stage_two_zeta_bound_holds_sample_by_sample():
     """thm-stage-two (4): the chance that zeta flips one memorised sample, on explicit weights, 20,000 draws each."""
     law = problem(60, 4.0, 0.3, n=20)
     record = run(law, 5, 0.01, 0.1, 400, [1], record_at=[400], n_test=1)
-    products = products_of(record)
+    products = inner_products_of_record(record)
     gram, rng = final_weight_gram(record, products)[0], np.random.default_rng(0)
     state = reduced_engine(products, [record.runs[0]["lr"]], CPU, torch.float64)
     state.advance(400)
@@ -161,7 +153,7 @@ def test_thm_convergence_squared_derivative_is_at_most_half_the_loss(loss):
 def test_thm_convergence_bounds_the_mean_loss(**sizes):
     """thm-convergence: the *average* loss over steps is below the bound wherever the hypotheses hold; every step."""
     record = drawn(**sizes, steps=100)
-    found = convergence(record, products_of(record))
+    found = loss_decay_constants(record, inner_products_of_record(record))
     assume(found.holds)
     s, average = rescaled_times(record)[0], np.cumsum(record.losses[0].mean(-1)) / np.arange(1, 102)
     assert (average[:-1] <= found.bound(s[1:]) + 1e-9).all()
@@ -171,7 +163,7 @@ def test_thm_convergence_bounds_the_mean_loss(**sizes):
 def test_thm_convergence_applies_at_the_books_sizes():
     """thm-convergence at d = 2000 and n = 200, every step recorded: h Xi <= 1, all p_i > 0, H about the mean 1/p^2."""
     record = run(problem(2_000), 20, 1e-3, 0.1, 400, [0], record_at=np.arange(401), n_test=1)
-    found = convergence(record, products_of(record))
+    found = loss_decay_constants(record, inner_products_of_record(record))
     assert found.holds and abs(found.spread / np.mean(found.shares**-2.0) - 1) < 0.2
     loss = record.losses[0].mean(-1)
     assert loss.min() <= found.bound(40.0) < np.log(2) * 3
@@ -188,7 +180,7 @@ def test_thm_convergence_moves_towards_the_reference_point(seed):
     lr, model = h * law.n * m / law.d, TwoLayerCNN(law.d, m, 0.02, seed)
     own = torch.where(sample.y_obs > 0, 0, 1)
     record = descend(sample, m, 0.02, lr, steps, [seed], record_at=np.arange(steps + 1), n_test=1)
-    found = convergence(record, [inner_products(sample, m, 0.02, seed)])
+    found = loss_decay_constants(record, [inner_products(sample, m, 0.02, seed)])
     assert found.holds
     dual = torch.linalg.inv(sample.gram)[1:] @ sample.vectors
     scale = (np.log(2 / epsilon) + 4 * found.initial) / torch.from_numpy(found.shares)
@@ -221,7 +213,7 @@ def test_thm_convergence_fails_without_a_filter_for_each_sample():
     record = descend(sample, 1, 1e-4, 0.1 * 100 / law.d, 3_000, [0], n_test=1)
     stuck = record.flipped[0] & (record.active[0, 0] == 0)
     assert stuck.any() and not record.fits_observed[0, -1][stuck].any() and record.losses[0, -1].mean() > 0.02
-    assert not convergence(record, [inner_products(sample, 1, 1e-4, 0)]).holds
+    assert not loss_decay_constants(record, [inner_products(sample, 1, 1e-4, 0)]).holds
 
 
 @pytest.mark.statement("thm-convergence")
@@ -246,7 +238,7 @@ def test_cor_convergence_shares_never_change_on_orthogonal_vectors():
     sample = orthogonal_sample(problem(101, 4.0, 0.2, n=100), 3)
     law, m = sample.distribution, 12
     record = descend(sample, m, 1e-4, 0.1 * 100 * m / law.d, 500, [0], record_at=np.arange(501), n_test=1)
-    found = convergence(record, [inner_products(sample, m, 1e-4, 0)])
+    found = loss_decay_constants(record, [inner_products(sample, m, 1e-4, 0)])
     assert np.ptp(record.active[0], axis=0).max() == 0
     assert np.isclose(found.spread, np.mean(found.shares**-2.0)) and found.holds
     assert record.losses[0].mean(-1).min() <= found.bound(50.0)
@@ -280,7 +272,7 @@ def test_prop_signal_stays_on_orthogonal_vectors(c, tau):
         sample, m, steps = orthogonal_sample(problem(51, c, tau, n=50), seed), 20, 400
         law = sample.distribution
         record = descend(sample, m, 1e-4, 0.1 * 50 * m / law.d, steps, [seed], record_at=np.arange(steps + 1), n_test=1)
-        found = signal_barrier(record, inner_products(sample, m, 1e-4, seed), 5, steps - 5)
+        found = signal_lead_barrier(record, inner_products(sample, m, 1e-4, seed), 5, steps - 5)
         crossing = record.rho_cross[0]
         assert np.ptp(crossing[5:], axis=0).max() == 0  # hypothesis: no filter against the label is active any more
         gamma, start = record.gamma[0, 5], inner_products(sample, m, 1e-4, seed).responses[..., 0].numpy()
@@ -303,7 +295,7 @@ def test_prop_signal_stays_needs_its_condition():
     wrong = torch.where(torch.arange(100) % 5 < 3, -sample.y, sample.y)  # 60 of 100, and the start of the run clean
     bad = type(sample)(sample.mu, sample.xi, sample.y, wrong, sample.xi_test, sample.y_test, law)
     record = descend(bad, 20, 1e-4, 0.1 * 100 * 20 / law.d, 50, [0], record_at=np.arange(51), n_test=1)
-    found = signal_barrier(record, inner_products(bad, 20, 1e-4, 0), 2, 40)
+    found = signal_lead_barrier(record, inner_products(bad, 20, 1e-4, 0), 2, 40)
     assert found.ratio < 1 and not found.holds
     assert (record.signal_response[0, -1] * [1, -1] < 0).all()
 
@@ -315,12 +307,12 @@ def test_prop_signal_stays_asks_for_silent_filters_and_small_steps():
     sample, init = orthogonal_sample(law, 0), 1 / law.d**0.5
     record = descend(sample, 2, init, 0.1 * 200 * 2 / law.d, 200, 0, record_at=[3, 4, 5, 50, 200], n_test=1)
     products = inner_products(sample, 2, init, 0)
-    early = signal_barrier(record, products, 0, 150)
+    early = signal_lead_barrier(record, products, 0, 150)
     assert early.signal.min() > early.level and early.ratio > np.exp(2 * early.level)
     assert not record.fits_observed[0, :, ~record.flipped[0]].all()  # the conclusion is false from step 3 on
     assert not early.silent and not early.holds
     wild = descend(sample, 2, 1e-4, 20.0 * 200 * 2 / law.d, 5, 0, record_at=[5], n_test=1)
-    assert signal_barrier(wild, inner_products(sample, 2, 1e-4, 0), 0, 1).largest_step > 4
+    assert signal_lead_barrier(wild, inner_products(sample, 2, 1e-4, 0), 0, 1).largest_step > 4
 
 
 @pytest.mark.statement("prop-fresh-error")
@@ -356,7 +348,7 @@ def test_prop_fresh_error_exact_moments_of_the_output():
     """Mean and variance of f on fresh noise by the arc-cosine formula, against 400,000 draws."""
     rng = np.random.default_rng(3)
     weight = rng.standard_normal((3, 8, 12)) + rng.standard_normal((3, 1, 12))
-    mean, std = output_moments(weight @ weight.mT)
+    mean, std = _output_moments(weight @ weight.mT)
     values = np.maximum(rng.standard_normal((400_000, 12)) @ weight.mT, 0) @ np.repeat([1, -1], 4) / 4
     # a standard error is std / 632
     assert np.abs(values.mean(1) - mean).max() < 4 * std.max() / 632
@@ -381,7 +373,7 @@ def test_thm_stage_two_paper_claims_hold_at_the_books_usual_sizes():
 @pytest.mark.parametrize("m", [10, 20])
 def test_thm_stage_two_paper_in_its_own_experiment_memorises_and_no_gamma_ever_falls(m):
     """All 50 seeds of chapter 5: most noisy samples are memorised by step 200, and every gamma rises in every step."""
-    record = paper_run(range(50), m=m, n_test=1)
+    record = synthetic_run(range(50), m=m, n_test=1)
     assert (record.mean_over(record.fits_observed, "noisy")[:, -1] > 0.8).all()
     assert record.fits_observed[:, -1][~record.flipped].all()
     assert (np.diff(record.gamma, axis=1) >= 0).all()

@@ -6,13 +6,13 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import norm
 
 from helpers import SignalNoise, descend
-from helpers.engine.gram import inner_products
-from helpers.experiments.synthetic import paper_problem, paper_run
+from helpers.engine.gram import inner_products, inner_products_of_record
+from helpers.experiments.synthetic import synthetic_problem, synthetic_run
 from helpers.reading.times import rescaled_times
-from helpers.theory.loss_decay import convergence
+from helpers.theory.error_bounds import fresh_error_bound
+from helpers.theory.loss_decay import loss_decay_constants
 from helpers.theory.no_noise import NoNoise, no_noise_bounds
 from helpers.theory.orthogonal_draws import orthogonal_sample
-from helpers.theory.stage_two import fresh_error_bound, products_of
 
 
 def orthogonal_run(n, d, m, c, h, steps, init, seed, record_at=None, **options):
@@ -67,7 +67,7 @@ def test_thm_no_noise_margins_never_fall_on_orthogonal_vectors(n, m, c, h, init,
 def test_thm_no_noise_loss_converges():
     """thm-no-noise (3): the bound of thm-convergence with the shares at the start, n=100, m=20, s = 50."""
     record, products = orthogonal_run(100, 101, 20, 4.0, 0.1, 500, 1e-3, 0)
-    found = convergence(record, [products])
+    found = loss_decay_constants(record, [products])
     assert found.holds and np.array_equal(found.shares, record.active[0, 0])
     assert record.losses[0, -1].mean() <= min(found.bound(50.0), 0.03)
 
@@ -134,7 +134,7 @@ def test_thm_no_noise_paper_claims_hold_at_the_books_usual_sizes():
     assert none.fresh_error[:, later].mean(0).max() < 0.002 and none.reused_error[:, -1].max() == 0
     assert none.reused_error[:, later].max() <= 0.005  # a patch or two of 200 at s = 0.5
     assert np.array_equal(none.y, flips.y) and flips.flipped.any()
-    one, other = products_of(none)[2], products_of(flips)[2]
+    one, other = inner_products_of_record(none)[2], inner_products_of_record(flips)[2]
     assert (one.gram == other.gram).all() and (one.responses == other.responses).all()
     ratio = none.gamma[:, -1].mean((1, 2)) / none.rho[:, -1].mean(1)
     assert np.abs(ratio / 4 - 1).max() < 0.35  # c times rho, where classes are balanced and shares near 1/2
@@ -156,7 +156,7 @@ def test_thm_no_noise_fresh_exponent_grows_with_d_over_n():
 @pytest.mark.statement("lem-balance-paper")
 def test_lem_balance_paper_ratio_is_one_over_the_active_share_so_far():
     """gamma over SNR^2 times the sum of mean rho, filters of sign +1, within 3% of 1/p at every step of 50 runs."""
-    record = paper_run(range(50), m=10, flips=0.0, n_test=1)
+    record = synthetic_run(range(50), m=10, flips=0.0, n_test=1)
     plus = record.y[:, None] > 0
     noise = 20 / 100 * np.where(plus, record.rho, 0).sum(-1)
     g = -record.loss_derivatives * plus
@@ -165,6 +165,6 @@ def test_lem_balance_paper_ratio_is_one_over_the_active_share_so_far():
 
 
 def test_flips_change_the_observed_labels_of_the_papers_experiment_and_nothing_else():
-    one, other = (inner_products(paper_problem(flips=rate), 10, 0.005, 0) for rate in (0.0, 0.1))
+    one, other = (inner_products(synthetic_problem(flips=rate), 10, 0.005, 0) for rate in (0.0, 0.1))
     assert all((getattr(one, name) == getattr(other, name)).all() for name in ("gram", "responses", "y"))
     assert not (one.y_obs == other.y_obs).all()

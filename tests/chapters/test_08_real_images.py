@@ -7,7 +7,7 @@ import pytest
 from problems import train_on_flips
 
 from helpers.data.label_noise import add_label_noise
-from helpers.record import concatenate
+from helpers.record import concatenate_records
 from helpers.training.loop import Recipe, fit
 from helpers.training.models import SmallCNN
 
@@ -34,7 +34,7 @@ TIMES = [0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50]
 
 @pytest.fixture(scope="module")
 def stages_record(digits):
-    return concatenate([train_on_flips(digits, RATE, seed, STAGES, record_at=TIMES) for seed in range(4)])
+    return concatenate_records([train_on_flips(digits, RATE, seed, STAGES, record_at=TIMES) for seed in range(4)])
 
 
 @pytest.mark.statement("obs-two-stages-images")
@@ -55,7 +55,7 @@ def test_obs_two_stages_images_log_2_split_is_good_and_not_perfect(stages_record
 @pytest.mark.statement("obs-two-stages-images")
 def test_obs_two_stages_images_without_flips(digits):
     """The mutation that the observation must not survive: drop the label flip, and its test turns red."""
-    control = concatenate([train_on_flips(digits, 0.0, seed, STAGES, record_at=TIMES) for seed in range(2)])
+    control = concatenate_records([train_on_flips(digits, 0.0, seed, STAGES, record_at=TIMES) for seed in range(2)])
     assert not control.flipped.any() and np.isnan(control.mean_over(control.losses, "noisy")).all()
     assert not two_stages(control).any()
     accuracy = 1 - control.fresh_error

@@ -11,12 +11,17 @@ from problems import ideal_bound, problem
 from scipy.stats import norm
 
 from helpers import SignalNoise, descend
-from helpers.plots import fitted_slope
-from helpers.reading.stopping import validation_size
+from helpers.engine.gram import final_weight_gram, inner_products_of_record
+from helpers.intervals import slope_and_standard_error
+from helpers.reading.stopping import stopping_validation_size
 from helpers.streams import random_stream
-from helpers.theory.early_stopping import early_bound, fresh_error_exponents, limit_exponent, one_sided_bound
+from helpers.theory.early_stopping import (
+    early_stopping_bound,
+    early_stopping_error_bound,
+    early_stopping_exponents,
+    early_stopping_limit_exponent,
+)
 from helpers.theory.limit import limit_law
-from helpers.theory.stage_two import final_weight_gram, products_of
 
 N, M = 200, 20
 
@@ -53,14 +58,14 @@ def test_lem_one_sided_bounds_the_measured_error_and_beats_two_sides(orthogonal)
     """
     laws = [problem(ratio * N, 2.0, orthogonal=orthogonal) for ratio in (2, 6, 16)]
     record = descend(laws, M, 1e-3, [0.06 * N * M / law.d for law in laws], 20, range(3), record_at=[20], n_test=20_000)
-    gram = final_weight_gram(record, products_of(record))
-    bound = one_sided_bound(record, gram)
+    gram = final_weight_gram(record, inner_products_of_record(record))
+    bound = early_stopping_error_bound(record, gram)
     assert (record.fresh_error[:, 0] <= bound + 0.01).all()
-    assert bound[-3:].max() < 0.02 and np.exp(-fresh_error_exponents(record, gram)).mean(1) == pytest.approx(bound)
+    assert bound[-3:].max() < 0.02 and np.exp(-early_stopping_exponents(record, gram)).mean(1) == pytest.approx(bound)
     if orthogonal:  # there the two-sided bound knows that the signal parts of the weights do not matter; ours does not
         return
     two_sided = ((record.signal_response[:, 0] * (1, -1)).min(1) / record.noise_scale[:, 0]) ** 2 / 2
-    assert (fresh_error_exponents(record, gram).min(1) > 1.5 * two_sided)[-3:].all()
+    assert (early_stopping_exponents(record, gram).min(1) > 1.5 * two_sided)[-3:].all()
 
 
 @pytest.mark.statement("lem-one-sided")
@@ -68,8 +73,8 @@ def test_lem_one_sided_pairs_each_class_with_the_filters_of_the_other_sign():
     """lem-one-sided, eq-one-sided written out: A_+ against the filters of sign -1, A_- against those of sign +1."""
     record = stopped(problem(2_000, 4.0), 4, 1e-4, 0.5, 10, [0], n_test=10)
     record = dataclasses.replace(record, signal_response=record.signal_response * (1, 2))
-    gram = final_weight_gram(record, products_of(record))
-    found = fresh_error_exponents(record, gram)[0]
+    gram = final_weight_gram(record, inner_products_of_record(record))
+    found = early_stopping_exponents(record, gram)[0]
     for k, signal, block in ((0, record.signal_response[0, 0, 0], gram[0, 4:, 4:]),
                              (1, -record.signal_response[0, 0, 1], gram[0, :4, :4])):
         mean = np.sqrt(np.diag(block)).mean() / math.sqrt(2 * math.pi)
@@ -121,8 +126,8 @@ def test_thm_early_stopping_applies_at_large_dimensions(seed, zeta):
     for d in (10**7, 10**9):
         law = problem(d)
         record = stopped(law, M, 1e-6 / d**0.5, 0.05, 20, [seed], n_test=500, zeta=zeta)
-        products = products_of(record)[0]
-        bound = check_theorem(early_bound(law, products, 0.05, 20), record, products, zeta or None)
+        products = inner_products_of_record(record)[0]
+        bound = check_theorem(early_stopping_bound(law, products, 0.05, 20), record, products, zeta or None)
         assert bound.fresh_exponent > 0.4 * d / N and bound.reused_lead > 0 and bound.reused_exponent(1.0) > 0
 
 
@@ -135,15 +140,15 @@ def test_thm_early_stopping_holds_wherever_its_hypotheses_do(n, m, digits, c, pl
     d = max(10**digits, n + 1)
     law = SignalNoise(n, d, n_snr2=c, flip_plus=plus, flip_minus=minus, noise_std=0.7)
     record = stopped(law, m, init / d**0.5, s1, steps, [seed], n_test=500)
-    products = products_of(record)[0]
-    check_theorem(early_bound(law, products, s1, steps), record, products)
+    products = inner_products_of_record(record)[0]
+    check_theorem(early_stopping_bound(law, products, s1, steps), record, products)
 
 
 @pytest.mark.statement("thm-early-stopping")
 @pytest.mark.parametrize("setting", [(2.0, 0.1, 0.5), (0.5, 0.3, 1.0), (20.0, 0.2, 0.7)])
 def test_thm_early_stopping_exponent_tends_to_its_limit(setting):
     """thm-early-stopping: eq-early-limit is the limit of the exponent in units of d/n (B vanishes like sqrt(n/d))."""
-    assert ideal_bound(*setting).fresh_exponent * 1e-12 == pytest.approx(limit_exponent(*setting[:2],
+    assert ideal_bound(*setting).fresh_exponent * 1e-12 == pytest.approx(early_stopping_limit_exponent(*setting[:2],
                                                                                   active_share=setting[2]), rel=1e-5)
 
 
@@ -162,7 +167,7 @@ def test_cor_early_stopping_needs_no_stage_one_on_fresh_noise_but_does_on_reused
     def bounds(c, d):
         law = problem(d, c, n=1_000)
         record = stopped(law, 5, 1e-9 / d**0.5, 0.02, 40, range(3), n_test=10)
-        return [early_bound(law, one, 0.02, 40) for one in products_of(record)]
+        return [early_stopping_bound(law, one, 0.02, 40) for one in inner_products_of_record(record)]
 
     weak, strong = bounds(0.6, 10**11), bounds(8.0, 10**11)  # c (1 - 2 tau) = 0.48 and 6.4
     assert all(one.fresh_exponent > 0.01 * 10**8 and one.reused_lead < 0 for one in weak)
@@ -195,7 +200,7 @@ def test_prop_early_stopping_paper_exponent_is_proportional_to_d_over_n():
     record = descend(laws, M, 1e-3, [s1 / 20 * N * M / law.d for law in laws], 20, range(10), record_at=[20],
                      n_test=10_000)
     typical = np.median(record.fresh_error.reshape(len(ratios), -1), axis=1)
-    assert abs(fitted_slope(ratios, norm.isf(typical) ** 2 / 2)[0] - 1) < 0.15
+    assert abs(slope_and_standard_error(ratios, norm.isf(typical) ** 2 / 2)[0] - 1) < 0.15
 
 
 # Validation on noisy labels.
@@ -254,8 +259,8 @@ def test_prop_noisy_validation_variance_of_a_comparison(tau, weights):
 
 @pytest.mark.statement("prop-noisy-validation")
 def test_prop_noisy_validation_size_is_enough():
-    """prop-noisy-validation 3: with validation_size labels the regret exceeds the gap in at most a share delta of
-    draws, and with a hundredth of them in more than that."""
+    """prop-noisy-validation 3: with stopping_validation_size labels the regret exceeds the gap in at most a share delta
+    of draws, and with a hundredth of them in more than that."""
     rng, tau, gap, delta = random_stream(0, "validation"), 0.3, 0.1, 0.1
     errors = np.array([0.05] + [0.05 + gap + 1e-9] * 19)
 
@@ -263,9 +268,10 @@ def test_prop_noisy_validation_size_is_enough():
         draws = rng.binomial(size, tau + (1 - 2 * tau) * errors, (2_000, len(errors)))
         return (draws.argmin(1) > 0).mean()
 
-    size = validation_size(tau, gap, len(errors), delta=delta)
+    size = stopping_validation_size(tau, gap, len(errors), delta=delta)
     assert failures(size) <= delta < failures(size // 100)
-    assert validation_size(0.3, gap, 20) == pytest.approx(validation_size(0.0, gap, 20) / 0.16, rel=1e-3)
+    assert stopping_validation_size(0.3, gap, 20) == pytest.approx(stopping_validation_size(0.0, gap, 20) / 0.16,
+                                                                   rel=1e-3)
 
 
 @pytest.mark.statement("prop-noisy-validation")

@@ -9,16 +9,24 @@ from scipy.special import expit
 from sklearn.neighbors import KNeighborsClassifier
 
 from helpers import descend
-from helpers.data.images import class_index, load_digits
+from helpers.data.datasets import load_digits
+from helpers.data.images import class_index
 from helpers.data.label_noise import add_label_noise
 from helpers.data.subsets import keep_samples
 from helpers.engine.gram import inner_products
 from helpers.experiments.real_images import image_runs
 from helpers.experiments.settings import setting
-from helpers.reading.scores import score_auc, self_confidence
-from helpers.reading.selection import LOG2, best_quality, log2_threshold, ranking_auc, selection_quality, small_loss
-from helpers.reading.stopping import plateau
-from helpers.theory.late_ranking import late_losses
+from helpers.reading.scores import score_auc, self_confidence_scores
+from helpers.reading.selection import (
+    LOG2,
+    best_selection_quality,
+    select_below_log2,
+    select_small_loss,
+    selection_auc,
+    selection_quality,
+)
+from helpers.reading.stopping import stop_at_plateau
+from helpers.theory.late_ranking import late_ranking_losses
 from helpers.theory.limit import limit_law
 from helpers.theory.stage_one import stage_one_bounds
 from helpers.training.cross_validation import out_of_fold
@@ -43,7 +51,7 @@ def test_cor_selection_bounds_every_loss(seed):
     clean_bound, noisy_bound = np.logaddexp(0, -s1 / 2 * accept), np.logaddexp(0, s1 / 2 * reject)
     assert losses[~noisy].max() <= clean_bound < LOG2 < noisy_bound <= losses[noisy].min()
     middle = (clean_bound + noisy_bound) / 2
-    for kept in (log2_threshold(losses), losses <= middle, small_loss(losses, 1 - noisy.mean())):
+    for kept in (select_below_log2(losses), losses <= middle, select_small_loss(losses, 1 - noisy.mean())):
         assert np.array_equal(kept, ~noisy)
 
 
@@ -58,7 +66,7 @@ def test_prop_small_loss_bounds_every_rule(n, data):
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     if noisy.all() or not noisy.any() or kept.all() or not kept.any():
         return  # shares in (0, 1)
-    found, best = selection_quality(kept, noisy), best_quality(noisy.mean(), 1 - kept.mean())
+    found, best = selection_quality(kept, noisy), best_selection_quality(noisy.mean(), 1 - kept.mean())
     at_best = [np.isclose(a, b, atol=1e-12) for a, b in zip(found, best)]
     for a, b, reached, sign in zip(found, best, at_best, (1, 1, 1, -1)):
         assert reached or sign * a < sign * b
@@ -74,11 +82,12 @@ def test_prop_small_loss_is_attained_exactly_by_a_perfect_ranking(clean, bad, se
     noisy = rng.permutation(np.arange(n) < bad)
     losses = rng.permutation(n) + 10.0 * n * noisy
     for drop in range(1, n):
-        found, best = selection_quality(small_loss(losses, 1 - drop / n), noisy), best_quality(bad / n, drop / n)
+        found, best = selection_quality(select_small_loss(losses, 1 - drop / n), noisy), best_selection_quality(bad / n,
+                drop / n)
         np.testing.assert_allclose(found, best, atol=1e-12)
     worst, least = np.flatnonzero(~noisy)[losses[~noisy].argmax()], np.flatnonzero(noisy)[losses[noisy].argmin()]
     losses[[worst, least]] = losses[[least, worst]]
-    assert selection_quality(small_loss(losses, clean / n), noisy).recall < 1
+    assert selection_quality(select_small_loss(losses, clean / n), noisy).recall < 1
 
 
 # --- the limit law and its end ---
@@ -91,8 +100,8 @@ def test_prop_late_ranking_in_the_limit_law(c, tau):
     losses = np.stack([law.clean_loss] * 6 + [law.noisy_loss] * 2, -1)
     noisy = np.arange(8) >= 6
     assert (law.noisy_loss > law.clean_loss).all()
-    assert (small_loss(losses, 6 / 8) == ~noisy).all()
-    kept, before = log2_threshold(losses), law.times < law.memorisation_time
+    assert (select_small_loss(losses, 6 / 8) == ~noisy).all()
+    kept, before = select_below_log2(losses), law.times < law.memorisation_time
     assert kept[:, ~noisy].all() and (kept[:, noisy] == ~before[:, None]).all()
     assert (law.memorisation_time > 0) == (c * (1 - 2 * tau) > 1)
     assert law.noisy_loss[-1] / law.clean_loss[-1] == pytest.approx(law.kappa, rel=1e-3)
@@ -121,7 +130,7 @@ def test_thm_unequal_shares_by_integration(c, seed):
     y = np.append(np.ones(size), -np.ones(n - size))  # the other class has no part in it
     y_obs, all_shares = y.copy(), np.append(shares, np.ones(n - size))
     y_obs[:size][flipped] = -1
-    limits, kappas = late_losses(c, y, y_obs, all_shares)
+    limits, kappas = late_ranking_losses(c, y, y_obs, all_shares)
     limits = limits[:size]
     inverse = [np.sum(1 / shares[flipped == side]) for side in (False, True)]
     assert kappas[1] == pytest.approx((1 + 2 * c / n * inverse[0]) / (1 + 2 * c / n * inverse[1]))
@@ -139,7 +148,7 @@ def test_thm_unequal_shares_contains_the_limit_law():
     """With shares 1/2 and exact counts: eq-kappa-shares is kappa, and the law is that of def-limit-law."""
     n, c, tau = 200, 8.0, 0.1
     y, flipped = np.repeat([1.0, -1.0], n // 2), np.tile(np.arange(n // 2) < tau * n / 2, 2)
-    limits, kappas = late_losses(c, y, np.where(flipped, -y, y), np.full(n, 0.5))
+    limits, kappas = late_ranking_losses(c, y, np.where(flipped, -y, y), np.full(n, 0.5))
     law = limit_law(c, tau, [5.0, 1e6])
     assert kappas[1] == pytest.approx(law.kappa) and kappas[-1] == pytest.approx(law.kappa)
     assert 1e6 * law.clean_loss[1] == pytest.approx(limits[~flipped][0], rel=1e-3)
@@ -156,7 +165,7 @@ def test_thm_unequal_shares_predicts_single_losses_of_gradient_descent():
         run = descend(problem(c=c, tau=0.2), M, 0.03 / D**0.5, 0.2 * N * M / D, 1500, range(2), record_at=[1500],
                       n_test=1)
         for y, y_obs, shares, losses in zip(run.y, run.y_obs, run.active[:, 0], run.losses[:, 0]):
-            ratio = 300 * losses / late_losses(c, y, y_obs, shares)[0]
+            ratio = 300 * losses / late_ranking_losses(c, y, y_obs, shares)[0]
             assert np.abs(np.log(ratio)).mean() < 0.06 and np.abs(np.log(ratio)).max() < 0.3
 
 
@@ -171,7 +180,7 @@ def test_a_dead_noisy_sample_ends_the_ranking():
     losses, signal = unequal_law(8.0, 30, flipped, shares, 1e5)
     assert signal < -3 and losses[13] < losses[3]
     with pytest.raises(ValueError, match="shares"):
-        late_losses(8.0, np.ones(15), np.where(flipped, -1, 1), shares)
+        late_ranking_losses(8.0, np.ones(15), np.where(flipped, -1, 1), shares)
 
 
 @pytest.mark.statement("obs-selection-images")
@@ -179,8 +188,8 @@ def test_obs_selection_images():
     """obs-selection-images on 3 of the chapter's seeds: early ranking good, late poor, and what retraining gains."""
     data, seeds = load_digits(), range(3)
     record = image_runs(data, 0.2, seeds)
-    stop = plateau(record, 0.2)
-    auc, x, rows = ranking_auc(record), np.log(record.losses), np.arange(3)
+    stop = stop_at_plateau(record, 0.2)
+    auc, x, rows = selection_auc(record), np.log(record.losses), np.arange(3)
     gap = record.mean_over(x, "noisy") - record.mean_over(x, "clean")
     assert auc[rows, stop].mean() > 0.9 and auc[:, -1].mean() < auc[rows, stop].mean() - 0.1
     assert gap[:, -1].mean() > gap[rows, stop].mean()
@@ -192,12 +201,12 @@ def test_obs_selection_images():
                 for part, seed in zip(chosen, seeds)]
         return np.mean([1 - run.fresh_error[0, -1] for run in runs])
 
-    early, late = (accuracy(small_loss(record.losses[rows, k], 0.8)) for k in (stop, -np.ones(3, int)))
+    early, late = (accuracy(select_small_loss(record.losses[rows, k], 0.8)) for k in (stop, -np.ones(3, int)))
     everything, truth = 1 - record.fresh_error[:, list(record.times).index(24)].mean(), accuracy(~record.flipped)
     assert early > late + 0.03 and early - everything > (truth - everything) / 2
     observed = [class_index(add_label_noise(data, 0.2, seed=seed).y_obs, 2) for seed in seeds]
     held = [out_of_fold(KNeighborsClassifier(15), add_label_noise(data, 0.2, seed=seed), seed=seed) for seed in seeds]
-    neighbours = score_auc([self_confidence(p, y) for p, y in zip(held, observed)], record.flipped)
+    neighbours = score_auc([self_confidence_scores(p, y) for p, y in zip(held, observed)], record.flipped)
     assert neighbours.min() > 0.98 and (neighbours > auc[rows, stop]).all()
     stopped = 1 - record.fresh_error[rows, stop].mean()
     assert abs(early - stopped) < 0.03  # over ten seeds it gains about a point

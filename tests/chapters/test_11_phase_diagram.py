@@ -12,8 +12,8 @@ from records import SHARES
 from helpers import SignalNoise, descend
 from helpers.engine.gram import inner_products
 from helpers.engine.reduced import reduced_engine
-from helpers.experiments.phase_diagram import PLANES, S_END, clean_patch_border, phase_cell, signal_to_noise_patch
-from helpers.reading.crossings import boundary
+from helpers.experiments.phase_diagram import PLANES, S_END, phase_cell, phase_clean_patch_border, phase_signal_to_noise
+from helpers.reading.crossings import crossing_boundary
 from helpers.theory.limit import limit_law
 
 # Recorded with one BLAS, recomputed with another: sums differ by 1e-16, and now and then a sample or a test draw lies
@@ -58,7 +58,7 @@ def test_eq_filter_norm_in_the_limit_laws_setting(c):
         norms.append(engine.state().weight_gram.diagonal(dim1=1, dim2=2).mean().item() - init**2)
         drawn.append(float((products.y != products.y_obs).double().mean()))
     limit = limit_law(c, np.mean(drawn), [s_end])
-    expected = n / d * limit.signal**2 / signal_to_noise_patch(limit)
+    expected = n / d * limit.signal**2 / phase_signal_to_noise(limit)
     assert np.mean(norms) == pytest.approx(expected[0], rel=0.06)
 
 
@@ -68,14 +68,14 @@ def borders(d_over_n):
     """Both borders of the recorded map at one d/n: c (1 - 2 tau) by flip rate, and flip rate as drawn by c."""
     table = at(recorded("phase_flips"), d_over_n=d_over_n)
     drawn = table.groupby("flip_rate").flipped.first()
-    return boundary(table, "noisy_fitted_least") * (1 - 2 * drawn), boundary(
+    return crossing_boundary(table, "noisy_fitted_least") * (1 - 2 * drawn), crossing_boundary(
         table, "clean_mislead", along="flipped", by="n_snr2")
 
 
 @pytest.mark.statement("obs-phase-diagram")
 def test_obs_phase_diagram_borders():
     """obs-phase-diagram, 1 and 3, on the recorded map: a change of the numbers needs a change of the text."""
-    law = pd.Series({c: clean_patch_border(c, S_END) for c in PLANES["phase_flips"]["n_snr2"] if c > 1})
+    law = pd.Series({c: phase_clean_patch_border(c, S_END) for c in PLANES["phase_flips"]["n_snr2"] if c > 1})
     for ratio, (low, high) in ((10, (1.25, 1.4)), (10**6, (1.15, 1.3))):
         first, second = borders(ratio)
         assert first.loc[:0.4].between(low, high).all() and len(first.loc[:0.4]) == 20
@@ -83,7 +83,7 @@ def test_obs_phase_diagram_borders():
         assert gap.abs().max() < 0.01 if ratio > 10 else gap.dropna().between(0.01, 0.1).all()
         assert gap.notna().sum() >= 18
     few = borders(10)[1].loc[1.6:]
-    shifted = pd.Series({c: clean_patch_border(c / 1.5, 1.5 * S_END) for c in few.index})  # p = 3/4
+    shifted = pd.Series({c: phase_clean_patch_border(c / 1.5, 1.5 * S_END) for c in few.index})  # p = 3/4
     assert (few - shifted).abs().max() < 0.015 and len(few) >= 18
 
 
@@ -112,8 +112,8 @@ def test_obs_phase_diagram_what_is_memorised_and_what_it_costs():
 def test_obs_phase_diagram_level_line_of_the_fresh_error():
     """obs-phase-diagram, 5: Q^2 d/n at 5% is the same for all c to 20%, where d/n itself changes by more than 50."""
     table = recorded("phase_dimensions").assign(log_ratio=lambda rows: np.log(rows.d_over_n))
-    line = np.exp(boundary(table, "fresh_last", level=0.05, along="log_ratio", by="n_snr2")).dropna()
-    constant = [signal_to_noise_patch(limit_law(c, 0.2, [S_END]))[0] * ratio for c, ratio in line.items()]
+    line = np.exp(crossing_boundary(table, "fresh_last", level=0.05, along="log_ratio", by="n_snr2")).dropna()
+    constant = [phase_signal_to_noise(limit_law(c, 0.2, [S_END]))[0] * ratio for c, ratio in line.items()]
     assert len(line) == 29 and line.max() / line.min() > 50
     assert table[table.d_over_n > 300].fresh_last.max() < 0.005  # "nothing is harmful in Han's strip"
     assert np.max(constant) < 1.2 * np.mean(constant) and np.min(constant) > 0.8 * np.mean(constant)

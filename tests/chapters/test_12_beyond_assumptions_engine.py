@@ -7,7 +7,7 @@ from idealised import problem, scene_of
 
 from helpers import descend
 from helpers.engine import scenes
-from helpers.engine.variants import descend_scenes
+from helpers.engine.variants import descend_variant
 from helpers.streams import random_stream
 
 ROUNDING = 1e-11
@@ -59,7 +59,7 @@ def test_prop_relative_is_gradient_descent_on_explicit_weights(variant, classes)
     y_obs = rng.integers(classes, size=n)
     scene = scene_of((vectors @ vectors.T).numpy(), (weight @ vectors.T).numpy(), patches, y_obs, y_obs,
                      [[0, 1]], [0], seed=5)
-    record = descend_scenes([scene], 0.4, 40, record_at=[40], n_test=0, **VARIANTS[variant])
+    record = descend_variant([scene], 0.4, 40, record_at=[40], n_test=0, **VARIANTS[variant])
     expected = explicit_run(vectors, weight, patches, torch.from_numpy(y_obs), 0.4, 40, 5, **VARIANTS[variant])
     own = torch.nn.functional.one_hot(torch.from_numpy(y_obs), classes).bool()
     margins = expected[own] - expected[~own].view(n, -1).logsumexp(1)
@@ -74,7 +74,7 @@ def test_prop_relative_reproduces_the_books_run(explicit):
     law = problem(d=500)
     data = law.sample(3) if explicit else law
     book = descend(data, 6, 0.01, 0.4, 150, range(3), n_test=1)
-    ours = descend_scenes([scenes.two_classes(data, 6, 0.01, seed) for seed in range(3)], 0.4, 150, n_test=0)
+    ours = descend_variant([scenes.two_class_scene(data, 6, 0.01, seed) for seed in range(3)], 0.4, 150, n_test=0)
     assert np.array_equal(book.y, ours.y) and np.array_equal(book.y_obs, ours.y_obs)
     for name in ("margins", "signal_response", "gamma", "rho", "rho_max", "active", "reused_error"):
         np.testing.assert_allclose(getattr(ours, name), getattr(book, name), rtol=0, atol=1e-11, err_msg=name)

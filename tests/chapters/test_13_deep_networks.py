@@ -13,13 +13,13 @@ from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
 from helpers.data.label_noise import add_label_noise
-from helpers.experiments.deep_networks import NETWORKS, deep_run, deep_runs, epoch_table, ten_way
-from helpers.reading.selection import log2_threshold, selection_quality
-from helpers.reading.stopping import at
-from helpers.reading.times import turning_index
+from helpers.experiments.deep_networks import NETWORKS, deep_epoch_table, deep_run, deep_runs, deep_ten_way
+from helpers.reading.selection import select_below_log2, selection_quality
+from helpers.reading.stopping import values_at_stop
+from helpers.reading.times import turning_time_index
 from helpers.record import Record
 from helpers.sweeps.tables import load_table
-from helpers.training.models import Dropout, PreActResNet, SmallVGG, scale_weights
+from helpers.training.models import Dropout, PreActResNet, SmallVGG, scale_model_weights
 
 SHAPE = (1, 8, 8)
 
@@ -40,8 +40,8 @@ def test_prop_two_labels_three_curves_are_one(seed):
     assert np.allclose(record.mean_over(record.fits_observed, "noisy")[0], 1 - r)
     assert np.allclose(total, (1 - share) * a + share * (1 - r))
     assert np.all(1 - r >= (total - (1 - share)) / share - 1e-12)
-    chosen = selection_quality(log2_threshold(record.losses), record.flipped[:, None])
-    assert np.allclose(log2_threshold(record.losses).mean(-1)[0], total)
+    chosen = selection_quality(select_below_log2(record.losses), record.flipped[:, None])
+    assert np.allclose(select_below_log2(record.losses).mean(-1)[0], total)
     assert np.allclose(chosen.recall[0], r) and np.allclose(chosen.lost[0], 1 - a)
     assert np.allclose(1 - chosen.purity[0], share * (1 - r) / total)
 
@@ -56,7 +56,7 @@ def test_prop_two_labels_noise_left_equals_clean_lost_at_the_plateau():
     right[20:23] = False  # three of forty clean ones misread
     record = Record([0], y, y_obs, np.where(right, 1.0, -1.0)[None, None])
     assert record.mean_over(record.fits_observed)[0, 0] == pytest.approx(0.8)
-    chosen = selection_quality(log2_threshold(record.losses), record.flipped[:, None])
+    chosen = selection_quality(select_below_log2(record.losses), record.flipped[:, None])
     assert 1 - chosen.purity[0, 0] == pytest.approx(chosen.lost[0, 0]) == pytest.approx(3 / 40)
     right[20:23] = True
     record = Record([0], y, y_obs, np.where(right, 1.0, -1.0)[None, None])
@@ -143,16 +143,16 @@ def test_prop_ten_way_splits_the_loss(seed, k):
 
 @pytest.mark.statement("prop-ten-way")
 def test_prop_ten_way_head_starts_at_log_ten_and_converse_fails(few_digits):
-    ten = ten_way(add_label_noise(few_digits, 0.2, seed=0))
+    ten = deep_ten_way(add_label_noise(few_digits, 0.2, seed=0))
     record = deep_run(ten, "VGG", 0, epochs=1)
     assert np.abs(record.losses[:, 0] - math.log(10)).max() < 0.5
-    assert not log2_threshold(record.losses[:, 0]).any()
+    assert not select_below_log2(record.losses[:, 0]).any()
     assert record.fits_observed[:, -1].mean() > 0.3  # given their label, and yet above log 2 at the start
     assert ten.n_classes == 10 and np.array_equal(ten.y, few_digits.y > 0)
     assert np.array_equal(ten.y_test, few_digits.y_test > 0)
     assert np.array_equal(ten.flipped, add_label_noise(few_digits, 0.2, seed=0).flipped)
     with pytest.raises(ValueError, match="images of two classes"):
-        ten_way(ten)
+        deep_ten_way(ten)
 
 
 @pytest.mark.statement("prop-dropout-half")
@@ -201,7 +201,7 @@ def test_prop_weight_scale_of_a_vgg(factor):
     """Outputs scale by s^6, gradients by s^5; a bias breaks it."""
     x = torch.randn(7, *SHAPE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     make = lambda: SmallVGG(SHAPE, 2, width=2, hidden=8).double().eval()  # noqa: E731
-    plain, scaled = make(), scale_weights(make(), factor)
+    plain, scaled = make(), scale_model_weights(make(), factor)
     f, g = plain(x), scaled(x)
     assert torch.allclose(g, factor**6 * f, rtol=1e-10, atol=0)
     for a, b in zip(plain, scaled):
@@ -252,10 +252,10 @@ def test_obs_deep_stages(trained, network):
     """Two runs each: noisy samples read truly, then memorised, and the test accuracy falls in the mean."""
     record = trained[network]
     truly, test = record.mean_over(record.fits_true, "noisy"), 1 - record.fresh_error
-    turn = turning_index(record)
+    turn = turning_time_index(record)
     assert (truly.max(1) > 0.75).all() and truly[:, -1].mean() < 0.55
     assert (test.max(1) - test[:, -1]).mean() > 0.02
-    assert np.abs(at(test, turn) - at(truly, turn)).max() < 0.15  # of 100 noisy samples: three standard errors
+    assert np.abs(values_at_stop(test, turn) - values_at_stop(truly, turn)).max() < 0.15  # three standard errors
     assert (turn > 0).all() and (turn < len(record.times) - 1).all() and test.max(1).min() > 0.8
 
 
@@ -272,7 +272,7 @@ def test_epoch_table_says_what_the_record_says(trained):
     record = replace(record, **{name: getattr(record, name)[:1] for name in (
         "y", "y_obs", "margins", "fresh_error", "observed_error", "validation_error", "validation_observed_error",
         "runs")})
-    table = epoch_table(record, 0.2)
+    table = deep_epoch_table(record, 0.2)
     assert len(table) == len(record.times) and np.array_equal(table.epoch, record.times)
     assert np.allclose(table.test, 1 - record.fresh_error[0]) and np.allclose(table["last"], table.test.iloc[-1])
     assert np.allclose(table.best, table.test.max()) and (table.never_epoch == record.times[-1]).all()
@@ -281,7 +281,7 @@ def test_epoch_table_says_what_the_record_says(trained):
     share = record.flipped.mean()
     assert np.allclose(table.train_observed, (1 - share) * table.clean + share * table.noisy_observed)
     assert np.allclose(table.noise_left, share * table.noisy_observed / table.train_observed)
-    assert (table.turning == record.times[turning_index(record)][0]).all()
+    assert (table.turning == record.times[turning_time_index(record)][0]).all()
 
 
 @pytest.mark.statement("obs-deep-cifar")

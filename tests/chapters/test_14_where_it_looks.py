@@ -10,14 +10,27 @@ from problems import draws
 from torch import nn
 
 from helpers import SignalNoise, TwoLayerCNN, limit_law
-from helpers.data.images import load_digits
+from helpers.data.datasets import load_digits
 from helpers.data.label_noise import add_label_noise
-from helpers.experiments.where_it_looks import GROUPS, MOMENTS, explained_run, group_means, survival, transplants
-from helpers.reading.attribution import attribution_maps, coalition_worths, import_captum, shapley_values, turned
+from helpers.engine.products_descent import descend_products
+from helpers.experiments.where_it_looks import (
+    GROUPS,
+    MOMENTS,
+    explained_group_means,
+    explained_run,
+    survival,
+    transplants,
+)
+from helpers.reading.attribution import (
+    attribution_maps,
+    attribution_turn,
+    coalition_worths,
+    import_captum,
+    shapley_values,
+)
 from helpers.sweeps.tables import load_table
-from helpers.theory.limit import euler_law
-from helpers.theory.limit_distance import descend_products
-from helpers.theory.orthogonal_draws import ideal_products
+from helpers.theory.limit import limit_law_euler
+from helpers.theory.orthogonal_draws import orthogonal_products
 
 C, TAU = 8.0, 0.2
 
@@ -137,7 +150,7 @@ def test_prop_patch_attribution(trained):
 def test_thm_attributions_turn(c, tau):
     """thm-attributions-turn: the first integral in ratios, monotone ratios and their limits; Euler steps keep it."""
     s = np.geomspace(1e-3, 1e4, 200)
-    for law in (limit_law(c, tau, s), euler_law(c, tau, min(0.1, 1 / c), 300)):
+    for law in (limit_law(c, tau, s), limit_law_euler(c, tau, min(0.1, 1 / c), 300)):
         kept = law.times > 0
         A, clean, noisy = law.signal[kept], law.r_clean[kept] / law.signal[kept], law.r_noisy[kept] / law.signal[kept]
         assert (A > 0).all()
@@ -169,10 +182,10 @@ def test_thm_attributions_turn_limits_and_control():
 def test_thm_attributions_turn_on_an_ideal_draw():
     """thm-attributions-turn: gradient descent on an idealised draw keeps (1 - tau) dR_c = tau dR_n."""
     counts = {(1, 1): 40, (1, -1): 10, (-1, -1): 40, (-1, 1): 10}  # (y, y_obs)
-    products = ideal_products(counts, 20, C, 1e-9, 0)
+    products = orthogonal_products(counts, 20, C, 1e-9, 0)
     course = descend_products(products, 0.1, steps=200)
     y, noisy = np.asarray(products.y), np.asarray(products.y != products.y_obs)
-    law = euler_law(C, TAU, 0.1, 200)
+    law = limit_law_euler(C, TAU, 0.1, 200)
     A = law.signal[1:, None]
     R = np.where(noisy, course.margins[1:] + A, course.margins[1:] - A) / A  # N / A: margins are N - A and A + N
     turned_by = R[-1] - R[0]
@@ -199,10 +212,11 @@ def test_obs_maps_turn(runs):
     Over six seeds the chapter found 0.58, 0.52, 0.52 against 0.04; a single run of six was never below 0.39 or above
     0.09. Noisy images lead clean ones by 0.04 to 0.10 in a run. Flipped anew: 0.16 to 0.22 in two runs.
     """
-    moved = group_means(runs, lambda run: turned(run.maps["turn"], run.maps["last"]))
-    same = group_means(runs, lambda run: turned(run.maps["turn"], run.maps["matched"]))
-    still = group_means(runs, lambda run: turned(run.maps["control turn"], run.maps["control last"]))
-    anew = group_means(runs, lambda run: turned(run.maps["fresh turn"], run.maps["fresh last"]))
+    moved = explained_group_means(runs, lambda run: attribution_turn(run.maps["turn"], run.maps["last"]))
+    same = explained_group_means(runs, lambda run: attribution_turn(run.maps["turn"], run.maps["matched"]))
+    still = explained_group_means(runs, lambda run:
+                                  attribution_turn(run.maps["control turn"], run.maps["control last"]))
+    anew = explained_group_means(runs, lambda run: attribution_turn(run.maps["fresh turn"], run.maps["fresh last"]))
     for group in GROUPS:
         assert (still[group] < anew[group]).all() and (anew[group] < moved[group] / 2).all()
         assert moved[group].min() > 0.3 and still[group].max() < 0.15
@@ -253,7 +267,7 @@ def test_a_run_is_what_it_says(runs):
 
 
 def test_group_means_leave_out_nan(runs):
-    values = group_means(runs, lambda run: np.where(np.arange(120) % 2, np.nan, run.y))
+    values = explained_group_means(runs, lambda run: np.where(np.arange(120) % 2, np.nan, run.y))
     assert values["noisy"][0] == runs[0].y[:40:2].mean()
 
 

@@ -14,16 +14,22 @@ from torch.nn.functional import cross_entropy
 
 from helpers import SignalNoise
 from helpers.data.datasets import load_digit_classes
-from helpers.data.noise_kinds import PairFlip, Symmetric, Transition
-from helpers.engine import descend_scenes, noisy_scene
+from helpers.data.noise_kinds import PairFlipNoise, SymmetricNoise, TransitionNoise
+from helpers.engine import descend_variant, noisy_scene
 from helpers.experiments.loss_distributions import KINDS, loss_runs
-from helpers.reading.distances import distances_over_time, loss_distances, purity_gain
-from helpers.reading.stopping import at, noisy_validation
+from helpers.reading.distances import loss_distances, loss_distances_over_time
+from helpers.reading.selection import selection_purity_gain
+from helpers.reading.stopping import stop_by_noisy_validation, values_at_stop
 from helpers.record import Record
 from helpers.streams import random_stream
 from helpers.sweeps.tables import load_table
 from helpers.theory.limit import limit_law
-from helpers.theory.multiclass_laws import classes_law, loss_levels, next_class_law, next_class_lead
+from helpers.theory.multiclass_laws import (
+    multiclass_law,
+    multiclass_loss_levels,
+    multiclass_pair_law,
+    multiclass_pair_lead,
+)
 
 RATES, CLASSES = st.floats(0.01, 0.98), st.integers(2, 30)
 
@@ -38,8 +44,8 @@ def tiny_network(seed, k):
 
 
 @pytest.mark.statement("prop-soft-labels")
-@pytest.mark.parametrize(("k", "noise"), [(3, Symmetric(0.4)), (3, PairFlip(0.45)), (2, PairFlip(0.2)),
-                                          (3, Transition(((0.5, 0.2, 0.3), (0.0, 1.0, 0.0), (0.9, 0.1, 0.0))))])
+@pytest.mark.parametrize(("k", "noise"), [(3, SymmetricNoise(0.4)), (3, PairFlipNoise(0.45)), (2, PairFlipNoise(0.2)),
+                                          (3, TransitionNoise(((0.5, 0.2, 0.3), (0.0, 1.0, 0.0), (0.9, 0.1, 0.0))))])
 def test_prop_soft_labels_expectation_over_all_labels(k, noise):
     """prop-soft-labels: loss and gradient, averaged over every possible draw of the three labels by its probability,
     are those on soft labels; the coefficients are T - p."""
@@ -64,7 +70,7 @@ def test_prop_soft_labels_expectation_over_all_labels(k, noise):
 def test_prop_soft_labels_minimum_and_start(k, rate, seed):
     """prop-soft-labels 1 and 2: no p does better than T_y; who is predicted there; the start's coefficients."""
     p = random_stream(seed, "probabilities").dirichlet(np.ones(k))
-    for kind, limit in ((Symmetric, 1 - 1 / k), (PairFlip, 0.5)):
+    for kind, limit in ((SymmetricNoise, 1 - 1 / k), (PairFlipNoise, 0.5)):
         if rate >= limit - 1e-6:
             continue
         matrix = kind(rate).transition_matrix(k)
@@ -72,7 +78,7 @@ def test_prop_soft_labels_minimum_and_start(k, rate, seed):
         cost = lambda q, row=row: -np.sum(row[row > 0] * np.log(q[row > 0]))  # noqa: E731
         assert cost(p) >= cost(row) - 1e-12 and row.argmax() == 0 and (row[1:] < row[0]).all()
         true, soft = np.eye(k) - 1 / k, matrix - 1 / k
-        if kind is Symmetric:
+        if kind is SymmetricNoise:
             np.testing.assert_allclose(soft, (1 - k * rate / (k - 1)) * true, atol=1e-12)
         else:
             moved = (1 - rate) * np.eye(k) + rate * np.roll(np.eye(k), 1, axis=1)
@@ -86,16 +92,16 @@ def test_prop_soft_labels_minimum_and_start(k, rate, seed):
 def test_prop_two_levels_gaps_and_thresholds(k, rate):
     """prop-two-levels: losses, gaps, and on which side of log 2 and log K they lie."""
     both = {}
-    for kind, wrong, limit in ((Symmetric, rate / (k - 1), 1 - 1 / k), (PairFlip, rate, 0.5)):
+    for kind, wrong, limit in ((SymmetricNoise, rate / (k - 1), 1 - 1 / k), (PairFlipNoise, rate, 0.5)):
         clean, noisy = -np.log(1 - rate), -np.log(wrong)
         if rate < limit - 1e-6:
-            np.testing.assert_allclose(loss_levels(kind(rate), k), (clean, noisy), atol=1e-9)
+            np.testing.assert_allclose(multiclass_loss_levels(kind(rate), k), (clean, noisy), atol=1e-9)
         both[kind] = noisy - clean
         if min(abs(rate - x) for x in (0.5, 1 / k, 1 - 1 / k)) > 1e-6:
             assert (noisy > clean) == (rate < limit)
             assert (clean < np.log(2) < noisy) == (rate < 0.5)
-            assert (clean < np.log(k) < noisy) == (rate < (limit if kind is Symmetric else 1 / k))
-    assert both[Symmetric] - both[PairFlip] == pytest.approx(np.log(k - 1), abs=1e-9)
+            assert (clean < np.log(k) < noisy) == (rate < (limit if kind is SymmetricNoise else 1 / k))
+    assert both[SymmetricNoise] - both[PairFlipNoise] == pytest.approx(np.log(k - 1), abs=1e-9)
 
 
 @pytest.mark.statement("prop-log-two-classes")
@@ -173,7 +179,7 @@ def test_prop_purity_ks_gain_is_a_separation(seed):
     losses, flipped = two_groups(seed)
     y = np.ones(len(losses))
     record = Record(np.array([0]), y[None], np.where(flipped, -y, y)[None], -np.log(np.expm1(losses))[None, None])
-    gain, clean, noisy = purity_gain(record)[0, 0], losses[~flipped], losses[flipped]
+    gain, clean, noisy = selection_purity_gain(record)[0, 0], losses[~flipped], losses[flipped]
     cut = np.sort(losses)[(~flipped).sum() - 1]
     assert gain == pytest.approx(1 - (noisy <= cut).mean() - (clean > cut).mean(), abs=1e-9)
     plus = max((clean <= t).mean() - (noisy <= t).mean() for t in losses)
@@ -181,7 +187,7 @@ def test_prop_purity_ks_gain_is_a_separation(seed):
     purity = 1 - (1 - gain) * flipped.mean()
     assert max(plus, 0) >= 1 - (1 - purity) / flipped.mean() - 1e-9
     apart = replace(record, margins=np.where(flipped, -1.0, 1.0)[None, None])
-    assert purity_gain(apart)[0, 0] == pytest.approx(1.0)
+    assert selection_purity_gain(apart)[0, 0] == pytest.approx(1.0)
 
 
 # Before memorisation.
@@ -224,21 +230,21 @@ def test_prop_agreement_accuracy_is_no_ceiling(kind, separation):
 
 @pytest.mark.statement("prop-noisy-validation-classes")
 @pytest.mark.parametrize("k", [2, 4])
-@pytest.mark.parametrize("noise", [Symmetric(0.3), PairFlip(0.4), None])
+@pytest.mark.parametrize("noise", [SymmetricNoise(0.3), PairFlipNoise(0.4), None])
 def test_prop_noisy_validation_classes_formula_and_bound(k, noise):
     """prop-noisy-validation-classes: the formula for random confusion matrices, and the factor W/w."""
     rng = random_stream(k, "confusion")
     general = 0.5 * np.eye(k) + 0.5 * rng.dirichlet(np.ones(k), k) * (1 - np.eye(k))
-    noise = noise or Transition(tuple(map(tuple, general / general.sum(1, keepdims=True))))
+    noise = noise or TransitionNoise(tuple(map(tuple, general / general.sum(1, keepdims=True))))
     matrix, observed, true = noise.transition_matrix(k), [], []
     for _ in range(200):
         joint = rng.dirichlet(np.full(k, 0.4), k) + 3 * rng.random() * np.eye(k)  # class by prediction
         joint /= joint.sum()
         error = 1 - sum(joint[y, j] * matrix[y, j] for y in range(k) for j in range(k))
         e, e1 = 1 - np.trace(joint), sum(joint[y, (y + 1) % k] for y in range(k))
-        if isinstance(noise, Symmetric):
+        if isinstance(noise, SymmetricNoise):
             assert error == pytest.approx(0.3 + (1 - k * 0.3 / (k - 1)) * e)
-        if isinstance(noise, PairFlip):
+        if isinstance(noise, PairFlipNoise):
             assert error == pytest.approx(0.4 + 0.2 * e1 + 0.6 * (e - e1))
         own = np.diag(matrix)[:, None]
         prior = joint.sum(1)
@@ -287,8 +293,8 @@ def pair_scene(k, c, n, m):
 @pytest.mark.statement("prop-pair-law")
 @pytest.mark.parametrize(("k", "n"), [(2, 20), (3, 30), (5, 50)])
 def test_prop_pair_law_is_exact(k, n):
-    """prop-pair-law: gradient descent on an idealised draw is the Euler scheme of eq-pair-flip-law, `next_class_law` to
-    O(h). At K = 2, tau = 0.4 < 1/K, there is no leak."""
+    """prop-pair-law: gradient descent on an idealised draw is the Euler scheme of eq-pair-flip-law,
+    `multiclass_pair_law` to O(h). At K = 2, tau = 0.4 < 1/K, there is no leak."""
     m, h, steps, c, tau = 4, 0.01, 400, 8.0 * k, 0.4
     scene, flipped = pair_scene(k, c, n, m)
     margins = run(scene, h, steps, m)
@@ -304,7 +310,7 @@ def test_prop_pair_law_is_exact(k, n):
     assert a > 0 and (b > 0) == (k > 2)
     np.testing.assert_allclose(margins[~flipped], a + clean - np.log(np.exp(b) + k - 2), **CLOSE)
     np.testing.assert_allclose(margins[flipped], b + noisy - np.log(np.exp(a) + k - 2), **CLOSE)
-    law = next_class_law(c, tau, k, [0, h * steps])
+    law = multiclass_pair_law(c, tau, k, [0, h * steps])
     np.testing.assert_allclose([part[-1] for part in law[:4]], state, atol=(1 + c) * h)
     assert law.clean_margin[-1] == pytest.approx(margins[~flipped][0], abs=(1 + c) * h)
     assert law.noisy_margin[-1] == pytest.approx(margins[flipped][0], abs=(1 + c) * h)
@@ -317,7 +323,7 @@ def test_prop_pair_law_threshold(k, c, tau):
     the condition of symmetric noise, beyond it is harder."""
     if abs(tau - 1 / k) < 1e-3:
         return
-    law, lead = next_class_law(c, tau, k, [0.0, 1e-5]), next_class_lead(c, tau, k)
+    law, lead = multiclass_pair_law(c, tau, k, [0.0, 1e-5]), multiclass_pair_lead(c, tau, k)
     stated = c / k * (1 - k * tau / (k - 1)) if tau < 1 / k else c * (1 - 2 * tau) / (k - 1)
     assert lead == pytest.approx(stated)
     if abs(lead - 1) > 1e-2 * (1 + c):
@@ -330,16 +336,18 @@ def test_obs_loss_distributions():
     """obs-loss-distributions on two seeds: at the stop by noisy validation, the order of the gathered losses, KS, the
     control; and the safe epochs. Means, as on the page; over its four seeds KS at the stop is .94, .79, .89, .26."""
     data, at_stop, seen = load_digit_classes(), {}, {}
-    noises = {"s20": Symmetric(0.2), "s50": Symmetric(0.5), "p20": PairFlip(0.2), "p45": PairFlip(0.45)}
+    noises = {"s20": SymmetricNoise(0.2), "s50": SymmetricNoise(0.5), "p20": PairFlipNoise(0.2),
+              "p45": PairFlipNoise(0.45)}
     for name, noise in noises.items():
         train, test = loss_runs(data, noise, range(2), n_val=200)
         assert train.y.shape == (2, 800) and train.test_sizes["validation_observed"] == 200
-        found, held, stop = distances_over_time(train), distances_over_time(test), noisy_validation(train)
-        at_stop[name] = at(found.ks, stop).mean()
+        found, held, stop = (loss_distances_over_time(train), loss_distances_over_time(test),
+                             stop_by_noisy_validation(train))
+        at_stop[name] = values_at_stop(found.ks, stop).mean()
         seen[name] = np.mean([np.median(losses[k][flipped]) for losses, k, flipped in
                               zip(train.losses, stop, train.flipped)])
-        assert seen[name] == pytest.approx(loss_levels(noise, 10)[1], rel=0.3)
-        assert ((purity_gain(train).max(1) >= 0.5) == (name != "p45")).all()
+        assert seen[name] == pytest.approx(multiclass_loss_levels(noise, 10)[1], rel=0.3)
+        assert ((selection_purity_gain(train).max(1) >= 0.5) == (name != "p45")).all()
         if name != "p45":
             assert found.ks[:, -1].mean() < held.ks[:, -1].mean() < 1 and found.ks[:, -1].mean() < at_stop[name] - 0.1
     assert at_stop["s20"] > 0.8 and at_stop["s50"] > 0.8 and 0.6 < at_stop["p20"] < 0.95 and at_stop["p45"] < 0.5
@@ -351,12 +359,14 @@ def test_obs_loss_world():
     """The page's seeds of the quick profile: who separates, and the log gap at s = 40."""
     n, m, h, d, c = 200, 10, 0.2, 2000, 60.0
     problem, peaks = SignalNoise(n, d, n_snr2=c), {}
-    noises = {"s20": Symmetric(0.2), "p20": PairFlip(0.2), "s50": Symmetric(0.5), "p45": PairFlip(0.45)}
+    noises = {"s20": SymmetricNoise(0.2), "p20": PairFlipNoise(0.2), "s50": SymmetricNoise(0.5),
+              "p45": PairFlipNoise(0.45)}
     for name, noise in noises.items():
         scenes = [noisy_scene(problem, noise, 10, m, 0.03 / d**0.5, seed) for seed in range(4)]
-        record = descend_scenes(scenes, h * n * m / d, 200, n_test=0)
-        found = distances_over_time(record)
-        law = (classes_law if isinstance(noise, Symmetric) else next_class_law)(c, noise.rate, 10, [1.0, 40.0])
+        record = descend_variant(scenes, h * n * m / d, 200, n_test=0)
+        found = loss_distances_over_time(record)
+        law = (multiclass_law if isinstance(noise, SymmetricNoise) else multiclass_pair_law)(c, noise.rate, 10,
+                                                                                             [1.0, 40.0])
         gap = np.log(np.logaddexp(0, -law.noisy_margin) / np.logaddexp(0, -law.clean_margin))[-1]
         assert record.times[-1] * h == pytest.approx(40) and abs(np.median(found.w1_log[:, -1]) - gap) < 0.3
         peaks[name] = np.median(found.ks.max(1))

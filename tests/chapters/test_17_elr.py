@@ -10,12 +10,12 @@ from scipy.special import expit
 
 from helpers import limit_law
 from helpers.engine import scenes
-from helpers.engine.elr_term import term_slope
-from helpers.engine.variants import descend_scenes
+from helpers.engine.elr_term import elr_term_slope
+from helpers.engine.variants import descend_variant
 from helpers.streams import random_stream
-from helpers.theory import elr_limit as elr
-from helpers.theory.elr_limit import elr_euler, elr_law
-from helpers.training.losses import ELR, elr_gradient
+from helpers.theory import elr_theory as elr
+from helpers.theory.elr_theory import elr_euler, elr_law
+from helpers.training.losses import ELRLoss, elr_loss_gradient
 
 # The gradient
 
@@ -28,7 +28,7 @@ def test_lem_elr_gradient_against_autograd(classes):
     (slope,) = torch.autograd.grad(torch.log(1 - (p * targets).sum(0)).sum(), logits)
     p = p.detach()
     weighted = p * (1 - targets)
-    for found in (term_slope(p, 1 - targets), weighted / weighted.sum(0) - p, elr_gradient(p.T, targets.T).T):
+    for found in (elr_term_slope(p, 1 - targets), weighted / weighted.sum(0) - p, elr_loss_gradient(p.T, targets.T).T):
         np.testing.assert_allclose(found, slope, **CLOSE)
     believed = targets.argmax(0)
     assert (slope.gather(0, believed[None]) < 0).all() and slope.abs().max() > 0.01
@@ -44,11 +44,11 @@ def test_prop_elr_pull_and_its_sign():
     loss = torch.nn.functional.softplus(-z) + 3.0 * torch.log(1 - p * own - (1 - p) * other)
     (slope,) = torch.autograd.grad(loss.sum(), z)
     delta = torch.log((1 - other) / (1 - own)).numpy()
-    np.testing.assert_allclose(elr.pull(z.detach().numpy(), delta, 3.0), -slope, **CLOSE)
+    np.testing.assert_allclose(elr.elr_pull(z.detach().numpy(), delta, 3.0), -slope, **CLOSE)
     z, delta = z.detach().numpy(), -np.abs(delta)
     needed = (np.exp(-delta) + np.exp(-z)) / np.expm1(-delta)
-    np.testing.assert_allclose(elr.pull(z, delta, needed), 0, atol=1e-9)
-    assert (elr.pull(z, delta, 1.01 * needed) < 0).all() and (elr.pull(z, delta, 0.99 * needed) > 0).all()
+    np.testing.assert_allclose(elr.elr_pull(z, delta, needed), 0, atol=1e-9)
+    assert (elr.elr_pull(z, delta, 1.01 * needed) < 0).all() and (elr.elr_pull(z, delta, 0.99 * needed) > 0).all()
 
 
 @pytest.mark.statement("prop-elr-settled")
@@ -56,23 +56,23 @@ def test_prop_elr_pull_and_its_sign():
 @given(st.floats(-8, 8), st.floats(0, 10))
 def test_prop_elr_settled_pull(z, strength):
     """prop-elr-settled: the closed form is the pull at t = p; z* is its zero for lambda > 2."""
-    assert elr.settled_pull(z, strength) == pytest.approx(elr.pull(z, z, strength), abs=1e-12)
+    assert elr.settled_elr_pull(z, strength) == pytest.approx(elr.elr_pull(z, z, strength), abs=1e-12)
     if strength > 2.01:
-        assert elr.settled_pull(elr.dividing_margin(strength), strength) == pytest.approx(0, abs=1e-9)
+        assert elr.settled_elr_pull(elr.elr_dividing_margin(strength), strength) == pytest.approx(0, abs=1e-9)
     elif strength <= 2:
-        assert elr.dividing_margin(strength) == -np.inf and elr.settled_pull(z, strength) > 0
+        assert elr.elr_dividing_margin(strength) == -np.inf and elr.settled_elr_pull(z, strength) > 0
 
 
 @pytest.mark.statement("prop-elr-settled")
 @pytest.mark.parametrize("memory", [0.05, 1.0, 20.0])
 def test_prop_elr_settled_fixed_point_is_a_saddle_for_any_memory(memory):
     """prop-elr-settled, claim 3: eigenvalues of a numerical Jacobian, and with the target held the point attracts."""
-    strength, z = 3.0, elr.dividing_margin(3.0)
+    strength, z = 3.0, elr.elr_dividing_margin(3.0)
 
     def flow(state):
         margin, target = state
         t = expit(target)
-        return np.array([elr.pull(margin, target, strength), (expit(margin) - t) / (memory * t * (1 - t))])
+        return np.array([elr.elr_pull(margin, target, strength), (expit(margin) - t) / (memory * t * (1 - t))])
 
     at = np.array([z, z])
     jacobian = np.array([(flow(at + e) - flow(at - e)) / 2e-6 for e in 1e-6 * np.eye(2)]).T
@@ -90,7 +90,7 @@ def test_prop_elr_clamp_holds_the_margin(start, end):
     edge = np.log((1 - clamp) / clamp)
     for _ in range(20_000):
         inside = abs(z) <= edge
-        z += h * (elr.settled_pull(z, strength) if inside else expit(-z))
+        z += h * (elr.settled_elr_pull(z, strength) if inside else expit(-z))
     if end == "held":
         assert abs(z + edge) <= h * strength / 2
     else:
@@ -102,7 +102,7 @@ def farthest_from_the_edge(strength, clamp, h):
     edge = np.log((1 - clamp) / clamp)
     z, farthest = -edge + h * strength / 2 * np.linspace(-1, 1, 101), 0.0
     for _ in range(300):
-        z = z + h * np.where(np.abs(z) <= edge, elr.settled_pull(z, strength), expit(-z))
+        z = z + h * np.where(np.abs(z) <= edge, elr.settled_elr_pull(z, strength), expit(-z))
         farthest = max(farthest, np.abs(z + edge).max())
     return farthest
 
@@ -111,7 +111,7 @@ def farthest_from_the_edge(strength, clamp, h):
 @pytest.mark.parametrize(("strength", "clamp"), [(2.2, 0.05), (3.0, 1e-4), (7.0, 0.01)])
 def test_prop_elr_clamp_needs_a_small_step(strength, clamp):
     """prop-elr-clamp: h lambda / 2 < z_eps - |z*| keeps margins near; with three times that step some get away."""
-    room = np.log((1 - clamp) / clamp) + elr.dividing_margin(strength)
+    room = np.log((1 - clamp) / clamp) + elr.elr_dividing_margin(strength)
     h = 0.95 * 2 * room / strength
     assert farthest_from_the_edge(strength, clamp, h) <= 0.95 * room + 1e-9
     assert farthest_from_the_edge(strength, clamp, 3 * h) > 3 * room
@@ -121,7 +121,7 @@ def test_prop_elr_clamp_needs_a_small_step(strength, clamp):
 def test_prop_elr_clamp_is_that_of_the_training_loss():
     """prop-elr-clamp: outside of the clamp the loss used on images has the gradient of cross-entropy alone."""
     logits = torch.tensor([[0.0, 9.5], [0.0, -9.5], [0.0, 3.0]], dtype=torch.float64, requires_grad=True)
-    loss = ELR(strength=3.0, momentum=0.7).start(3, 2).double()
+    loss = ELRLoss(strength=3.0, momentum=0.7).start(3, 2).double()
     (slope,) = torch.autograd.grad(3 * loss(logits, torch.tensor([0, 0, 0]), torch.arange(3)), logits)
     plain = logits.softmax(1) - torch.tensor([1.0, 0.0])
     gap = (slope - plain).abs().amax(1)
@@ -158,8 +158,8 @@ def test_prop_elr_exact(strength, momentum, term, clamp):
     n, m, h, steps, c, tau = 80, 4, 0.05, 200, 8.0, 0.1
     scene, flipped = ideal(n, tau, c, m)
     at = [1, 20, steps]
-    record = descend_scenes([scene], h * n * m, steps, record_at=at, n_test=0, strength=strength,
-                            momentum=momentum, term=term, clamp=clamp)
+    record = descend_variant([scene], h * n * m, steps, record_at=at, n_test=0, strength=strength,
+                             momentum=momentum, term=term, clamp=clamp)
     law = elr_euler(c, tau, strength, momentum, h, steps, term=term, clamp=clamp)
     for which, margin in ((flipped, law.noisy_margin), (~flipped, law.clean_margin)):
         expected = np.broadcast_to(margin[at][:, None], (3, which.sum()))
@@ -184,7 +184,7 @@ def test_prop_elr_exact_without_the_term_is_the_law_of_chapter_six():
 def test_thm_elr_settled(c, tau, strength):
     """thm-elr-settled: the sign of the noisy margin in the end and always, its limit, and the error on reused noise."""
     assume(c * (1 - 2 * tau) > 1.05)
-    needed = elr.strength_needed(c, tau)
+    needed = elr.elr_strength_needed(c, tau)
     assume(abs(strength / needed - 1) > 0.05)
     speed = (1 + 2 * c) * max(strength, 1) / 2
     times = np.r_[0, np.geomspace(1e-3, min(3e3, 600 / speed) if strength > 0.5 else 3e3, 400)]
@@ -206,10 +206,10 @@ def test_thm_elr_settled(c, tau, strength):
 def test_thm_elr_settled_limit_of_the_noisy_margin(c, tau, strength):
     """thm-elr-settled: v tends to 2 artanh((1 - q* lambda) / (1 - lambda)); u grows in a straight line."""
     law = elr_law(c, tau, strength, 0.0, [0.0, 500.0, 1000.0])
-    assert law.noisy_margin[-1] == pytest.approx(elr.last_noisy_margin(c, tau, strength), abs=1e-3)
+    assert law.noisy_margin[-1] == pytest.approx(elr.elr_last_noisy_margin(c, tau, strength), abs=1e-3)
     assert law.clean_margin[-1] / law.clean_margin[-2] == pytest.approx(2, rel=0.05)
-    assert elr.last_noisy_margin(c, tau, 1.0) == -np.inf
-    assert (elr.last_noisy_margin(c, tau, strength) > 0) == (strength < elr.strength_needed(c, tau))
+    assert elr.elr_last_noisy_margin(c, tau, 1.0) == -np.inf
+    assert (elr.elr_last_noisy_margin(c, tau, strength) > 0) == (strength < elr.elr_strength_needed(c, tau))
 
 
 @pytest.mark.statement("thm-elr-settled")
@@ -241,11 +241,11 @@ def test_thm_elr_memory(c, tau, strength, memory):
     assume(c * (1 - 2 * tau) > 1.1)
     end = min(40.0, 500 / ((1 + 2 * c) * max(strength, 1) / 2))
     law = elr_law(c, tau, strength, memory, np.r_[0, np.geomspace(0.01, end, 60)])
-    found = [(k, one) for k in range(1, 61) if (one := elr.certificate(law, k, c, tau, strength, memory)).holds]
+    found = [(k, one) for k in range(1, 61) if (one := elr.elr_certificate(law, k, c, tau, strength, memory)).holds]
     assume(found)
     k, one = found[0]
     u, v = law.clean_margin[k:], law.noisy_margin[k:]
-    pulls = elr.pull(u, np.log(law.miss_clean[1, k:] / law.miss_clean[0, k:]), strength)
+    pulls = elr.elr_pull(u, np.log(law.miss_clean[1, k:] / law.miss_clean[0, k:]), strength)
     assert (v[1:] < 0).all() and (law.reused_noise_error(tau)[k:] == 0).all() and (u >= u[0] - 1e-9).all()
     assert (pulls >= one.least_pull * (1 - 1e-6)).all()
     assert (law.miss_clean[0, k:] / expit(-u) <= one.ratio * (1 + 1e-6)).all()
@@ -257,10 +257,10 @@ def test_thm_elr_memory_covers_the_papers_settings():
     fail, where the law does memorise."""
     times = np.r_[0, np.geomspace(0.05, 10, 60)]
     law = elr_law(8.0, 0.1, 3.0, 1 / 3, times)
-    holds = [elr.certificate(law, k, 8.0, 0.1, 3.0, 1 / 3).holds for k in range(61)]
+    holds = [elr.elr_certificate(law, k, 8.0, 0.1, 3.0, 1 / 3).holds for k in range(61)]
     assert not holds[1] and 0.5 < times[holds.index(True)] < 2
     law = elr_law(8.0, 0.1, 1.0, 10.0, times)
-    holds = [elr.certificate(law, k, 8.0, 0.1, 1.0, 10.0).holds for k in range(1, 61)]
+    holds = [elr.elr_certificate(law, k, 8.0, 0.1, 1.0, 10.0).holds for k in range(1, 61)]
     assert law.noisy_margin[-1] > 0 and not any(holds)
 
 
@@ -269,12 +269,12 @@ def test_obs_elr_late_balance():
     """obs-elr-late: for strengths below 1 the sign of the noisy margin at s = 2000, 10% on both sides of the formula;
     beyond theta U = 1 no strength below 1 suffices."""
     for c, tau, memory in ((8.0, 0.1, 0.5), (8.0, 0.1, 1.0), (8.0, 0.2, 1.0), (20.0, 0.2, 2.0)):
-        needed = elr.late_strength_needed(c, tau, memory)
-        assert elr.strength_needed(c, tau) < needed < 0.9
+        needed = elr.elr_late_strength_needed(c, tau, memory)
+        assert elr.elr_strength_needed(c, tau) < needed < 0.9
         for factor in (0.9, 1.1):
             law = elr_law(c, tau, factor * needed, memory, [0.0, 2000.0])
             assert (law.noisy_margin[-1] < 0) == (factor > 1)
-    assert elr.late_strength_needed(8.0, 0.1, 4.0) == np.inf
+    assert elr.elr_late_strength_needed(8.0, 0.1, 4.0) == np.inf
     assert elr_law(8.0, 0.1, 0.9, 4.0, [0.0, 300.0]).noisy_margin[-1] > 0
 
 
@@ -284,7 +284,7 @@ def contrary_margin(c, tau, strength, weight, end):
     """z(end) of one contrary sample in the settled law, or in that of cross-entropy for strength 0."""
     def slopes(_, state):
         signal, clean, noisy, own = state
-        pulls = [elr.settled_pull(z, strength) for z in (signal + clean, noisy - signal, own - weight * signal)]
+        pulls = [elr.settled_elr_pull(z, strength) for z in (signal + clean, noisy - signal, own - weight * signal)]
         alive = noisy > 0 or pulls[1] > 0
         return [c / 2 * ((1 - tau) * pulls[0] - tau * pulls[1]), pulls[0] / 2, alive * pulls[1] / 2, pulls[2] / 2]
 
@@ -309,7 +309,7 @@ def contrary_margin_of_the_scheme(strength, momentum, weight, h, end):
     r, z, miss, alive = 0.0, 0.0, np.ones(2), True
     for k in range(1, len(signal)):
         miss = momentum * miss + (1 - momentum) * expit([-z, z])
-        r += alive * h / 2 * elr.pull(z, np.log(miss[1] / miss[0]), strength)
+        r += alive * h / 2 * elr.elr_pull(z, np.log(miss[1] / miss[0]), strength)
         alive, r = alive and r > 0, max(r, 0.0)
         z = r - weight * signal[k]
     return z
@@ -329,10 +329,10 @@ def test_obs_elr_world():
     """obs-elr-world: memorised shares and reused errors of 5 seeds at d = 2000, c = 8, tau = 0.1, s = 20: 0.96 and 0.05
     without the term, 0 with it."""
     law = problem(n=200, d=2000, c=8.0, tau=0.1)
-    drawn = [scenes.two_classes(law, 20, 0.03 / 2000**0.5, seed) for seed in range(5)]
+    drawn = [scenes.two_class_scene(law, 20, 0.03 / 2000**0.5, seed) for seed in range(5)]
     ends = {}
     for name, method in (("plain", {}), ("elr", {"strength": 3.0}), ("kl", {"strength": 3.0, "term": "kl"})):
-        record = descend_scenes(drawn, 0.1 * 200 * 20 / 2000, 200, record_at=[200], n_test=200, **method)
+        record = descend_variant(drawn, 0.1 * 200 * 20 / 2000, 200, record_at=[200], n_test=200, **method)
         ends[name] = (record.mean_over(record.fits_observed, "noisy").mean(), record.reused_error.mean())
     assert ends["plain"][0] > 0.9 and ends["kl"][0] > 0.9 and ends["plain"][1] > 0.03
     assert ends["elr"] == (0.0, 0.0)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from helpers.experiments import elr as runs
-from helpers.reading import at, noisy_validation, paired
+from helpers.reading import paired_difference, stop_by_noisy_validation, values_at_stop
 from helpers.sweeps.tables import load_table
-from helpers.training.losses import ELR
+from helpers.training.losses import ELRLoss
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def pair(ten_digits):
 def test_obs_elr_images(pair, ten_digits):
     """obs-elr-images at rate 0.4, 2 seeds: 0.85 and 0.10 memorised, last accuracy 0.72 and 0.95 when written."""
     plain, elr = pair["cross-entropy"], pair["ELR"]
-    memorised = {name: runs.label_shares(record, "noisy")["observed"] for name, record in pair.items()}
+    memorised = {name: runs.elr_run_label_shares(record, "noisy")["observed"] for name, record in pair.items()}
     assert memorised["cross-entropy"][:, -1].min() > 0.7 and memorised["ELR"][:, -1].max() < 0.25
-    early = runs.label_shares(plain, "noisy")["true"].max(1)
+    early = runs.elr_run_label_shares(plain, "noisy")["true"].max(1)
     assert early.min() > 0.8  # read truly before they are memorised
     assert (plain.fresh_error - elr.fresh_error)[:, -1].min() > 0.15
     assert (elr.fresh_error[:, -1] - elr.fresh_error.min(1)).max() < 0.05
@@ -32,8 +32,8 @@ def test_obs_elr_images(pair, ten_digits):
 @pytest.mark.statement("obs-elr-images")
 def test_obs_elr_images_fails_without_memory_but_not_by_memorising(ten_digits, pair):
     """The remark after obs-elr-images: many images end in a third class. 1 seed."""
-    record = runs.elr_run(ten_digits, 0.4, ELR(strength=3.0, momentum=0.0), 1)
-    noisy = runs.label_shares(record, "noisy")
+    record = runs.elr_run(ten_digits, 0.4, ELRLoss(strength=3.0, momentum=0.0), 1)
+    noisy = runs.elr_run_label_shares(record, "noisy")
     assert record.fresh_error[0, -1] > pair["ELR"].fresh_error[1, -1] + 0.15
     assert noisy["other"][0, -1] > noisy["observed"][0, -1]
 
@@ -48,14 +48,14 @@ def test_the_two_losses_see_the_same_labels_weights_and_batches(pair):
 
 def test_label_shares_are_shares_of_their_samples(pair):
     record = pair["cross-entropy"]
-    noisy, clean = (runs.label_shares(record, which) for which in ("noisy", "clean"))
+    noisy, clean = (runs.elr_run_label_shares(record, which) for which in ("noisy", "clean"))
     np.testing.assert_allclose(sum(noisy.values()), 1)
     np.testing.assert_allclose(sum(clean.values()), 1)
     chosen, k = record.flipped[0], 5
     assert noisy["observed"][0, k] == pytest.approx((record.predictions[0, k] == record.y_obs[0])[chosen].mean())
     assert noisy["true"][0, k] == pytest.approx((record.predictions[0, k] == record.y[0])[chosen].mean())
     with pytest.raises(ValueError, match="which='wrong'"):
-        runs.label_shares(record, "wrong")
+        runs.elr_run_label_shares(record, "wrong")
 
 
 @pytest.mark.statement("obs-elr-images")
@@ -65,7 +65,7 @@ def test_obs_elr_images_beside_stopped_cross_entropy_and_each_ingredient(pair):
     plain, elr = pair["cross-entropy"], pair["ELR"]
     assert plain.margins.shape[-1] == 900 and plain.test_sizes["validation"] == 100
     last = 1 - elr.fresh_error[:, -1]
-    assert (last > 1 - at(plain.fresh_error, noisy_validation(plain))).all()
+    assert (last > 1 - values_at_stop(plain.fresh_error, stop_by_noisy_validation(plain))).all()
     for name in runs.INGREDIENTS:
         assert (last > 1 - pair[f"cross-entropy with {name}"].fresh_error[:, -1]).all()
 
@@ -92,10 +92,10 @@ def test_obs_elr_cifar():
     assert len(last) == 3 and not table.augment.any()
     assert (last["ELR+"] > stop["cross-entropy"]).all()
     assert (last["cross-entropy with mixup"] > last["ELR"]).all()
-    mean, half = paired(last["ELR+"], last["ELR+ without the term"])
+    mean, half = paired_difference(last["ELR+"], last["ELR+ without the term"])
     assert abs(mean) < half
-    ahead = {name for name in runs.METHODS if np.subtract(*paired(last[name], stop["cross-entropy"])) > 0}
+    ahead = {name for name in runs.METHODS if np.subtract(*paired_difference(last[name], stop["cross-entropy"])) > 0}
     assert ahead == {"ELR+", "ELR+ without averaged weights", "ELR+ without two networks"}
     assert memorised["cross-entropy"].mean() < 0.5 and cells["noisy true"].max().between(0.28, 0.37).all()
-    mean, half = paired(last["cross-entropy"], stop["cross-entropy"])
+    mean, half = paired_difference(last["cross-entropy"], stop["cross-entropy"])
     assert abs(mean) < 0.01 < half

@@ -116,7 +116,7 @@ CODE = {
     "ex-half-step": lambda v, n: close(n[0], 4.4, 0.05) and close(n[1], 0.63, 0.05) and close(n[2], 0.82, 0.05),
     "ex-reused-classes": lambda v, n: all(close(n[i + 1], n[i + 2], 0.0015) for i in (0, 3, 6)),
     "ex-ten-way": lambda v, n: (not (v["ten"].losses[:, 0] <= v["LOG2"]).any()
-                                and (v["turning_index"](v["ten"]) == 0).all()
+                                and (v["turning_time_index"](v["ten"]) == 0).all()
                                 and close(v["ten"].losses[:, 0].mean(), 2.303, 0.2)),
     "ex-law-turn": lambda v, n: close(n[0], 0.31, 0.005) and close(n[1], 0.10, 0.005),
     "ex-elr-maps": lambda v, n: max(n[:3]) < 0.4,

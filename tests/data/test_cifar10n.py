@@ -13,12 +13,12 @@ from helpers.data.cifar10n import (
     CIFAR10N_VARIABLE,
     KINDS,
     LABEL_ARRAYS,
-    human_labels as add_human_labels,
+    add_cifar10n_labels as add_human_labels,
     load_cifar10n,
 )
 from helpers.data.datasets import load_cifar10
-from helpers.data.images import as_two_classes
-from helpers.files import sha256_of
+from helpers.data.images import two_class_images
+from helpers.files import _sha256_of
 
 
 def ten_labels(n=60):
@@ -65,12 +65,12 @@ def test_human_labels_are_added_before_a_subset_or_a_pair_is_taken(tmp_path, cif
     worst, aggregate = (add_human_labels(cifar, kind, path=path).subset(20, seed=4) for kind in ("worst", "aggregate"))
     assert np.array_equal(worst.x, aggregate.x) and np.array_equal(worst.x, cifar.subset(20, seed=4).x)
     assert worst.noise["realised_flip_rate"] == worst.flipped.mean()
-    pair = as_two_classes(add_human_labels(cifar, "worst", path=path), "cat", "deer")
+    pair = two_class_images(add_human_labels(cifar, "worst", path=path), "cat", "deer")
     assert pair.noise["kind"] == "human" and pair.n > 0
     with pytest.raises(ValueError, match=r"data.n=20.*60.*before you take a subset"):
         add_human_labels(cifar.subset(20), "worst", path=path)
     with pytest.raises(ValueError, match=r"data.classes=.*before you take two classes"):
-        add_human_labels(as_two_classes(cifar, "cat", "dog"), "worst", path=path)
+        add_human_labels(two_class_images(cifar, "cat", "dog"), "worst", path=path)
     with pytest.raises(ValueError, match=r"kind='worse'.*'worst'"):
         add_human_labels(cifar, "worse", path=path)
 
@@ -174,7 +174,7 @@ def test_human_labels_are_downloaded_and_checked(server, tmp_path, monkeypatch, 
     monkeypatch.setattr(human_labels, "CIFAR10N_URL", f"{address}/CIFAR-10_human.pt")
     with pytest.raises(ValueError, match="873e69c3"):
         load_cifar10n(tmp_path / "refused", download=True)  # not the published file
-    monkeypatch.setattr(human_labels, "CIFAR10N_SHA256", sha256_of(published))
+    monkeypatch.setattr(human_labels, "CIFAR10N_SHA256", _sha256_of(published))
     data = add_human_labels(cifar, "worst", path=tmp_path / "here", download=True)
     assert np.array_equal(data.y_obs, ten_labels()["worse_label"])
     (tmp_path / "here" / "CIFAR-10_human.pt").write_bytes(b"spoilt")

@@ -15,15 +15,18 @@ from image_files import Bomb, fake_cifar, save_npz, torchvision_files
 
 from helpers.data.array_files import CIFAR10_CLASSES
 from helpers.data.datasets import (
+    CIFAR10_VARIABLE,
     CIFAR100_CLASSES,
     load_cifar10,
+    load_cifar10_pair,
     load_cifar100,
     load_digit_classes,
-    load_image_classes,
+    load_digits,
     load_mnist,
     load_npz,
+    load_ten_class_dataset,
 )
-from helpers.data.images import CIFAR10_VARIABLE, as_two_classes, load_cifar10_pair, load_digits
+from helpers.data.images import two_class_images
 from helpers.data.torchvision_import import import_torchvision
 
 
@@ -42,7 +45,7 @@ def assert_holds(data, arrays):
 def test_ten_digits_are_the_even_and_odd_ones_in_the_same_places():
     ten, two = load_digit_classes(), load_digits()
     assert ten.classes == tuple("0123456789") and ten.n == 1000 and set(ten.y) == set(range(10))
-    pair = as_two_classes(ten, tuple("02468"), tuple("13579"))
+    pair = two_class_images(ten, tuple("02468"), tuple("13579"))
     for name in ("x", "y", "x_test", "y_test"):
         assert np.array_equal(getattr(pair, name), getattr(two, name))
     assert load_digit_classes(n_train=500, seed=3).n == 500
@@ -52,13 +55,13 @@ def test_ten_digits_are_the_even_and_odd_ones_in_the_same_places():
 
 def test_image_classes_are_digits_by_default_and_cifar10_where_the_variable_says(tmp_path, monkeypatch):
     monkeypatch.delenv(CIFAR10_VARIABLE, raising=False)
-    assert load_image_classes().name == "ten digits"
+    assert load_ten_class_dataset().name == "ten digits"
     monkeypatch.setenv(CIFAR10_VARIABLE, str(save_npz(tmp_path / "cifar10.npz")))
-    assert load_image_classes().name == "CIFAR-10"
-    assert_holds(load_image_classes(), fake_cifar())
+    assert load_ten_class_dataset().name == "CIFAR-10"
+    assert_holds(load_ten_class_dataset(), fake_cifar())
     monkeypatch.setenv(CIFAR10_VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match=r"SIGNAL_FIRST_CIFAR10=.*x_train.*torchvision"):
-        load_image_classes()
+        load_ten_class_dataset()
 
 
 def test_cifar10_of_an_npz_file_and_its_pair(tmp_path):
@@ -66,7 +69,7 @@ def test_cifar10_of_an_npz_file_and_its_pair(tmp_path):
     data, pair = load_cifar10(path), load_cifar10_pair(path)
     assert data.classes == CIFAR10_CLASSES and data.image_shape == (3, 32, 32)
     assert_holds(data, fake_cifar())
-    chosen = as_two_classes(data, "airplane", "automobile")
+    chosen = two_class_images(data, "airplane", "automobile")
     for name in ("x", "y", "x_test", "y_test"):
         assert np.array_equal(getattr(chosen, name), getattr(pair, name))
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from helpers.data.image_folders import load_clothing1m, load_folder, load_webvision
-from helpers.data.label_noise import empirical_transition
+from helpers.data.label_noise import label_noise_transition
 
 COLOURS = {"blue": (10, 20, 200), "green": (10, 200, 20), "red": (200, 10, 20)}
 
@@ -241,7 +241,7 @@ def test_clothing1m_images_with_both_labels_have_measured_noise(tmp_path):
     data = load_clothing1m(clothing_files(tmp_path), train="both", size=8)
     assert data.y.tolist() == [0, 1, 2] and data.y_obs.tolist() == [0, 2, 2]
     assert data.noise == {"kind": "web", "source": "Clothing1M, web pages", "realised_flip_rate": 1 / 3}
-    assert empirical_transition(data.y, data.y_obs, 3)[1].tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1]]
+    assert label_noise_transition(data.y, data.y_obs, 3)[1].tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1]]
     assert_colours(data.x, data.y)
 
 

@@ -6,18 +6,8 @@ from hypothesis import given, strategies as st
 from image_files import Bomb, fake_cifar, save_npz, torchvision_files
 from sklearn import datasets
 
-from helpers.data import images
-from helpers.data.images import (
-    CIFAR10_VARIABLE,
-    LabelledImages,
-    as_two_classes,
-    class_index,
-    class_labels,
-    load_cifar10_pair,
-    load_digits,
-    load_images,
-    shrunk,
-)
+from helpers.data.datasets import CIFAR10_VARIABLE, load_cifar10_pair, load_digits, load_two_class_dataset
+from helpers.data.images import LabelledImages, class_index, class_labels, shrink_images, two_class_images
 
 
 def assert_is_the_pair(data, arrays):
@@ -64,9 +54,9 @@ def test_subset_keeps_pixels_and_labels_together():
 
 def test_digits_by_default_and_cifar10_where_the_variable_says(tmp_path, monkeypatch):
     monkeypatch.delenv(CIFAR10_VARIABLE, raising=False)
-    assert load_images().name == "handwritten digits"
+    assert load_two_class_dataset().name == "handwritten digits"
     monkeypatch.setenv(CIFAR10_VARIABLE, str(save_npz(tmp_path / "cifar10.npz")))
-    assert_is_the_pair(load_images(), fake_cifar())
+    assert_is_the_pair(load_two_class_dataset(), fake_cifar())
 
 
 def test_npz_labels_may_stand_in_a_column(tmp_path):
@@ -94,7 +84,7 @@ def test_an_empty_folder_and_a_missing_path_say_what_to_put_where(tmp_path, monk
     for path in (tmp_path, tmp_path / "nowhere.npz"):
         monkeypatch.setenv(CIFAR10_VARIABLE, str(path))
         with pytest.raises(ValueError, match=r"SIGNAL_FIRST_CIFAR10=.*x_train.*torchvision") as error:
-            load_images()
+            load_two_class_dataset()
         assert str(path) in str(error.value)
 
 
@@ -214,7 +204,7 @@ def test_labels_of_the_wrong_convention_are_named(function, labels, k, name):
 
 def test_two_of_many_classes_keep_images_labels_and_noise_together():
     data = three_classes(300)
-    two = as_two_classes(data, "c", "a")
+    two = two_class_images(data, "c", "a")
     assert two.name == "made: c against a" and two.classes == ("c", "a") and two.y.dtype == np.float64
     kept = (data.y != 1) & (data.y_obs != 1)
     assert np.array_equal(two.y, np.where(data.y[kept] == 0, 1.0, -1.0))
@@ -226,7 +216,7 @@ def test_two_of_many_classes_keep_images_labels_and_noise_together():
 
 def test_groups_of_classes_become_one():
     data = three_classes(300)
-    two = as_two_classes(data, ("a", "b"), "c")
+    two = two_class_images(data, ("a", "b"), "c")
     assert two.n == data.n and two.classes == ("a, b", "c")
     assert np.array_equal(two.y > 0, data.y == 2) and np.array_equal(two.y_obs > 0, data.y_obs == 2)
     # a wrong label inside the group is no wrong label any more
@@ -238,23 +228,23 @@ def test_groups_of_classes_become_one():
     ((), "a", "negative"), (0, "a", "negative=0"), (["a"], "b", "negative")])
 def test_classes_that_are_not_there_are_named(negative, positive, message):
     with pytest.raises(ValueError, match=message):
-        as_two_classes(three_classes(), negative, positive)
+        two_class_images(three_classes(), negative, positive)
 
 
 def test_a_pair_without_images_is_refused():
     data = three_classes()
     kept = data.y == 0
     with pytest.raises(ValueError, match=r"data='made'.*b and c"):
-        as_two_classes(LabelledImages("made", THREE, data.x[kept], data.y[kept], data.x, data.y[:30]), "b", "c")
+        two_class_images(LabelledImages("made", THREE, data.x[kept], data.y[kept], data.x, data.y[:30]), "b", "c")
 
 
 def test_variable_is_the_documented_one():
-    assert images.CIFAR10_VARIABLE == "SIGNAL_FIRST_CIFAR10"
+    assert CIFAR10_VARIABLE == "SIGNAL_FIRST_CIFAR10"
 
 
 def test_shrunk_averages_squares():
     x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4) / 16
     data = LabelledImages("t", ("a", "b"), x, [1.0], x, [1.0])
-    assert np.allclose(shrunk(data, 2).x[0, 0], np.array([[2.5, 4.5], [10.5, 12.5]]) / 16)
+    assert np.allclose(shrink_images(data, 2).x[0, 0], np.array([[2.5, 4.5], [10.5, 12.5]]) / 16)
     with pytest.raises(ValueError, match="side=3: must be a divisor of 4"):
-        shrunk(data, 3)
+        shrink_images(data, 3)

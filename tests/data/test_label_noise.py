@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.stats import binom, chi2
 
-from helpers.data.datasets import load_digit_classes
-from helpers.data.images import load_digits
-from helpers.data.label_noise import add_label_noise, empirical_transition, flip_labels, realised_rate
-from helpers.data.noise_kinds import HumanLabels
+from helpers.data.datasets import load_digit_classes, load_digits
+from helpers.data.label_noise import add_label_noise, flip_labels, label_noise_transition, realised_label_noise_rate
+from helpers.data.noise_kinds import HumanLabelNoise
 
 FROZEN = ([6, 8, 11, 19, 22, 24, 26, 30], 46, [0, 1, 4, 6, 7, 9, 10, 13])
 SIGNS = np.where(np.arange(2_000) % 2 == 0, 1.0, -1.0)
@@ -48,7 +47,7 @@ def test_flipped_labels_are_other_classes(k, n, seed, share, draw):
     assert observed.dtype == labels.dtype and set(observed) <= set(range(k))
     if draw == "exact":
         assert (observed != labels).sum() == round(rate * n)
-    assert realised_rate(labels, observed) == (observed != labels).mean()
+    assert realised_label_noise_rate(labels, observed) == (observed != labels).mean()
 
 
 def test_every_other_class_is_equally_likely():
@@ -104,14 +103,14 @@ def test_bad_arguments_are_named(change, name):
 
 def test_rates_above_a_half_need_more_than_two_classes():
     labels = np.arange(1_000) % 10
-    assert 0.8 < realised_rate(labels, flip_labels(labels, 0.85, 0)) < 0.9
+    assert 0.8 < realised_label_noise_rate(labels, flip_labels(labels, 0.85, 0)) < 0.9
     with pytest.raises(ValueError, match=r"rate=0.9"):
         flip_labels(labels, 0.9, 0)
 
 
 def test_realised_rate_needs_equal_lengths():
     with pytest.raises(ValueError, match="observed"):
-        realised_rate(SIGNS, SIGNS[:-1])
+        realised_label_noise_rate(SIGNS, SIGNS[:-1])
 
 
 def test_two_class_labels_of_the_first_edition_come_out_unchanged():
@@ -124,22 +123,23 @@ def test_two_class_labels_of_the_first_edition_come_out_unchanged():
 def test_human_labels_are_taken_as_given_and_leave_the_test_labels_true():
     data = load_digit_classes()
     given_labels = np.where(np.arange(data.n) % 4 == 0, (data.y + 1) % 10, data.y)
-    noisy = add_label_noise(add_label_noise(data, 0.2, seed=0), HumanLabels(given_labels, source="a class of students"))
+    noisy = add_label_noise(add_label_noise(data, 0.2, seed=0),
+                            HumanLabelNoise(given_labels, source="a class of students"))
     assert np.array_equal(noisy.y_obs, given_labels) and np.array_equal(noisy.y_test_obs, data.y_test)
     assert noisy.noise == {"kind": "human", "source": "a class of students", "realised_flip_rate": 0.25}
     with pytest.raises(ValueError, match=r"labels.shape=\(1000,\).*\(50,\).*before any subset"):
-        add_label_noise(data.subset(50), HumanLabels(given_labels))
+        add_label_noise(data.subset(50), HumanLabelNoise(given_labels))
     with pytest.raises(ValueError, match=r"y_obs=\[10"):
-        add_label_noise(data, HumanLabels(given_labels + 1))
+        add_label_noise(data, HumanLabelNoise(given_labels + 1))
 
 
 def test_empirical_transition_counts_by_hand():
-    matrix, counts = empirical_transition([0, 0, 0, 1, 2, 2], [0, 1, 1, 1, 2, 0], 3)
+    matrix, counts = label_noise_transition([0, 0, 0, 1, 2, 2], [0, 1, 1, 1, 2, 0], 3)
     assert counts.dtype == np.int64 and counts.tolist() == [[1, 2, 0], [0, 1, 0], [1, 0, 1]]
     assert np.allclose(matrix, [[1 / 3, 2 / 3, 0], [0, 1, 0], [0.5, 0, 0.5]])
-    matrix, counts = empirical_transition([-1.0, 1.0, 1.0], [-1.0, -1.0, 1.0], 2)
+    matrix, counts = label_noise_transition([-1.0, 1.0, 1.0], [-1.0, -1.0, 1.0], 2)
     assert counts.tolist() == [[1, 0], [1, 1]]
     for arguments, name in ((([0, 1], [0, 1], 3), r"y=.*no image of the classes \[2\]"),
                             (([0, 1, 2], [0, 1], 3), "y_obs.shape"), (([0, 1, 3], [0, 1, 2], 3), "y=")):
         with pytest.raises(ValueError, match=name):
-            empirical_transition(*arguments)
+            label_noise_transition(*arguments)

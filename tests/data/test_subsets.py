@@ -7,7 +7,7 @@ from problems import problem
 
 from helpers import descend
 from helpers.data import raters
-from helpers.data.images import load_digits
+from helpers.data.datasets import load_digits
 from helpers.data.label_noise import add_label_noise
 from helpers.data.subsets import hold_out, keep_samples
 from helpers.theory.limit import limit_law
@@ -59,7 +59,7 @@ def test_retraining_on_clean_samples_follows_the_law_at_the_smaller_strength():
 
 def test_hold_out_moves_the_last_images_with_their_observed_labels(rated):
     data, law = rated
-    noisy = raters.with_ratings(data, raters.ask(law, 1, 0)[0])
+    noisy = raters.with_ratings(data, raters.ask_raters(law, 1, 0)[0])
     held = hold_out(noisy, 100)
     assert held.n == noisy.n - 100 and np.array_equal(held.x_test[-100:], noisy.x[-100:])
     assert np.array_equal(held.y_test_obs[-100:], noisy.y_obs[-100:])

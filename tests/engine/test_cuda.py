@@ -6,16 +6,17 @@ import torch
 from records import ARRAYS, ERRORS, assert_same
 
 from helpers import SignalNoise, descend
-from helpers.data.images import LabelledImages, digit_arrays
+from helpers.data.datasets import _digit_arrays
+from helpers.data.images import LabelledImages
 from helpers.data.label_noise import add_label_noise
 from helpers.engine import reduced
 from helpers.engine.gram import inner_products
-from helpers.engine.reduced import TorchEngine
+from helpers.engine.reduced import TorchReducedEngine
 from helpers.training import checkpoints
 from helpers.training.elr_plus import ELRPlus
-from helpers.training.loop import Recipe, fit, side_by_side
-from helpers.training.losses import ELR, CrossEntropy
-from helpers.training.models import Pair, PreActResNet, SmallCNN, SmallVGG, resnet, vgg
+from helpers.training.loop import Recipe, fit, fit_side_by_side
+from helpers.training.losses import CrossEntropy, ELRLoss
+from helpers.training.models import ModelPair, PreActResNet, SmallCNN, SmallVGG, resnet, vgg
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 
@@ -44,7 +45,7 @@ def test_cuda_explicit_engine_agrees_with_the_reduced_one(sample):
 @pytest.mark.parametrize("steps", [1, 15, 16, 17, 100])
 def test_cuda_graph_replay_is_the_eager_step(law, steps, monkeypatch):
     products = [inner_products(law, 3, 0.05, seed) for seed in range(4)]
-    replayed, eager = (TorchEngine(products, [0.3] * 4, torch.device("cuda"), torch.float64) for _ in range(2))
+    replayed, eager = (TorchReducedEngine(products, [0.3] * 4, torch.device("cuda"), torch.float64) for _ in range(2))
     monkeypatch.setattr(eager, "_take", eager._steps)
     for engine in (replayed, eager):
         engine.advance(steps)
@@ -86,20 +87,20 @@ NETWORKS = {"SmallCNN": lambda: SmallCNN(SHAPE, width=8, n_outputs=10), "ResNet"
             "SmallVGG": lambda: SmallVGG(SHAPE, 10), "VGG": lambda: vgg(SHAPE, 10, width=8)}
 DROP_NOTHING = {"SmallVGG": lambda: SmallVGG(SHAPE, 10, dropout=0.0),
                 "VGG": lambda: vgg(SHAPE, 10, width=8, dropout=0.0)}
-LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(), "ELR+": ELRPlus(ramp=0)}
+LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELRLoss(), "ELR+": ELRPlus(ramp=0)}
 
 
 @pytest.fixture(scope="module")
 def digits():
     names = tuple(map(str, range(10)))
-    return add_label_noise(LabelledImages("ten digits", names, *digit_arrays(200, 0)), 0.2, seed=0)
+    return add_label_noise(LabelledImages("ten digits", names, *_digit_arrays(200, 0)), 0.2, seed=0)
 
 
 def trained(data, model, loss, build=NETWORKS, device="cuda", epochs=2, **options):
     """The record of a short run with everything that training may have on it; ELR+ trains two of the networks."""
     network = build[model]()
     if isinstance(loss, ELRPlus):
-        network = Pair(network, build[model]())
+        network = ModelPair(network, build[model]())
     recipe = Recipe(epochs=epochs, lr=0.01, batch_size=64, weight_decay=1e-3, augment=True, loss=loss)
     return fit(network, data, recipe, 1, device=device, **options)
 
@@ -139,4 +140,4 @@ def test_cuda_runs_side_by_side_are_the_runs_alone(digits):
     def run(seed):
         return fit(NETWORKS["SmallCNN"](), digits, Recipe(epochs=3, lr=0.01, augment=True), seed, device="cuda")
 
-    assert np.array_equal(side_by_side(run, range(4)).margins[2], run(2).margins[0])
+    assert np.array_equal(fit_side_by_side(run, range(4)).margins[2], run(2).margins[0])

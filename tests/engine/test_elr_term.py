@@ -7,11 +7,11 @@ from idealised import CLOSE, problem, random_state, scene_of
 
 from helpers import descend
 from helpers.engine import scenes
-from helpers.engine.elr_term import TERMS, term_slope
-from helpers.engine.variants import Method, SceneEngine, descend_scenes
+from helpers.engine.elr_term import TERMS, elr_term_slope
+from helpers.engine.variants import Variant, VariantEngine, descend_variant
 from helpers.streams import random_stream
-from helpers.theory import elr_limit as elr
-from helpers.theory.elr_limit import elr_euler, elr_law
+from helpers.theory import elr_theory as elr
+from helpers.theory.elr_theory import elr_euler, elr_law
 
 
 def test_term_slope_of_the_divergence_and_of_the_clamp_against_autograd():
@@ -19,10 +19,10 @@ def test_term_slope_of_the_divergence_and_of_the_clamp_against_autograd():
     p = logits.softmax(0)
     divergence = (torch.special.xlogy(targets, targets) - targets * p.log()).sum()
     (slope,) = torch.autograd.grad(divergence, logits, retain_graph=True)
-    np.testing.assert_allclose(term_slope(p.detach(), 1 - targets, term="kl"), slope, **CLOSE)
+    np.testing.assert_allclose(elr_term_slope(p.detach(), 1 - targets, term="kl"), slope, **CLOSE)
     clamp = 0.05
     (slope,) = torch.autograd.grad(torch.log(1 - (p.clamp(clamp, 1 - clamp) * targets).sum(0)).sum(), logits)
-    np.testing.assert_allclose(term_slope(p.detach(), 1 - targets, clamp=clamp), slope, **CLOSE)
+    np.testing.assert_allclose(elr_term_slope(p.detach(), 1 - targets, clamp=clamp), slope, **CLOSE)
     assert ((p < clamp) | (p > 1 - clamp)).double().mean() > 0.1
 
 
@@ -30,7 +30,7 @@ def test_contrary_samples_in_the_engine():
     """Shares of contrary samples read as their label after s = 20, weight 0.3, 89 samples: 0 with the term, all without
     it; the scene shows the other class's signal, scaled, on contrary samples only."""
     law = problem(n=200, d=10**9, c=8.0, tau=0.1)
-    pairs = [scenes.contrary_samples(scenes.two_classes(law, 20, 0.03 / 1e9**0.5, seed), 0.05, 0.3, seed)
+    pairs = [scenes.contrary_scene(scenes.two_class_scene(law, 20, 0.03 / 1e9**0.5, seed), 0.05, 0.3, seed)
              for seed in range(5)]
     scene, chosen = pairs[0]
     assert (scene.y == scene.y_obs)[chosen].all() and chosen.sum() > 3
@@ -40,7 +40,7 @@ def test_contrary_samples_in_the_engine():
     np.testing.assert_allclose(strength, np.where(chosen, 0.09, 1.0))
     read = []
     for strength in (0.0, 3.0):
-        record = descend_scenes([pair[0] for pair in pairs], 0.1 * 200 * 20 / 1e9, 200, record_at=[200], n_test=0,
+        record = descend_variant([pair[0] for pair in pairs], 0.1 * 200 * 20 / 1e9, 200, record_at=[200], n_test=0,
                        strength=strength)
         read.append((record.margins[:, 0] > 0)[np.array([pair[1] for pair in pairs])].mean())
     assert read[0] == 1 and read[1] < 0.05
@@ -58,8 +58,9 @@ def test_engine_is_gradient_descent_with_the_term(method, classes):
     y_obs = rng.integers(classes, size=n)
     scene = scene_of((vectors @ vectors.T).numpy(), (weight @ vectors.T).numpy(), patches, y_obs, y_obs,
                      [[0]], [0], seed=5)
-    engine = SceneEngine([scene], [lr], Method(strength=strength, momentum=beta, **method))
-    twin = SceneEngine([scene], [lr], Method(**{k: v for k, v in method.items() if k in ("batch_size", "flip_rate")}))
+    engine = VariantEngine([scene], [lr], Variant(strength=strength, momentum=beta, **method))
+    twin = VariantEngine([scene], [lr],
+                         Variant(**{k: v for k, v in method.items() if k in ("batch_size", "flip_rate")}))
     weight, targets = weight.requires_grad_(), torch.zeros(n, classes, dtype=torch.float64)
     clamp, term = method.get("clamp", 0.0), method.get("term", "elr")
     for _ in range(40):
@@ -81,23 +82,23 @@ def test_engine_is_gradient_descent_with_the_term(method, classes):
 
 def test_strength_zero_is_the_books_run_bit_for_bit():
     law = problem(n=40, d=500)
-    scene = scenes.two_classes(law, 6, 0.01, 0)
+    scene = scenes.two_class_scene(law, 6, 0.01, 0)
     methods = {}, {"strength": 0.0, "momentum": 0.2}
-    one, two = (descend_scenes([scene], 0.4, 100, n_test=0, **method) for method in methods)
+    one, two = (descend_variant([scene], 0.4, 100, n_test=0, **method) for method in methods)
     assert np.array_equal(one.margins, two.margins)
     book = descend(law, 6, 0.01, 0.4, 100, [0], n_test=1)
     np.testing.assert_allclose(one.margins, book.margins, atol=1e-11)
 
 
 def test_bad_arguments_are_named():
-    scene = scenes.two_classes(problem(n=20, d=200), 2, 0.1, 0)
+    scene = scenes.two_class_scene(problem(n=20, d=200), 2, 0.1, 0)
     for text, call in {
-            "strength=-1": lambda: Method(strength=-1.0), "momentum=1.0": lambda: Method(momentum=1.0),
-            "term='l2'": lambda: Method(term="l2"), "clamp=0.5": lambda: Method(clamp=0.5),
+            "strength=-1": lambda: Variant(strength=-1.0), "momentum=1.0": lambda: Variant(momentum=1.0),
+            "term='l2'": lambda: Variant(term="l2"), "clamp=0.5": lambda: Variant(clamp=0.5),
             "memory=-1": lambda: elr_law(8.0, 0.1, 3.0, -1.0, [0.0, 1.0]),
             "flip_rate=0.5": lambda: elr_law(8.0, 0.5, 3.0, 1.0, [0.0, 1.0]),
-            "n_snr2=1.0": lambda: elr.last_noisy_margin(1.0, 0.1, 0.5),
-            "weight=0": lambda: scenes.contrary_samples(scene, 0.1, 0, 0),
+            "n_snr2=1.0": lambda: elr.elr_last_noisy_margin(1.0, 0.1, 0.5),
+            "weight=0": lambda: scenes.contrary_scene(scene, 0.1, 0, 0),
             "term='x'": lambda: elr_euler(8.0, 0.1, 1.0, 0.5, 0.1, 3, term="x")}.items():
         with pytest.raises(ValueError, match="must be") as error:
             call()

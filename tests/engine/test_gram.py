@@ -8,9 +8,8 @@ import torch
 from scipy import stats
 
 from helpers import SignalNoise, descend
-from helpers.engine.gram import bartlett, inner_products
-from helpers.record import concatenate
-from helpers.theory.stage_two import products_of
+from helpers.engine.gram import bartlett_gram_factor, inner_products, inner_products_of_record
+from helpers.record import concatenate_records
 
 DRAWS = 1500
 N, M, INIT_STD = 4, 2, 0.5
@@ -101,7 +100,7 @@ def test_wishart_route_is_realised_by_d_dimensional_vectors(d, orthogonal):
 @pytest.mark.parametrize(("size", "degrees"), [(5, 9), (5, 5), (5, 3), (3, 0)])
 def test_bartlett_factor_has_the_shape_and_mean_of_its_wishart_law(size, degrees):
     rng = np.random.default_rng(0)
-    factors = np.stack([bartlett(rng, size, degrees) for _ in range(4000)])
+    factors = np.stack([bartlett_gram_factor(rng, size, degrees) for _ in range(4000)])
     assert factors.shape == (4000, size, min(size, degrees))
     assert np.array_equal(factors, np.tril(factors))
     mean = (factors @ factors.mT).mean(0)
@@ -130,7 +129,7 @@ def test_trajectories_have_one_law_on_both_routes(orthogonal):
     law = SignalNoise(10, 30, n_snr2=2.0, flip_plus=0.1, flip_minus=0.2, orthogonal=orthogonal)
     settings = {"m": 3, "init_std": 0.05, "lr": 0.5, "steps": 200, "record_at": [0, 5, 40, 200], "n_test": 200}
     # Explicit vectors; that the engines agree on them is tested elsewhere, and this one is quick.
-    explicit = concatenate([descend(law.sample(seed), **settings, seeds=seed) for seed in range(1000, 1200)])
+    explicit = concatenate_records([descend(law.sample(seed), **settings, seeds=seed) for seed in range(1000, 1200)])
     wishart = descend(law, **settings, seeds=range(200))
     read = {
         "margin of sample 0": lambda r: r.margins[..., 0], "mean margin": lambda r: r.margins.mean(-1),
@@ -161,5 +160,5 @@ def test_balanced_labels_on_the_wishart_route(d):
 def test_a_balanced_run_says_so_and_its_products_can_be_drawn_again():
     record = descend(SignalNoise(10, 30, n_snr2=3.0, flip_plus=0.3, balanced=True), 2, 0.1, 0.1, 1, seeds=range(3))
     assert (record.y.sum(1) == 0).all() and record.runs[0]["balanced"]
-    for y_obs, again in zip(record.y_obs, products_of(record)):
+    for y_obs, again in zip(record.y_obs, inner_products_of_record(record)):
         assert np.array_equal(y_obs, again.y_obs)

@@ -7,11 +7,11 @@ from hypothesis import given, strategies as st
 from scipy import stats
 
 from helpers import SignalNoise
-from helpers.engine.linear_mixture import MixtureDraw, descend_mixture, draw_mixture, mixture, separable
+from helpers.engine.linear_mixture import MixtureDraw, descend_mixture, draw_mixture, mixture_problem, separable_mixture
 
 
 def test_a_mixture_is_the_sum_of_the_two_patches():
-    problem = mixture(30, 12, 0.4, 0.1)
+    problem = mixture_problem(30, 12, 0.4, 0.1)
     assert (problem.n, problem.d, problem.mu_norm, problem.noise_std) == (30, 12, 1.0, 0.4)
     draw = draw_mixture(problem, 2.0, seed=5)
     y, y_obs = problem.draw_labels(5)
@@ -22,18 +22,18 @@ def test_a_mixture_is_the_sum_of_the_two_patches():
 
 @pytest.mark.parametrize(("n", "p"), [(20, 2), (20, 20), (20, 21), (20, 22), (20, 500), (20, 10**12)])
 def test_a_draw_has_as_many_coordinates_as_it_needs(n, p):
-    draw = draw_mixture(mixture(n, p, 0.1, 0.2), 2.0, seed=0)
+    draw = draw_mixture(mixture_problem(n, p, 0.1, 0.2), 2.0, seed=0)
     assert draw.x.shape == (n, min(p, n + 1)) and draw.start.shape == (min(p, n + 1),)
     assert np.hypot(np.linalg.norm(draw.start), draw.outside) == pytest.approx(2.0, rel=1e-12)
     assert (draw.outside == 0) == (p <= n + 1)
-    assert not draw_mixture(mixture(n, p, 0.1, 0.2), 0.0, seed=0).start.any()
+    assert not draw_mixture(mixture_problem(n, p, 0.1, 0.2), 0.0, seed=0).start.any()
 
 
 @pytest.mark.parametrize(("n", "p"), [(6, 3), (6, 40)])
 def test_inner_products_have_the_law_of_explicit_vectors(n, p):
     """Kolmogorov-Smirnov tests of |noise|^2, of noise_1 . noise_2 and of theta_0 . noise_1 over 800 seeds."""
     sigma, seeds = 0.5, range(800)
-    draws = [draw_mixture(mixture(n, p, sigma, 0.2), 2.0, seed) for seed in seeds]
+    draws = [draw_mixture(mixture_problem(n, p, sigma, 0.2), 2.0, seed) for seed in seeds]
     rng = np.random.default_rng(0)
     z, theta = sigma * rng.standard_normal((800, 2, p)), rng.standard_normal((800, p))
     theta *= 2 / np.linalg.norm(theta, axis=1, keepdims=True)
@@ -80,7 +80,7 @@ def test_a_run_is_gradient_descent_on_explicit_vectors(n, p):
 
 
 def test_a_course_reads_its_draw():
-    draw = draw_mixture(mixture(80, 60, 0.3, 0.25), 1.0, seed=2)
+    draw = draw_mixture(mixture_problem(80, 60, 0.3, 0.25), 1.0, seed=2)
     run = descend_mixture(draw, 0.5, [0, 3, 50])
     noisy = draw.y != draw.y_obs
     assert list(run.times) == [0, 3, 50] and run.margins.shape == (3, 80)
@@ -89,14 +89,14 @@ def test_a_course_reads_its_draw():
     np.testing.assert_allclose(run.read_truly("noisy"), 1 - run.memorised("noisy"))
     np.testing.assert_allclose(run.read_truly("clean"), run.memorised("clean"))
     np.testing.assert_allclose(run.mean_over(run.margins, "clean"), run.margins[:, ~noisy].mean(1))
-    pure = descend_mixture(draw_mixture(mixture(10, 5, 0.3, 0.0), 0.0, 0), 0.5, [0, 1])
+    pure = descend_mixture(draw_mixture(mixture_problem(10, 5, 0.3, 0.0), 0.0, 0), 0.5, [0, 1])
     assert np.isnan(pure.mean_over(pure.margins, "noisy")).all() and pure.test_accuracy[0] == 0.5
     with pytest.raises(ValueError, match="which='wrong'"):
         run.memorised("wrong")
 
 
 def test_the_test_accuracy_is_that_of_fresh_samples():
-    draw = draw_mixture(mixture(60, 50, 0.6, 0.2), 1.0, seed=4)
+    draw = draw_mixture(mixture_problem(60, 50, 0.6, 0.2), 1.0, seed=4)
     run = descend_mixture(draw, 1.0, [40])
     rng, size = np.random.default_rng(1), 40_000
     theta = np.array([run.signal[0], np.sqrt(run.length[0] ** 2 - run.signal[0] ** 2)])  # by rotation, two dimensions
@@ -109,16 +109,16 @@ def test_the_test_accuracy_is_that_of_fresh_samples():
 def test_separable_finds_what_is_there_and_nothing_else(n, k, seed):
     rng = np.random.default_rng(seed)
     rows, theta = rng.standard_normal((n, k)), rng.standard_normal(k)
-    assert separable(rows * np.sign(rows @ theta)[:, None])
-    assert not separable(np.vstack([rows, -rng.dirichlet(np.ones(n)) @ rows]))  # a convex combination turned round
+    assert separable_mixture(rows * np.sign(rows @ theta)[:, None])
+    assert not separable_mixture(np.vstack([rows, -rng.dirichlet(np.ones(n)) @ rows]))  # a convex sum turned round
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
     ((SignalNoise(10, 20, mu_norm=2.0), 1.0, 0), "problem.mu_norm=2.0: must be 1"),
     ((SignalNoise(10, 20, mu_norm=1.0, orthogonal=True), 1.0, 0), "problem.orthogonal=True: must be False"),
     (("mixture", 1.0, 0), "problem='mixture': must be a SignalNoise"),
-    ((mixture(10, 20, 1.0, 0.1), -1.0, 0), "radius=-1.0: must be a finite number"),
-    ((mixture(10, 20, 1.0, 0.1), 1.0, -1), "seed=-1: must be an integer >= 0")])
+    ((mixture_problem(10, 20, 1.0, 0.1), -1.0, 0), "radius=-1.0: must be a finite number"),
+    ((mixture_problem(10, 20, 1.0, 0.1), 1.0, -1), "seed=-1: must be an integer >= 0")])
 def test_draw_refuses(arguments, words):
     with pytest.raises(ValueError, match=words.replace("(", r"\(")):
         draw_mixture(*arguments)
@@ -127,11 +127,11 @@ def test_draw_refuses(arguments, words):
 @pytest.mark.parametrize(("change", "words"), [
     ({"lr": 0.0}, "lr=0.0"), ({"times": [3, 1]}, "times="), ({"times": [-1]}, "times="), ({"draw": None}, "draw=None")])
 def test_descend_refuses(change, words):
-    draw = draw_mixture(mixture(10, 20, 1.0, 0.1), 1.0, 0)
+    draw = draw_mixture(mixture_problem(10, 20, 1.0, 0.1), 1.0, 0)
     with pytest.raises(ValueError, match=words):
         descend_mixture(**({"draw": draw, "lr": 0.1, "times": [0, 1]} | change))
 
 
 def test_separable_refuses_what_is_no_matrix():
     with pytest.raises(ValueError, match=r"vectors.shape=\(3,\)"):
-        separable([1.0, 2.0, 3.0])
+        separable_mixture([1.0, 2.0, 3.0])

@@ -8,8 +8,8 @@ from helpers import checks
 from helpers.engine import descent, observables, reduced
 from helpers.engine.descent import descend
 from helpers.engine.gram import inner_products
-from helpers.engine.observables import draw_tests, measure
-from helpers.engine.reduced import TorchEngine
+from helpers.engine.observables import draw_observables, measure_observables
+from helpers.engine.reduced import TorchReducedEngine
 
 M, STEPS = 3, 19  # a block of the tensor engine and three single steps
 LATER = 10**5  # what stands for every number: a step later than all, margins that are large and not yet diverged
@@ -17,11 +17,11 @@ DTYPES = [torch.float64, torch.float32]
 
 
 def engine(problem, dtype=torch.float64):
-    return TorchEngine([inner_products(problem, M, 0.05, seed) for seed in range(2)], [0.3, 0.1], META, dtype)
+    return TorchReducedEngine([inner_products(problem, M, 0.05, seed) for seed in range(2)], [0.3, 0.1], META, dtype)
 
 
 def draws_of(problem, n_val, zeta, device):
-    return draw_tests([problem] * 2, [0, 1], M, 4, n_val, zeta, device, torch.float64)
+    return draw_observables([problem] * 2, [0, 1], M, 4, n_val, zeta, device, torch.float64)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -41,7 +41,7 @@ def test_meta_holds_all_that_measure_needs(law, n_given, n_val, zeta):
     problem = law.sample(0, n_test=n_given)
     runs = engine(problem)
     with OneDevice(truth=False):  # no factorisation failed
-        values = measure(runs.state(), runs.y, runs.y_obs, draws_of(problem, n_val, zeta, META))
+        values = measure_observables(runs.state(), runs.y, runs.y_obs, draws_of(problem, n_val, zeta, META))
     assert values["margins"].shape == (2, law.n) and values["fresh_error"].shape == (2,)
 
 
@@ -52,7 +52,7 @@ def test_meta_takes_a_whole_descend(law, name, dtype, monkeypatch):
     # The explicit engine asks whether the margins are small enough, measuring whether a factorisation failed.
     explicit = name == "explicit"
     if explicit:
-        monkeypatch.setattr(observables, "square_root", lambda covariance: torch.linalg.cholesky_ex(covariance)[0])
+        monkeypatch.setattr(observables, "gram_square_root", lambda covariance: torch.linalg.cholesky_ex(covariance)[0])
     with OneDevice(truth=explicit, number=LATER):
         record = descend([law, law], M, 0.05, 0.3, STEPS, 0, engine=name, device="meta", dtype=dtype, n_test=4,
                          n_val=2, zeta=0.1, memory=2**30)
@@ -73,7 +73,7 @@ def test_meta_finds_a_planted_tensor_of_the_engine_on_the_cpu(law, name):
 def test_meta_finds_test_draws_that_were_not_moved(law):
     runs = engine(law)
     with OneDevice(truth=False), pytest.raises(Mixed, match="cpu and meta"):
-        measure(runs.state(), runs.y, runs.y_obs, draws_of(law, 2, 0.1, "cpu"))
+        measure_observables(runs.state(), runs.y, runs.y_obs, draws_of(law, 2, 0.1, "cpu"))
 
 
 def test_meta_finds_a_constant_made_on_the_cpu(law, monkeypatch):

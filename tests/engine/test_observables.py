@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, strategies as st
 
 from helpers import SignalNoise, TwoLayerCNN, descend
-from helpers.engine.gram import inner_products, square_root
-from helpers.engine.network import SIGNS
-from helpers.engine.observables import _noise_covariance, draw_tests
-from helpers.engine.reduced import CompiledEngine
+from helpers.engine.gram import gram_square_root, inner_products
+from helpers.engine.network_decomposition import SIGNS
+from helpers.engine.observables import _noise_covariance, draw_observables
+from helpers.engine.reduced import CompiledReducedEngine
 
 CPU = torch.device("cpu")
 SETTINGS = {"m": 4, "init_std": 0.05, "lr": 0.3, "steps": 80, "record_at": [0, 5, 80]}
@@ -70,7 +70,7 @@ def test_responses_to_fresh_noise_have_the_covariance_of_the_filters():
     for orthogonal in (False, True):
         law = SignalNoise(10, 50, n_snr2=3.0, orthogonal=orthogonal, noise_std=2.0)
         drawn = law.sample(0)
-        engine = CompiledEngine([inner_products(drawn, 3, 0.2, 5)], [0.5], CPU, torch.float64)
+        engine = CompiledReducedEngine([inner_products(drawn, 3, 0.2, 5)], [0.5], CPU, torch.float64)
         engine.advance(20)
         state = engine.state()
         signs = torch.tensor(SIGNS, dtype=torch.float64)[:, None, None]
@@ -79,8 +79,8 @@ def test_responses_to_fresh_noise_have_the_covariance_of_the_filters():
         weight = (start + change + state.rho[0] @ (drawn.xi / drawn.xi.square().sum(1)[:, None])).flatten(0, 1)
         if orthogonal:
             weight = weight - (weight @ drawn.mu)[:, None] * drawn.mu / drawn.mu.square().sum()
-        draws = draw_tests([drawn], [0], 3, 10, 0, 0.0, CPU, torch.float64)
-        root = square_root(_noise_covariance(state, draws))[0]
+        draws = draw_observables([drawn], [0], 3, 10, 0, 0.0, CPU, torch.float64)
+        root = gram_square_root(_noise_covariance(state, draws))[0]
         # Products of 50 terms of size up to ten, in another order.
         torch.testing.assert_close(root @ root.T, weight @ weight.T, rtol=1e-11, atol=1e-11)
 
@@ -90,15 +90,15 @@ def test_a_singular_covariance_of_the_filters_has_a_square_root_too(dtype):
     """Fewer dimensions than filters, so that the Cholesky factorisation fails: any other root will do."""
     law = SignalNoise(3, 5, n_snr2=3.0, orthogonal=True)
     products = [inner_products(law, 8, 0.2, seed) for seed in range(4)]
-    engine = CompiledEngine(products, [0.5] * 4, CPU, dtype)
+    engine = CompiledReducedEngine(products, [0.5] * 4, CPU, dtype)
     engine.advance(5)
-    draws = draw_tests([law] * 4, range(4), 8, 10, 0, 0.0, CPU, dtype)
+    draws = draw_observables([law] * 4, range(4), 8, 10, 0, 0.0, CPU, dtype)
     state = engine.state()
     on_signal = state.responses[..., 0].flatten(1) / law.mu_norm
     covariance = state.weight_gram - on_signal[:, :, None] * on_signal[:, None, :]
     values = torch.linalg.eigvalsh(covariance)
     assert bool(((values > 1e-4 * values[:, -1:]).sum(1) == 4).all())  # d - 1 of the 16
-    root = square_root(_noise_covariance(state, draws))
+    root = gram_square_root(_noise_covariance(state, draws))
     # Rounding of the covariance: 1e-16 or 6e-8 of its size; negative eigenvalues of that size are set to zero.
     atol = 200 * torch.finfo(dtype).eps * float(covariance.abs().max())
     torch.testing.assert_close(root @ root.mT, covariance, rtol=0, atol=atol)

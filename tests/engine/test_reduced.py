@@ -9,13 +9,13 @@ from hypothesis import given, settings, strategies as st
 
 from helpers import SignalNoise, descend
 from helpers.engine import reduced
+from helpers.engine.engine_state import Engine
 from helpers.engine.explicit import ExplicitEngine
 from helpers.engine.gram import inner_products
-from helpers.engine.reduced import CompiledEngine, TorchEngine
-from helpers.engine.state import Engine
+from helpers.engine.reduced import CompiledReducedEngine, TorchReducedEngine
 
 CPU = torch.device("cpu")
-ENGINES = {"compiled": CompiledEngine, "torch": TorchEngine}
+ENGINES = {"compiled": CompiledReducedEngine, "torch": TorchReducedEngine}
 
 
 @given(st.integers(1, 12), st.integers(0, 30), st.integers(1, 5), st.sampled_from([(0.0, 0.0), (0.1, 0.4)]),
@@ -156,5 +156,5 @@ def test_the_diverging_run_is_named_by_its_place_among_all_runs(law):
 
 
 def test_a_divergence_survives_the_way_back_from_another_process():
-    error = pickle.loads(pickle.dumps(reduced.Diverged(12, 3)))
+    error = pickle.loads(pickle.dumps(reduced.EngineDiverged(12, 3)))
     assert (error.step, error.run) == (12, 3) and "run 3 diverged at step 12" in str(error)

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.data.images import load_digits
+from helpers.data.datasets import load_digits
 from helpers.experiments import comparisons
 from helpers.reading.comparison import IN_SAMPLE, OUT_OF_SAMPLE
 
 
 @pytest.fixture
 def few_digits(monkeypatch):
-    monkeypatch.setattr(comparisons, "load_images", lambda: load_digits(n_train=200))
+    monkeypatch.setattr(comparisons, "load_two_class_dataset", lambda: load_digits(n_train=200))
 
 
 def test_a_cell_has_the_curve_the_rules_and_the_scores(few_digits):

@@ -10,14 +10,14 @@ from torch import nn
 
 from helpers.data.images import LabelledImages
 from helpers.data.label_noise import add_label_noise
-from helpers.data.noise_kinds import ClassConditional
+from helpers.data.noise_kinds import ClassConditionalNoise
 from helpers.experiments import deep_networks as runs
-from helpers.experiments.deep_networks import NETWORKS, deep_cell, deep_run, mean_of_class, measured_in_three_ways
-from helpers.experiments.settings import SETTINGS, Setting, record_epochs, setting
+from helpers.experiments.deep_networks import NETWORKS, deep_cell, deep_class_mean, deep_measured_three_ways, deep_run
+from helpers.experiments.settings import SETTINGS, Setting, setting, setting_epochs
 from helpers.record import Record
 from helpers.sweeps.grid import sweep
 from helpers.training.loop import Recipe
-from helpers.training.models import Dropout, SmallVGG, scale_weights
+from helpers.training.models import Dropout, SmallVGG, scale_model_weights
 
 SHAPE = (1, 8, 8)
 
@@ -27,7 +27,7 @@ def test_three_ways_agree_where_nothing_differs(few_digits, monkeypatch):
     still = Setting("still", SmallVGG, Recipe(epochs=3, lr=1e-12, batch_size=50), n_val=100)
     monkeypatch.setitem(SETTINGS, ("deep_networks", "VGG", "handwritten digits", "quick"), still)
     monkeypatch.setenv("SIGNAL_FIRST_PROFILE", "quick")
-    _, ways = measured_in_three_ways(few_digits, "VGG", 0.3, [0, 1], dropout=0.0)
+    _, ways = deep_measured_three_ways(few_digits, "VGG", 0.3, [0, 1], dropout=0.0)
     assert np.isnan(ways["during the epoch"][:, 0]).all() and list(ways) == list(runs.WAYS)
     assert 0 < ways["dropout off"].mean() < 1
     assert np.array_equal(ways["dropout off"], ways["dropout on"])
@@ -36,7 +36,7 @@ def test_three_ways_agree_where_nothing_differs(few_digits, monkeypatch):
 
 def test_three_ways_leave_the_run_as_it_is(few_digits):
     noisy = add_label_noise(few_digits, 0.2, seed=3)
-    record, ways = measured_in_three_ways(few_digits, "VGG", 0.2, [3])
+    record, ways = deep_measured_three_ways(few_digits, "VGG", 0.2, [3])
     assert np.array_equal(record.margins, deep_run(noisy, "VGG", 3).margins)
     assert not np.array_equal(ways["dropout off"], ways["dropout on"])
     model = setting("deep_networks", noisy, network="VGG").network(noisy, 3).eval()
@@ -49,11 +49,11 @@ def test_mean_of_class_takes_classes_apart():
     record = random_record(np.random.default_rng(0))
     values = np.broadcast_to(np.where(record.flipped, 10, 0) + record.y, record.margins.shape)
     for label, which in itertools.product((-1, 1), ("clean", "noisy")):
-        assert np.all(mean_of_class(record, values, label, which) == (10 if which == "noisy" else 0) + label)
+        assert np.all(deep_class_mean(record, values, label, which) == (10 if which == "noisy" else 0) + label)
     clean = Record(record.times, record.y, record.y, record.margins)
-    assert np.isnan(mean_of_class(clean, values, 1, "noisy")).all()
+    assert np.isnan(deep_class_mean(clean, values, 1, "noisy")).all()
     with pytest.raises(ValueError, match="label=0"):
-        mean_of_class(record, values, 0, "noisy")
+        deep_class_mean(record, values, 0, "noisy")
 
 
 def test_cell_gives_rows_to_a_sweep(monkeypatch):
@@ -98,14 +98,14 @@ def test_refusals_name_the_argument(few_digits):
     with pytest.raises(ValueError, match="size='huge'"):
         setting("deep_networks", few_digits, network="VGG", size="huge")
     with pytest.raises(ValueError, match="factor=0"):
-        scale_weights(SmallVGG(SHAPE, 2), 0)
+        scale_model_weights(SmallVGG(SHAPE, 2), 0)
     with pytest.raises(ValueError, match="image_shape=3"):
         SmallVGG((1, 3, 3), 2)
-    assert record_epochs(5) == [0, 1, 2, 3, 4, 5] and record_epochs(30)[-1] == 30
+    assert setting_epochs(5) == [0, 1, 2, 3, 4, 5] and setting_epochs(30)[-1] == 30
 
 
 def test_unequal_rates_tilt_the_start(few_digits):
     """After one epoch under rates 0.3 and 0.1 the outputs lean toward the class with fewer flips."""
-    record = deep_run(add_label_noise(few_digits, ClassConditional(0.3, 0.1), seed=0), "ResNet", 0, epochs=4)
-    plus, minus = (mean_of_class(record, record.fits_true, label, "clean")[0, 1:].mean() for label in (1, -1))
+    record = deep_run(add_label_noise(few_digits, ClassConditionalNoise(0.3, 0.1), seed=0), "ResNet", 0, epochs=4)
+    plus, minus = (deep_class_mean(record, record.fits_true, label, "clean")[0, 1:].mean() for label in (1, -1))
     assert minus > plus + 0.1

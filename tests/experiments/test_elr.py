@@ -4,18 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.data.images import LabelledImages, load_digits
+from helpers.data.datasets import load_digits
+from helpers.data.images import LabelledImages
 from helpers.experiments import elr as runs
 from helpers.experiments.settings import setting
 from helpers.sweeps.tables import load_table
 from helpers.training.elr_plus import ELRPlus
-from helpers.training.losses import ELR
+from helpers.training.losses import ELRLoss
 from helpers.training.models import SmallCNN
 
 
 def test_changes_of_the_recipe_and_runs_that_repeat(ten_digits):
     small = ten_digits.subset(100)
-    one, two = (runs.elr_run(small, 0.4, ELR(), 3, epochs=2) for _ in range(2))
+    one, two = (runs.elr_run(small, 0.4, ELRLoss(), 3, epochs=2) for _ in range(2))
     assert one.times.tolist() == [0, 1, 2] and np.array_equal(one.margins, two.margins)
     assert one.config["recipe"]["lr"] == setting("elr", ten_digits).recipe.lr and "ELR" in one.config["recipe"]["loss"]
 
@@ -79,7 +80,7 @@ def test_each_method_differs_from_elr_plus_or_cross_entropy_in_one_part():
     added = [differs(plain, losses[f"cross-entropy with {name}"]) for name in runs.INGREDIENTS]
     assert added == [["mixup"], ["tested"], ["networks"]]
     asymmetric = runs.elr_losses(45_000, recipe, **runs.ASYMMETRIC)
-    assert asymmetric["ELR"] == ELR(strength=1.0, momentum=0.9) and asymmetric["ELR+"].momentum == 0.9
+    assert asymmetric["ELR"] == ELRLoss(strength=1.0, momentum=0.9) and asymmetric["ELR+"].momentum == 0.9
 
 
 def test_steps_are_chosen_by_the_observed_validation_labels_of_their_own_seeds():

@@ -5,7 +5,7 @@ import pytest
 
 from helpers.data import raters
 from helpers.data.cifar10n import CIFAR10N_VARIABLE, KINDS
-from helpers.data.images import CIFAR10_VARIABLE
+from helpers.data.datasets import CIFAR10_VARIABLE
 from helpers.data.subsets import hold_out
 from helpers.experiments import human_noise as people
 from helpers.streams import random_stream
@@ -100,8 +100,8 @@ def test_cifar10n_cell_says_what_is_missing(monkeypatch):
 def test_noise_run_is_fit_on_the_held_out_data(rated):
     """Nothing but `fit` on `hold_out`: the same margins, at the same epochs."""
     data, law = rated
-    noisy, recipe = raters.with_ratings(data, raters.ask(law, 1, 0)[0]), Recipe(epochs=2, lr=0.1)
-    record, held = people.noise_run(noisy, 3, width=4, recipe=recipe, n_val=100), hold_out(noisy, 100)
+    noisy, recipe = raters.with_ratings(data, raters.ask_raters(law, 1, 0)[0]), Recipe(epochs=2, lr=0.1)
+    record, held = people.human_noise_run(noisy, 3, width=4, recipe=recipe, n_val=100), hold_out(noisy, 100)
     again = fit(SmallCNN(held.image_shape, width=4, seed=3, n_outputs=10), held, recipe, 3, record_at=record.times,
                 n_val=100)
     assert np.allclose(record.margins, again.margins, atol=1e-3)

@@ -5,8 +5,8 @@ import pytest
 
 from helpers import SignalNoise, descend
 from helpers.experiments.initial_scale import initial_scale_runs
-from helpers.theory.active_shares import share_law
-from helpers.theory.limit import euler_law
+from helpers.theory.active_shares import active_share_law
+from helpers.theory.limit import limit_law_euler
 
 PAPER = SignalNoise(100, 2000, mu_norm=20.0, flip_plus=0.1, flip_minus=0.1)
 BOOK = SignalNoise(200, 2000, n_snr2=8.0, flip_plus=0.1, flip_minus=0.1)
@@ -22,9 +22,9 @@ def test_rows_are_the_runs_and_the_laws():
     assert last.share == pytest.approx(shares.mean()) and last.share_error == pytest.approx(np.ptp(shares) / 2)
     assert last.clean == pytest.approx(record.mean_over(record.margins, "clean")[:, -1].mean())
     assert last.noisy == pytest.approx(record.mean_over(record.margins, "noisy")[:, -1].mean())
-    assert last.noisy_half == euler_law(8.0, tau, 0.1, 20).noisy_margin[-1]
-    assert last.clean_measured == euler_law(8.0, tau, 0.1, 20, share=last.share).clean_margin[-1]
-    law = share_law(8.0, tau, [0.5, 2.0], scale=last.scale)
+    assert last.noisy_half == limit_law_euler(8.0, tau, 0.1, 20).noisy_margin[-1]
+    assert last.clean_measured == limit_law_euler(8.0, tau, 0.1, 20, share=last.share).clean_margin[-1]
+    law = active_share_law(8.0, tau, [0.5, 2.0], scale=last.scale)
     assert (last.share_predicted, last.noisy_predicted) == (law.share[-1], law.noisy_margin[-1])
     assert np.isnan(initial_scale_runs(BOOK, [0.01], m=2, h=0.1, times=[0.1], seeds=[0]).share_error[0])
 

@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.data.datasets import load_digit_classes
-from helpers.data.images import load_digits
-from helpers.data.noise_kinds import Symmetric
+from helpers.data.datasets import load_digit_classes, load_digits
+from helpers.data.noise_kinds import SymmetricNoise
 from helpers.experiments import settings
 from helpers.experiments.loss_distributions import (
     CHOSEN_STEPS,
@@ -26,20 +25,20 @@ def test_runs_on_training_and_on_test_images():
     """Both Records, ten classes and two; the test Record's true error is the one that fit measures."""
     for data, k in ((load_digit_classes(n_train=100), 10), (load_digits(n_train=100), 2)):
         small = replace(data, x_test=data.x_test[:60], y_test=data.y_test[:60], y_test_obs=data.y_test_obs[:60])
-        train, test = loss_runs(small, Symmetric(0.3), range(2), epochs=3, width=4)
+        train, test = loss_runs(small, SymmetricNoise(0.3), range(2), epochs=3, width=4)
         assert test.margins.shape == (2, len(train.times), 60) and train.margins.shape[2] == 100
         assert test.flipped.any(1).all() and not np.array_equal(test.flipped[0], test.flipped[1])
         np.testing.assert_allclose(1 - test.fits_true.mean(-1), train.fresh_error)
         np.testing.assert_allclose(1 - test.fits_observed.mean(-1), train.observed_error)
-        again, _ = loss_run(small, Symmetric(0.3), 1, epochs=3, width=4)
+        again, _ = loss_run(small, SymmetricNoise(0.3), 1, epochs=3, width=4)
         assert np.array_equal(again.margins[0], train.margins[1]) and (k > 2) == (train.predictions is not None)
 
 
 def test_validation_labels_come_out_of_the_training_set():
     """With n_val, the last training images are held out with their observed labels; the test set stays whole."""
     data = load_digit_classes(n_train=100)
-    train, test = loss_run(data, Symmetric(0.3), 0, n_val=30, epochs=2, width=4)
-    plain, whole = loss_run(data, Symmetric(0.3), 0, epochs=2, width=4)
+    train, test = loss_run(data, SymmetricNoise(0.3), 0, n_val=30, epochs=2, width=4)
+    plain, whole = loss_run(data, SymmetricNoise(0.3), 0, epochs=2, width=4)
     assert train.y.shape == (1, 70) and plain.y.shape == (1, 100)
     assert np.array_equal(train.y_obs, plain.y_obs[:, :70]) and np.array_equal(test.y_obs, whole.y_obs)
     assert train.test_sizes["validation_observed"] == 30 and train.test_sizes["fresh"] == len(data.y_test)

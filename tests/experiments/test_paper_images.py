@@ -68,7 +68,7 @@ def test_a_killed_cell_resumes(monkeypatch, tmp_path):
     assert len(list(tmp_path.glob("*.pt"))) == 1
     monkeypatch.setattr(torch.Tensor, "backward", lambda *_, **__: pytest.fail("trained again"))
     again, _ = runs.paper_image_run(data, 1, recipe, width=2)
-    assert np.array_equal(first.margins, again.margins) and checkpoints.folder() == tmp_path
+    assert np.array_equal(first.margins, again.margins) and checkpoints.checkpoint_folder() == tmp_path
 
 
 def test_outline_is_one_for_the_edges_themselves():

@@ -8,10 +8,10 @@ from records import SHARES
 from helpers import SignalNoise, descend
 from helpers.experiments.phase_diagram import (
     S_END,
-    clean_patch_border,
-    misleading_patches,
+    _misleading_patches,
     phase_cell,
-    signal_to_noise_patch,
+    phase_clean_patch_border,
+    phase_signal_to_noise,
 )
 from helpers.record import Record
 from helpers.theory.limit import limit_law
@@ -63,7 +63,7 @@ def test_cell_agrees_with_the_run_it_summarises():
     n, m, d = 50, 5, 500
     law = SignalNoise(n, d, n_snr2=3.0, flip_plus=0.2, flip_minus=0.2)
     record = descend(law, m, 0.03 / d**0.5, 0.1 * n * m / d, 100, range(4), n_test=500)
-    mislead = misleading_patches(record)
+    mislead = _misleading_patches(record)
     assert mislead.shape == record.margins.shape
     assert np.all(record.reused_error[:, 1:] >= mislead.mean(-1)[:, 1:] / 2 - 1e-12)
     assert np.allclose(record.reused_error[:, -1], mislead.mean(-1)[:, -1] / 2, atol=1e-12)
@@ -84,7 +84,7 @@ def test_misleading_patches_by_hand():
     y, y_obs = np.array([[1.0, 1.0]]), np.array([[1.0, -1.0]])
     record = Record(times=[1], y=y, y_obs=y_obs, margins=(y_obs * (1.0 + noise))[:, None], signal_response=signal)
     # sample 0: shown with y = -1, f = -2 + 2.5 > 0 is wrong; sample 1: shown with y = +1, f = 1 - 0.5 > 0 is right
-    assert misleading_patches(record).tolist() == [[[True, False]]]
+    assert _misleading_patches(record).tolist() == [[[True, False]]]
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), [
@@ -100,32 +100,32 @@ def test_cell_refuses_bad_arguments(arguments, complaint):
 @pytest.mark.parametrize("c", [1.2, 3.0, 20.0])
 def test_clean_patches_at_is_where_the_law_ties_and_falls_to_the_line(c):
     """Between the lines of prop-stage-one-exists (at s = 0) and of prop-clean-patches (in the end)."""
-    tau = clean_patch_border(c, S_END)
+    tau = phase_clean_patch_border(c, S_END)
     law = limit_law(c, tau, [0.0, S_END])
     assert law.signal[-1] == pytest.approx(law.r_clean[-1], abs=1e-6)
     # r_c - A at s_end changes sign there, from below
     for side in (-1, 1):
         near = limit_law(c, tau + side * 1e-3, [0.0, S_END])
         assert np.sign(near.r_clean[-1] - near.signal[-1]) == side
-    later = [clean_patch_border(c, s) for s in (S_END, 1e3, 1e6, 1e12)]
+    later = [phase_clean_patch_border(c, s) for s in (S_END, 1e3, 1e6, 1e12)]
     line = (1 - 1 / c) / 4
-    assert clean_patch_border(c, 1e-4) == pytest.approx(2 * line, abs=1e-4)  # at the start the first line
+    assert phase_clean_patch_border(c, 1e-4) == pytest.approx(2 * line, abs=1e-4)  # at the start the first line
     assert np.all(np.diff(later) < 0) and 0 < later[-1] - line < 0.2 * (later[0] - line)
 
 
 def test_clean_patches_mislead_at_every_flip_rate_for_weak_signals():
-    assert clean_patch_border(0.5, S_END) == clean_patch_border(1.0, S_END) == 0.0
+    assert phase_clean_patch_border(0.5, S_END) == phase_clean_patch_border(1.0, S_END) == 0.0
 
 
 def test_signal_to_noise_patch_at_the_start_late_and_for_weak_signals():
     """eq-signal-to-noise-patch: Q_0 from A : r_c : r_n = c (1 - 2 tau) : 1 : 1, NaN at 0, and its late limit."""
     for c, tau in ((0.3, 0.2), (4.0, 0.1), (16.0, 0.3)):
-        never, start, end = signal_to_noise_patch(limit_law(c, tau, [0.0, 1e-4, 1e250]))
+        never, start, end = phase_signal_to_noise(limit_law(c, tau, [0.0, 1e-4, 1e250]))
         assert np.isnan(never)
         assert start == pytest.approx(1 / (1 / c + 1 / (c * (1 - 2 * tau)) ** 2), rel=1e-3)
         kappa = limit_law(c, tau, [0.0]).kappa
         late = (2 / (kappa - 1)) ** 2 * (1 - tau + tau * kappa**2)
         assert end == pytest.approx(1 / (1 / c + late), rel=0.05)  # log(1 + c) / log s is still 0.005
         assert end < start
-    start, end = signal_to_noise_patch(limit_law(0.01, 0.2, [1e-4, 30.0]))
+    start, end = phase_signal_to_noise(limit_law(0.01, 0.2, [1e-4, 30.0]))
     assert end == pytest.approx(start, rel=0.02)  # Kou's edge: nothing moves, up to O(c)

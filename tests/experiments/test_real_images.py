@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.data.images import load_digits
+from helpers.data.datasets import load_digits
 from helpers.data.label_noise import add_label_noise
 from helpers.data.subsets import hold_out
 from helpers.experiments.real_images import image_mistakes, image_run, image_runs

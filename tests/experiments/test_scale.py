@@ -6,7 +6,7 @@ import pytest
 
 from helpers.data import load_digit_classes, load_digits
 from helpers.experiments import scale_table, setting
-from helpers.experiments.scale import CELLS, NOT_STATED, PAPERS, ROWS, stand_in
+from helpers.experiments.scale import CELLS, NOT_STATED, PAPERS, ROWS, scale_stand_in
 from helpers.sweeps import load_table
 
 RECORDED = ("where_it_looks", "loss_distributions", "deep_networks", "elr", "human_noise")
@@ -71,5 +71,5 @@ def test_it_is_shown_whole_in_html_and_wrapped_in_print():
 
 def test_a_stand_in_has_the_shape_and_the_classes():
     for n_classes in (2, 10):
-        data = stand_in("x", (3, 16, 16), n_classes)
+        data = scale_stand_in("x", (3, 16, 16), n_classes)
         assert data.image_shape == (3, 16, 16) and data.n_classes == n_classes and np.all(data.x == 0)

@@ -7,17 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.data.datasets import load_digit_classes
-from helpers.data.images import load_digits
+from helpers.data.datasets import load_digit_classes, load_digits
 from helpers.experiments.where_it_looks import (
     GROUPS,
     MOMENTS,
-    Explained,
+    ExplainedRun,
+    _weight_distance,
     attribution_cell,
     explained_run,
     survival,
     transplants,
-    weight_distance,
 )
 from helpers.reading.attribution import attribution_maps
 from helpers.record import Record
@@ -40,8 +39,9 @@ def known(x, weights, y, wrong, group, background):
     base = torch.tensor(background).reshape(-1, 1, 2, 2)
     record = Record(np.arange(2), np.ones((1, 1)), np.ones((1, 1)), np.zeros((1, 2, 1)), config={"classes": 2})
     maps = attribution_maps(model, x, base, y)
-    return Explained(x, np.asarray(x), base, np.array(group), np.array(y), np.array(wrong),
-                     dict.fromkeys(MOMENTS, model), dict.fromkeys(MOMENTS, maps), dict.fromkeys(MOMENTS, 0), record, 0)
+    return ExplainedRun(x, np.asarray(x), base, np.array(group), np.array(y), np.array(wrong),
+                        dict.fromkeys(MOMENTS, model), dict.fromkeys(MOMENTS, maps), dict.fromkeys(MOMENTS, 0), record,
+                        0)
 
 
 def test_deletion_of_a_known_network():
@@ -108,4 +108,4 @@ def test_attribution_cell(network, method):
         assert row["images"] == 4 and row["pixels"] == 2 and 0 <= row["signed last"] <= 2
         assert 0 < row["signed fresh last"] <= 2 and row["moved fresh last"] > 0
         assert row["transplanted last"] is None or 0 <= row["transplanted last"] <= 1
-    assert weight_distance(nn.Linear(2, 2), nn.Linear(2, 2)) > 0
+    assert _weight_distance(nn.Linear(2, 2), nn.Linear(2, 2)) > 0

@@ -7,7 +7,7 @@ import pytest
 from web import closed_port
 
 from helpers import files as downloads
-from helpers.files import fetch_file, sha256_of, write_atomically
+from helpers.files import _sha256_of, fetch_file, write_atomically
 
 
 def test_a_failure_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
@@ -36,7 +36,7 @@ def test_a_written_file_can_be_read_by_whoever_may_read_its_neighbours(tmp_path)
 def test_a_download_is_checked_and_done_once(server, tmp_path):
     folder, address = server
     (folder / "labels.bin").write_bytes(b"signal first" * 1000)
-    good, path = sha256_of(folder / "labels.bin"), tmp_path / "deep" / "down" / "labels.bin"
+    good, path = _sha256_of(folder / "labels.bin"), tmp_path / "deep" / "down" / "labels.bin"
     assert fetch_file(f"{address}/labels.bin", good, path, progress=False) == path
     assert path.read_bytes() == b"signal first" * 1000 and [path] == list(path.parent.iterdir())
     (folder / "labels.bin").unlink()

@@ -21,14 +21,18 @@ MAY_IMPORT = {
 WINGS = tuple(MAY_IMPORT)
 # For readers with data or networks of their own; no chapter calls them.
 FOR_READERS = {
-    "as_two_classes", "load_folder", "load_cifar10_pair", "load_cifar100", "load_clothing1m", "load_mnist", "load_npz",
-    "load_webvision", "AsymmetricCIFAR100", "HumanLabels", "InstanceDependent", "Transition", "flip_labels",
+    "two_class_images", "load_folder", "load_cifar10_pair", "load_cifar100", "load_clothing1m", "load_mnist",
+    "load_npz",
+    "load_webvision", "AsymmetricCIFAR100Noise", "HumanLabelNoise", "InstanceDependentNoise", "TransitionNoise",
+    "flip_labels",
     "PreActResNet", "resnet", "vgg",
-    "clean_validation", "noisy_validation", "deepest_misfit", "widest_losses", "clearest_split",
+    "stop_by_clean_validation", "stop_by_noisy_validation", "stop_at_deepest_misfit", "stop_at_widest_losses",
+    "stop_at_clearest_split",
     "compare_losses"}
 # Options that stand in their place all the same: a path that may be left out,
 # or a label that stands beside what it labels.
-POSITIONAL = {("load_cifar10n", "path"), ("source_hash", "module"), ("band", "label"), ("theory_line", "label")}
+POSITIONAL = {("load_cifar10n", "path"), ("source_hash", "module"), ("plot_band", "label"),
+              ("plot_theory_line", "label")}
 
 
 def modules(wing=None):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from helpers import Record, checks, sweep
-from helpers.data.images import load_digits
-from helpers.files import fetch_file, sha256_of, write_atomically
+from helpers.data.datasets import load_digits
+from helpers.files import _sha256_of, fetch_file, write_atomically
 from helpers.training.loop import Recipe, fit
 from helpers.training.models import SmallCNN
 
@@ -22,7 +22,7 @@ def test_a_tilde_is_the_home_folder_wherever_a_path_is_taken(tmp_path, monkeypat
     data = load_digits(n_train=60)
     fit(SmallCNN(data.image_shape, width=2), data, Recipe(epochs=1), 0, checkpoint="~/run.pt")
     write_atomically("~/some/file", b"text")
-    assert fetch_file("http://unused", sha256_of("~/some/file"), "~/some/file") == home / "some/file"
+    assert fetch_file("http://unused", _sha256_of("~/some/file"), "~/some/file") == home / "some/file"
     assert sorted(path.name for path in home.iterdir()) == ["record.npz", "run.pt", "some", "store"]
     assert not list(here.iterdir())
 

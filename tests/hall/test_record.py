@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from scipy import stats
 
 from helpers import Record, descend
-from helpers.record import SHAPES, RecordFileError, concatenate, log_times
+from helpers.record import SHAPES, RecordFileError, concatenate_records, log_times
 
 
 @pytest.fixture(scope="module")
@@ -122,16 +122,16 @@ def test_select_keeps_the_runs_of_a_configuration(runs):
 
 def test_concatenate_undoes_select(runs):
     parts = [runs.select(flip_plus=rate) for rate in (0.2, 0.0)]
-    assert_equal(concatenate(parts), runs)
-    assert_equal(concatenate(iter(parts[:1])), parts[0])
+    assert_equal(concatenate_records(parts), runs)
+    assert_equal(concatenate_records(iter(parts[:1])), parts[0])
 
 
 def test_concatenate_refuses_records_that_do_not_fit_together(runs):
     noisy = runs.select(flip_plus=0.2)
     with pytest.raises(ValueError, match=r"records=.*must be recorded alike"):
-        concatenate([noisy, images()])
+        concatenate_records([noisy, images()])
     with pytest.raises(ValueError, match=r"records=\[\]: must be a non-empty sequence"):
-        concatenate([])
+        concatenate_records([])
 
 
 # Arrays that do not fit.

@@ -9,22 +9,21 @@ from torch import nn
 
 from helpers.reading.attribution import (
     METHODS,
-    Score,
+    AttributionScore,
+    attribution_blocks,
+    attribution_controls,
+    attribution_effective_share,
     attribution_maps,
-    blend,
-    blocks,
+    attribution_net_share,
+    attribution_share_inside,
+    attribution_turn,
+    blend_top_pixels,
     coalition_worths,
-    effective_share,
-    matched_controls,
-    net_share,
-    randomised,
-    ranked,
+    rank_pixels,
     shapley_values,
-    share_inside,
     top_pixels,
-    turned,
 )
-from helpers.training.models import PreActResNet, SmallCNN
+from helpers.training.models import PreActResNet, SmallCNN, randomise_model
 
 
 def test_shapley_values_of_a_product_and_bad_shapes():
@@ -89,7 +88,7 @@ def test_deep_shap_and_integrated_gradients_add_up(n_outputs):
     """Both sum to the score minus its mean over the background, for the book's small network."""
     model, x, b = SmallCNN((3, 8, 8), width=8, n_outputs=n_outputs), images(4, 3), images(3, 3, stream="b")
     classes = np.array([1, 0, 0, 1])
-    score = Score(model)
+    score = AttributionScore(model)
     with torch.no_grad():
         f, base = score(x).double(), score(b).double()
     gained = (f - base.mean(0))
@@ -107,7 +106,7 @@ def test_a_network_without_relu_modules_has_integrated_gradients():
     with pytest.raises(ValueError, match="integrated_gradients"):
         attribution_maps(model, x, b, [0, 1, 2])
     with torch.no_grad():
-        f = Score(model)(x) - Score(model)(b).mean(0)
+        f = AttributionScore(model)(x) - AttributionScore(model)(b).mean(0)
     assert np.allclose(maps.sum((1, 2)), f[[0, 1, 2], [0, 1, 2]], atol=0.05 * float(f.abs().max()))
 
 
@@ -122,7 +121,7 @@ def test_deep_shap_never_misses_its_sums_in_silence():
                 nn.init.normal_(layer.weight)
     x, b, classes = images(6), images(2, stream="b"), [0, 1, 2, 0, 1, 2]
     with torch.no_grad():
-        gained = (Score(model)(x) - Score(model)(b).mean(0))[range(6), classes].numpy()
+        gained = (AttributionScore(model)(x) - AttributionScore(model)(b).mean(0))[range(6), classes].numpy()
     paths = attribution_maps(model, x, b, classes, method="integrated_gradients", steps=256)
     assert np.allclose(paths.sum((1, 2)), gained, atol=0.05 * np.abs(gained).max())
     try:
@@ -147,7 +146,7 @@ def test_attribution_maps_leave_the_model_and_the_generator_alone():
 def test_sampled_shapley_values_approach_the_exact_ones():
     """The error falls with the number of orders; 400 orders are within 15% of the largest value."""
     model, x, b = SmallCNN((1, 8, 8), width=8, init_scale=1.0), images(2), images(1, stream="b")
-    owner = blocks((8, 8), 4)
+    owner = attribution_blocks((8, 8), 4)
     exact = np.array([shapley_values(coalition_worths(model, one, b, owner)) for one in x])
     errors = []
     for count in (4, 400):
@@ -171,55 +170,55 @@ def test_attribution_maps_refuse(change, name):
 def test_turned_of_known_maps():
     a = draws(5, 4, 4, stream="maps")
     for kind in ("signed", "place"):
-        assert np.allclose(turned(a, 3 * a, kind=kind), 0)
-    assert np.allclose(turned(a, -a), 2) and np.allclose(turned(a, -a, kind="place"), 0)
+        assert np.allclose(attribution_turn(a, 3 * a, kind=kind), 0)
+    assert np.allclose(attribution_turn(a, -a), 2) and np.allclose(attribution_turn(a, -a, kind="place"), 0)
     one, other = np.zeros((2, 1, 2, 2))
     one[0, 0, 0], other[0, 1, 1] = 1, -5
-    assert turned(one, other)[0] == 1 and turned(one, other, kind="place")[0] == 1
-    assert np.isnan(turned(one, 0 * other)).all()
+    assert attribution_turn(one, other)[0] == 1 and attribution_turn(one, other, kind="place")[0] == 1
+    assert np.isnan(attribution_turn(one, 0 * other)).all()
     with pytest.raises(ValueError, match=r"after\.shape"):
-        turned(a, a[:2])
+        attribution_turn(a, a[:2])
 
 
 def test_shares_of_known_maps():
     flat, spike = np.ones((1, 4, 4)), np.zeros((1, 4, 4))
     spike[0, 1, 2] = -3
-    assert np.allclose(effective_share(flat), 1) and np.allclose(effective_share(spike), 1 / 16)
+    assert np.allclose(attribution_effective_share(flat), 1) and np.allclose(attribution_effective_share(spike), 1 / 16)
     mixed = flat.copy()
     mixed[0, :2] = -1
-    assert np.allclose(net_share(mixed), 0) and np.allclose(net_share(-flat), 1)
-    assert np.allclose(share_inside(mixed, mixed > 0), 0.5)
+    assert np.allclose(attribution_net_share(mixed), 0) and np.allclose(attribution_net_share(-flat), 1)
+    assert np.allclose(attribution_share_inside(mixed, mixed > 0), 0.5)
     zero = np.zeros((1, 2, 2))
-    assert np.isnan(net_share(zero)[0]) and np.isnan(effective_share(zero)[0])
-    assert np.isnan(share_inside(zero, zero > 0)[0])
+    assert np.isnan(attribution_net_share(zero)[0]) and np.isnan(attribution_effective_share(zero)[0])
+    assert np.isnan(attribution_share_inside(zero, zero > 0)[0])
 
 
 @given(st.integers(0, 16), st.integers(0, 100))
 def test_top_pixels_and_blend(count, seed):
     rng = np.random.default_rng(seed)
     maps = rng.normal(size=(3, 4, 4))
-    chosen = top_pixels(ranked(maps), count)
+    chosen = top_pixels(rank_pixels(maps), count)
     assert (chosen.sum(1) == count).all()
     for values, mask in zip(maps.reshape(3, -1), chosen):
         assert not count or count == 16 or values[mask].min() >= values[~mask].max()
     x, other = torch.ones(3, 2, 4, 4), torch.zeros(1, 2, 4, 4)
-    mixed = blend(x, other, chosen)
+    mixed = blend_top_pixels(x, other, chosen)
     assert np.array_equal(mixed[:, 0].flatten(1).bool(), chosen) and torch.equal(mixed[:, 0], mixed[:, 1])
 
 
 def test_randomised_permutes_the_last_layers_only():
     model = SmallCNN((1, 8, 8), width=4)
-    mixed = randomised(model, 0, layers=2)
+    mixed = randomise_model(model, 0, layers=2)
     layers = [[module for module in one.modules() if hasattr(module, "weight")] for one in (model, mixed)]
     same = [torch.equal(a.weight, b.weight) for a, b in zip(*layers)]
     assert same == [True, True, False, False]
     for a, b in zip(*layers):
         assert torch.equal(a.weight.flatten().sort().values, b.weight.flatten().sort().values)
     assert not any(torch.equal(a.weight, b.weight) for a, b in zip(layers[0], [
-        module for module in randomised(model, 0).modules() if hasattr(module, "weight")]))
+        module for module in randomise_model(model, 0).modules() if hasattr(module, "weight")]))
 
 
 def test_matched_finds_the_nearest():
-    assert matched_controls([0.9, 5.0, 2.4], [1.0, 2.0, 3.0]).tolist() == [0, 2, 1]
+    assert attribution_controls([0.9, 5.0, 2.4], [1.0, 2.0, 3.0]).tolist() == [0, 2, 1]
     with pytest.raises(ValueError, match="among"):
-        matched_controls([1.0], [])
+        attribution_controls([1.0], [])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from helpers import Record, SignalNoise, descend
-from helpers.reading.coefficients import accuracies, largest_coefficients, overtaking
+from helpers.reading.accuracy import observed_accuracies
+from helpers.reading.coefficients import coefficient_overtaking, largest_coefficients
 
 
 def made_up(noisy, gamma=2.0):
@@ -19,7 +20,7 @@ def made_up(noisy, gamma=2.0):
     ([0, 1, 3, 4], 20), ([3, 1, 3, 4], 20), ([3, 3, 3, 3], 0), ([0, 1, 2, 2], np.nan), ([0, 3, 3, 1], np.nan),
     ([0, 0, 0, 2.1], 30)])
 def test_overtaking_is_the_time_from_which_on_rho_is_ahead(noisy, expected):
-    np.testing.assert_array_equal(overtaking(made_up(noisy)), [expected])
+    np.testing.assert_array_equal(coefficient_overtaking(made_up(noisy)), [expected])
 
 
 def test_the_largest_coefficients_are_those_of_every_filter():
@@ -37,16 +38,17 @@ def test_the_largest_coefficients_are_those_of_every_filter():
 
 def test_a_run_without_noisy_samples_is_never_overtaken():
     record = descend(SignalNoise(20, 100, n_snr2=4.0), 3, 1e-3, 0.1, 30, seeds=range(2))
-    assert np.isnan(overtaking(record)).all() and np.isnan(largest_coefficients(record).noisy).all()
-    assert np.isnan(accuracies(record)["noisy"]).all() and (accuracies(record)["clean"][:, -1] == 1).all()
+    assert np.isnan(coefficient_overtaking(record)).all() and np.isnan(largest_coefficients(record).noisy).all()
+    assert np.isnan(observed_accuracies(record)["noisy"]).all() and (observed_accuracies(record)["clean"][:,
+            -1] == 1).all()
 
 
 def test_accuracies_are_against_the_observed_labels():
     record = Record([0], [[1, 1, -1, -1]], [[1, -1, -1, -1]], [[[1.0, -1.0, 1.0, -1.0]]])
-    shares = {which: share.item() for which, share in accuracies(record).items()}
+    shares = {which: share.item() for which, share in observed_accuracies(record).items()}
     assert shares == {"all": 0.5, "clean": pytest.approx(2 / 3), "noisy": 0.0}
 
 
 def test_a_record_without_coefficients_is_refused():
     with pytest.raises(ValueError, match="one with gamma and rho_max"):
-        overtaking(Record([0], [[1]], [[1]], [[[1.0]]]))
+        coefficient_overtaking(Record([0], [[1]], [[1]], [[[1.0]]]))

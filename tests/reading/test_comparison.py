@@ -17,12 +17,12 @@ from helpers.reading.comparison import (
     compare_losses,
     compare_retraining,
     compare_scores,
+    compare_steps,
     compare_stops,
     never,
-    paired,
-    paired_over_images,
-    steps_of_advantage,
-    stopping_rules,
+    paired_difference,
+    paired_difference_over_images,
+    stops_to_compare,
     verdict_table,
     with_intervals,
 )
@@ -96,7 +96,7 @@ def test_rules_that_validate_stop_the_runs_that_held_labels_out():
     less = Record(np.arange(5), y[:, 2:], y_obs[:, 2:], rng.standard_normal((3, 5, 6)), fresh_error=rng.random((3, 5)),
                   validation_error=rng.random((3, 5)), validation_observed_error=rng.random((3, 5)),
                   test_sizes={"validation": 2, "validation_observed": 2})
-    rules = {rule.name: rule for rule in stopping_rules(full, 0.25, less)}
+    rules = {rule.name: rule for rule in stops_to_compare(full, 0.25, less)}
     assert (rules["noisy validation"].chosen == less.validation_observed_error.argmin(1)).all()
     assert rules["noisy validation"].noisy_labels == 2 == rules["clean validation"].clean_labels
     assert rules["noisy validation"].error is less.fresh_error and rules["plateau"].error is None
@@ -105,22 +105,22 @@ def test_rules_that_validate_stop_the_runs_that_held_labels_out():
 
 def test_paired_differences_know_the_pairs():
     a = some_errors()[0]
-    mean, half = paired(a + 0.1, a)
+    mean, half = paired_difference(a + 0.1, a)
     assert mean == pytest.approx(0.1) and half == pytest.approx(0)
     with pytest.raises(ValueError, match="shape"):
-        paired(a, a[1:])
+        paired_difference(a, a[1:])
 
 
 def test_the_interval_over_images_covers_the_difference():
     rng, covered = random_stream(0, "images"), 0
     for seed in range(100):
         both = rng.random((2, 400)) < np.array([[0.2], [0.15]])
-        mean, low, high = paired_over_images(*both, seed=seed)
+        mean, low, high = paired_difference_over_images(*both, seed=seed)
         assert low <= mean <= high
         covered += low <= 0.05 <= high
     assert covered >= 88  # 95 in the mean, standard deviation 2.2
     same = rng.random((3, 400)) < 0.2
-    assert paired_over_images(same, same) == (0, 0, 0)
+    assert paired_difference_over_images(same, same) == (0, 0, 0)
 
 
 def test_retraining_losses_and_scores_demand_their_baselines():
@@ -145,11 +145,11 @@ def test_retraining_losses_and_scores_demand_their_baselines():
 
 def test_steps_of_an_advantage_add_up():
     errors = {TO_THE_END: [0.3, 0.4, 0.35], STOPPED: [0.2, 0.25, 0.2], "selected": [0.18, 0.25, 0.19]}
-    steps = steps_of_advantage(errors)
+    steps = compare_steps(errors)
     assert steps.share.sum() == pytest.approx(1) and list(steps.index) == [STOPPED, "selected"]
     assert steps.saves.sum() == pytest.approx(100 * (np.mean(errors[TO_THE_END]) - np.mean(errors["selected"])))
     with pytest.raises(ValueError, match="first"):
-        steps_of_advantage({"selected": [1.0], TO_THE_END: [1.0], STOPPED: [1.0]})
+        compare_steps({"selected": [1.0], TO_THE_END: [1.0], STOPPED: [1.0]})
     assert isinstance(steps, pd.DataFrame)
 
 

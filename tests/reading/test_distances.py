@@ -6,8 +6,8 @@ from problems import two_groups
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from helpers.reading.distances import binned_tv, distances_over_time, loss_distances
-from helpers.reading.selection import ranking_auc
+from helpers.reading.distances import binned_tv_distance, loss_distances, loss_distances_over_time
+from helpers.reading.selection import selection_auc
 from helpers.record import Record
 from helpers.streams import random_stream
 
@@ -35,7 +35,7 @@ def test_distances_validate_their_arguments():
 def test_binned_total_variation_grows_to_one():
     """Finer bins never give less; in the end each value has a bin of its own."""
     losses, flipped = two_groups(3, n=200)
-    nested = [binned_tv(losses[~flipped], losses[flipped], np.linspace(0, 16, 2**k + 1)) for k in range(1, 21)]
+    nested = [binned_tv_distance(losses[~flipped], losses[flipped], np.linspace(0, 16, 2**k + 1)) for k in range(1, 21)]
     assert (np.diff(nested) >= -1e-12).all() and nested[-1] == 1.0 and nested[0] < 0.7
 
 
@@ -43,7 +43,7 @@ def test_distances_over_time_agree_with_the_ranking():
     rng = random_stream(1, "margins")
     y = rng.integers(0, 2, (3, 50)) * 2.0 - 1
     record = Record(np.arange(4), y, np.where(rng.random((3, 50)) < 0.3, -y, y), rng.normal(size=(3, 4, 50)))
-    found = distances_over_time(record)
+    found = loss_distances_over_time(record)
     assert found.ks.shape == (3, 4)
-    np.testing.assert_allclose(found.auc, ranking_auc(record), atol=1e-12)
+    np.testing.assert_allclose(found.auc, selection_auc(record), atol=1e-12)
     assert found.auc[2, 1] == pytest.approx(roc_auc_score(record.flipped[2], record.losses[2, 1]))

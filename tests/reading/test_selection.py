@@ -9,14 +9,14 @@ from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 from helpers import descend
 from helpers.reading.selection import (
     LOG2,
-    assess,
-    best_quality,
-    gap_and_spread,
-    log2_threshold,
-    loss_mixture,
-    ranking_auc,
+    assess_selection,
+    best_selection_quality,
+    select_below_log2,
+    select_by_mixture,
+    select_small_loss,
+    selection_auc,
+    selection_gap_and_spread,
     selection_quality,
-    small_loss,
 )
 from helpers.record import Record
 
@@ -33,28 +33,28 @@ def test_best_quality_is_the_written_formula():
     t, d = np.meshgrid(np.linspace(0.05, 0.95, 19), np.linspace(0.05, 0.95, 19))
     formula = (np.minimum(1, t / d), np.minimum(1, d / t), np.minimum(1, (1 - t) / (1 - d)),
                np.maximum(0, (d - t) / (1 - t)))
-    found = best_quality(t, d)
+    found = best_selection_quality(t, d)
     for value, wanted in zip((found.precision, found.recall, found.purity, found.lost), formula):
         np.testing.assert_allclose(value, wanted, atol=1e-12)
     with pytest.raises(ValueError, match="drop_share"):
-        best_quality(0.2, 1.2)
+        best_selection_quality(0.2, 1.2)
 
 
 def test_log2_threshold_keeps_what_is_fitted():
     run = descend(problem(2000, tau=0.2), M, 1e-3, 0.2, 100, range(3), n_test=1)
-    assert np.array_equal(log2_threshold(run.losses), run.fits_observed | (run.margins == 0))
-    assert log2_threshold(LOG2) and not log2_threshold(np.nextafter(LOG2, 1))
+    assert np.array_equal(select_below_log2(run.losses), run.fits_observed | (run.margins == 0))
+    assert select_below_log2(LOG2) and not select_below_log2(np.nextafter(LOG2, 1))
 
 
 def test_small_loss_keeps_exactly_its_share_and_breaks_ties_in_order():
     losses = np.random.default_rng(0).random((3, 4, 50))
-    kept = small_loss(losses, 0.3)
+    kept = select_small_loss(losses, 0.3)
     assert (kept.sum(-1) == 15).all()
     assert (np.where(kept, losses, -1).max(-1) < np.where(kept, 2, losses).min(-1)).all()
-    assert np.array_equal(small_loss(np.ones(4), 0.5), [True, True, False, False])
-    assert small_loss(losses, 1).all() and not small_loss(losses, 0).any()
+    assert np.array_equal(select_small_loss(np.ones(4), 0.5), [True, True, False, False])
+    assert select_small_loss(losses, 1).all() and not select_small_loss(losses, 0).any()
     with pytest.raises(ValueError, match="keep_share"):
-        small_loss(losses, 1.5)
+        select_small_loss(losses, 1.5)
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -63,7 +63,7 @@ def test_mixture_finds_two_groups_whatever_their_scale(log):
     noisy = np.arange(200) < 50
     losses = np.exp(rng.normal(np.where(noisy, 0.0, -2.0), 0.2))
     for scale in (1e-6, 1.0, 1e3):
-        kept = loss_mixture(np.stack([scale * losses, scale * losses[::-1]]), seed=3, log=log)
+        kept = select_by_mixture(np.stack([scale * losses, scale * losses[::-1]]), seed=3, log=log)
         assert np.array_equal(kept[0], ~noisy) and np.array_equal(kept[1], ~noisy[::-1])
 
 
@@ -71,19 +71,19 @@ def test_mixture_on_log_losses_fits_logarithms():
     """On overlapping groups the two differ: late in a run, logarithms keep about half, raw losses most samples."""
     run = descend(problem(2000, tau=0.2), M, 1e-3, 0.2, 1000, range(3), record_at=[1000], n_test=1)
     losses = run.losses[:, 0]
-    assert np.array_equal(loss_mixture(losses, log=True), loss_mixture(np.log(losses)))
-    assert loss_mixture(losses, log=True).mean() < 0.75 < loss_mixture(losses).mean()
+    assert np.array_equal(select_by_mixture(losses, log=True), select_by_mixture(np.log(losses)))
+    assert select_by_mixture(losses, log=True).mean() < 0.75 < select_by_mixture(losses).mean()
 
 
 def test_mixture_on_overlapping_groups_is_reproducible_and_keeps_equal_losses():
     losses = np.exp(np.random.default_rng(2).normal(size=300))
-    assert np.array_equal(loss_mixture(losses, seed=5), loss_mixture(losses, seed=5))
-    assert 0 < loss_mixture(losses).mean() < 1
-    assert loss_mixture(np.full(10, 0.3)).all()
+    assert np.array_equal(select_by_mixture(losses, seed=5), select_by_mixture(losses, seed=5))
+    assert 0 < select_by_mixture(losses).mean() < 1
+    assert select_by_mixture(np.full(10, 0.3)).all()
     with pytest.raises(ValueError, match="losses"):
-        loss_mixture(np.array([0.0, 1.0]), log=True)
+        select_by_mixture(np.array([0.0, 1.0]), log=True)
     with pytest.raises(ValueError, match="losses"):
-        loss_mixture(np.array([1.0]))
+        select_by_mixture(np.array([1.0]))
 
 
 def test_quality_is_precision_and_recall_of_the_dropped():
@@ -106,7 +106,8 @@ def test_quality_of_nothing_dropped_nothing_kept_and_no_noise():
 
 def test_assess_has_a_row_for_each_rule_run_and_time():
     record = small_record([[[2, 1, -1], [1, 2, 3]], [[3, -2, 1], [1, 1, -5]]], [[0, 0, 1], [0, 1, 0]])
-    table = assess(record, {"log 2": log2_threshold, "two": lambda losses: small_loss(losses, 2 / 3)})
+    table = assess_selection(record, {"log 2": select_below_log2,
+                                      "two": lambda losses: select_small_loss(losses, 2 / 3)})
     columns = ["rule", "run", "time", "kept", *selection_quality([1], [0])._fields]
     assert len(table) == 8 and list(table.columns) == columns
     one = table.set_index(["rule", "run", "time"])
@@ -120,8 +121,8 @@ def test_ranking_auc_is_scikit_learns_ties_included():
     rng = np.random.default_rng(0)
     record = small_record(rng.integers(-3, 4, (4, 3, 40)), rng.random((4, 40)) < 0.3)
     wanted = [[roc_auc_score(f, -z) for z in rows] for f, rows in zip(record.flipped, record.margins)]
-    np.testing.assert_allclose(ranking_auc(record), wanted, atol=1e-12)
-    assert np.isnan(ranking_auc(small_record([[[1, 2]]], [[0, 0]]))).all()
+    np.testing.assert_allclose(selection_auc(record), wanted, atol=1e-12)
+    assert np.isnan(selection_auc(small_record([[[1, 2]]], [[0, 0]]))).all()
 
 
 def test_gap_and_spread_of_two_normal_groups():
@@ -129,7 +130,7 @@ def test_gap_and_spread_of_two_normal_groups():
     rng = np.random.default_rng(0)
     flipped = rng.random((3, 20_000)) < 0.2
     losses = np.exp(rng.normal(np.where(flipped, 1.0, 0.0), np.where(flipped, 0.5, 1.2)))
-    gap, spread = gap_and_spread(losses, flipped)
+    gap, spread = selection_gap_and_spread(losses, flipped)
     for row, noisy, one, other in zip(np.log(losses), flipped, gap, spread):
         assert one == pytest.approx(row[noisy].mean() - row[~noisy].mean())
         assert other == pytest.approx(np.hypot(row[noisy].std(), row[~noisy].std()))
@@ -138,7 +139,7 @@ def test_gap_and_spread_of_two_normal_groups():
 
 
 def test_gap_and_spread_needs_both_groups_and_positive_losses():
-    gap, spread = gap_and_spread(np.ones((2, 3)), [[False, False, False], [True, False, False]])
+    gap, spread = selection_gap_and_spread(np.ones((2, 3)), [[False, False, False], [True, False, False]])
     assert np.array_equal(np.isnan(gap), [True, False]) and np.array_equal(np.isnan(spread), [True, False])
     with pytest.raises(ValueError, match="losses"):
-        gap_and_spread([[0.0, 1.0]], [[True, False]])
+        selection_gap_and_spread([[0.0, 1.0]], [[True, False]])

@@ -8,24 +8,24 @@ from problems import ideal_bound, problem
 from helpers import Record, descend
 from helpers.reading.stopping import (
     TRAINING_ONLY,
+    _split_share,
     all_stops,
-    at,
-    clean_validation,
-    clearest_split,
-    deepest_misfit,
-    first_lull,
-    lowest,
-    noisy_validation,
-    plateau,
-    regret,
-    regret_table,
-    split_share,
-    validation_size,
-    widest_losses,
+    stop_at_clearest_split,
+    stop_at_deepest_misfit,
+    stop_at_first_lull,
+    stop_at_lowest,
+    stop_at_plateau,
+    stop_at_widest_losses,
+    stop_by_clean_validation,
+    stop_by_noisy_validation,
+    stopping_regret,
+    stopping_regret_table,
+    stopping_validation_size,
+    values_at_stop,
 )
 from helpers.streams import random_stream
-from helpers.theory.early_stopping import limit_exponent
-from helpers.theory.limit import limit_law, sample_margins
+from helpers.theory.early_stopping import early_stopping_limit_exponent
+from helpers.theory.limit import limit_law, limit_margins_of_samples
 
 M = 20
 
@@ -35,7 +35,7 @@ def law_record(c=6.0, tau=0.2, n=100, count=60):
     law = limit_law(c, tau, np.linspace(0, 8, count))
     y = np.ones(n)
     y_obs = np.where(np.arange(n) < tau * n, -1.0, 1.0)
-    margins = sample_margins(law, y, y_obs)
+    margins = limit_margins_of_samples(law, y, y_obs)
     return Record(times=np.arange(count), y=y[None], y_obs=y_obs[None], margins=margins[None]), law
 
 
@@ -48,40 +48,42 @@ def record_of(margins, times=None, y_obs=None, **options):
 
 def test_label_free_rules_stop_where_the_limit_law_says():
     record, law = law_record()
-    assert abs(law.times[deepest_misfit(record)[0]] - law.turning_time) < 0.14  # a grid of 8/59
-    assert widest_losses(record)[0] == (law.noisy_loss - law.clean_loss).argmax()
+    assert abs(law.times[stop_at_deepest_misfit(record)[0]] - law.turning_time) < 0.14  # a grid of 8/59
+    assert stop_at_widest_losses(record)[0] == (law.noisy_loss - law.clean_loss).argmax()
     for rule in TRAINING_ONLY.values():
         assert 0 < law.times[rule(record)[0]] < law.memorisation_time
     late, law = law_record(c=3.0)
-    assert law.times[widest_losses(late)[0]] > law.memorisation_time > law.times[deepest_misfit(late)[0]]
+    assert (law.times[stop_at_widest_losses(late)[0]] > law.memorisation_time >
+            law.times[stop_at_deepest_misfit(late)[0]])
 
 
 def test_plateau_stops_at_the_start_of_the_laws_window_and_late_if_tau_is_guessed_too_low():
     record, law = law_record()
-    assert plateau(record, 0.2)[0] == plateau(record, 0.3)[0] == 1
-    assert law.times[plateau(record, 0.1)[0]] > law.memorisation_time
+    assert stop_at_plateau(record, 0.2)[0] == stop_at_plateau(record, 0.3)[0] == 1
+    assert law.times[stop_at_plateau(record, 0.1)[0]] > law.memorisation_time
     never = record_of(-np.ones((2, 3, 4)))
-    assert plateau(never, [0.1, 0.5]).tolist() == [2, 2]
+    assert stop_at_plateau(never, [0.1, 0.5]).tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(("tie", "expected"), [("first", [1, 0]), ("middle", [1, 1]), ("last", [3, 2])])
 def test_lowest_breaks_ties_as_told(tie, expected):
-    assert lowest([[3, 1, 2, 1], [5, 5, 5, 6]], tie=tie).tolist() == expected
+    assert stop_at_lowest([[3, 1, 2, 1], [5, 5, 5, 6]], tie=tie).tolist() == expected
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.sampled_from(["first", "middle", "last"]))
 def test_lowest_is_a_minimum_and_has_no_regret(values, tie):
     error = np.array([values], float)
-    assert regret(error, lowest(error, tie=tie)) == 0 and at(error, lowest(error, tie=tie)) == min(values)
-    first, middle, last = (lowest(error, tie=one)[0] for one in ("first", "middle", "last"))
+    assert stopping_regret(error, stop_at_lowest(error, tie=tie)) == 0 and values_at_stop(error,
+            stop_at_lowest(error, tie=tie)) == min(values)
+    first, middle, last = (stop_at_lowest(error, tie=one)[0] for one in ("first", "middle", "last"))
     assert first <= middle <= last
 
 
 def test_validation_rules_read_their_own_column():
     errors = {"validation_error": [[0.5, 0.1, 0.3, 0.1]], "validation_observed_error": [[0.5, 0.4, 0.2, 0.2]]}
     record = record_of(np.ones((1, 4, 3)), **{name: np.array(value) for name, value in errors.items()})
-    assert clean_validation(record)[0] == 1 and clean_validation(record, tie="last")[0] == 3
-    assert noisy_validation(record)[0] == 2 and noisy_validation(record, tie="last")[0] == 3
+    assert stop_by_clean_validation(record)[0] == 1 and stop_by_clean_validation(record, tie="last")[0] == 3
+    assert stop_by_noisy_validation(record)[0] == 2 and stop_by_noisy_validation(record, tie="last")[0] == 3
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=30))
@@ -93,19 +95,19 @@ def test_split_share_is_the_best_threshold(values):
         low, high = values[:k], values[k:]
         best = max(best, len(low) * len(high) / len(values) ** 2 * (low.mean() - high.mean()) ** 2)
     if values.std() > 1e-3:  # else the share is rounding
-        assert split_share(values) == pytest.approx(best / values.var(), rel=1e-9)
-        assert 0 < split_share(values) <= 1 + 1e-12
+        assert _split_share(values) == pytest.approx(best / values.var(), rel=1e-9)
+        assert 0 < _split_share(values) <= 1 + 1e-12
 
 
 def test_split_share_of_two_points_is_one_and_of_equal_values_zero():
-    assert split_share(np.array([1.0, 1, 1, 5, 5])) == pytest.approx(1)
-    assert split_share(np.array([[2.0, 2, 2], [0, 0, 3]])).tolist() == pytest.approx([0, 1])
+    assert _split_share(np.array([1.0, 1, 1, 5, 5])) == pytest.approx(1)
+    assert _split_share(np.array([[2.0, 2, 2], [0, 0, 3]])).tolist() == pytest.approx([0, 1])
 
 
 def test_clearest_split_prefers_groups_to_scatter():
     scatter = np.linspace(-2, 2, 10)
     groups = np.where(np.arange(10) < 5, -1.0, 1.0)
-    assert clearest_split(record_of([[scatter, groups, 2 * scatter]]))[0] == 1
+    assert stop_at_clearest_split(record_of([[scatter, groups, 2 * scatter]]))[0] == 1
 
 
 def flips_between(counts, n=20):
@@ -118,19 +120,20 @@ def flips_between(counts, n=20):
 
 def test_first_lull_is_the_first_local_minimum_of_the_averaged_changes():
     run = flips_between([9, 6, 3, 0, 0, 3, 9, 9])
-    assert first_lull(record_of(run[None]), window=1)[0] == 4
-    assert first_lull(record_of(run[None]), window=3)[0] == 5  # averages 6, 3, 1, 1, 4, 7 end at times 3, 4, 5, ...
+    assert stop_at_first_lull(record_of(run[None]), window=1)[0] == 4
+    assert stop_at_first_lull(record_of(run[None]),
+                              window=3)[0] == 5  # averages 6, 3, 1, 1, 4, 7 end at times 3, 4, 5, ...
     falling = flips_between([8, 6, 4, 2])
-    assert first_lull(record_of(falling[None]), window=1)[0] == 4
+    assert stop_at_first_lull(record_of(falling[None]), window=1)[0] == 4
 
 
 def test_first_lull_counts_changes_per_unit_of_time_and_reads_no_label():
     run = flips_between([8, 6, 6, 2])
     even, uneven = record_of(run[None]), record_of(run[None], times=[0, 1, 2, 6, 7])
-    assert first_lull(even, window=1)[0] == 2 and first_lull(uneven, window=1)[0] == 3
+    assert stop_at_first_lull(even, window=1)[0] == 2 and stop_at_first_lull(uneven, window=1)[0] == 3
     other = np.where(np.arange(20) % 3 == 0, -1.0, 1.0)[None]
     relabelled = record_of(run[None] * other[:, None], y_obs=other)  # the same predictions, other labels
-    assert first_lull(relabelled, window=1)[0] == 2
+    assert stop_at_first_lull(relabelled, window=1)[0] == 2
 
 
 def test_no_rule_stops_before_training_begins():
@@ -143,36 +146,39 @@ def test_no_rule_stops_before_training_begins():
 
 def test_regret_is_what_the_oracle_saves():
     error = np.array([[0.5, 0.2, 0.3], [0.1, 0.4, 0.4]])
-    assert regret(error, np.array([2, 0])) == pytest.approx([0.1, 0.0])
+    assert stopping_regret(error, np.array([2, 0])) == pytest.approx([0.1, 0.0])
 
 
 def test_all_stops_and_their_table():
     record = descend(problem(1_000, n=50), 5, 1e-3, 0.05, 60, range(3), record_at=np.arange(0, 61, 5), n_test=50,
                      n_val=50)
     stops = all_stops(record, 0.1)
-    table = regret_table(record, stops, times=2.0 * record.times)
+    table = stopping_regret_table(record, stops, times=2.0 * record.times)
     assert list(table.index) == list(stops) and len(stops) == 9
     assert (table[["fresh regret", "reused regret"]] >= 0).all().all()
     assert table.loc["never", "stops at"] == 120
-    cost = 100 * regret(record.reused_error, stops["never"]).mean()
+    cost = 100 * stopping_regret(record.reused_error, stops["never"]).mean()
     assert table.loc["never", "reused regret"] == pytest.approx(cost)
 
 
 def test_first_minimum_is_safe_on_reused_noise_and_the_last_is_not():
     """Chapter 9's clear case: fresh validation is flat, so that its tie rule decides the reused error (5 seeds)."""
     record = descend(problem(2_000), M, 1e-3, 0.2, 200, range(5), n_test=10, n_val=200)
-    assert at(record.reused_error, noisy_validation(record)).max() < 0.01
-    assert at(record.reused_error, noisy_validation(record, tie="last")).min() > 0.02
-    assert at(record.reused_error, first_lull(record)).max() < 0.01
+    assert values_at_stop(record.reused_error, stop_by_noisy_validation(record)).max() < 0.01
+    assert values_at_stop(record.reused_error, stop_by_noisy_validation(record, tie="last")).min() > 0.02
+    assert values_at_stop(record.reused_error, stop_at_first_lull(record)).max() < 0.01
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda record: noisy_validation(record), "n_val"), (lambda record: plateau(record, 0.6), "flip_rate"),
-    (lambda record: lowest([[1.0]], tie="random"), "tie"), (lambda record: lowest([1.0]), "values.shape"),
-    (lambda record: lowest([[np.nan]]), "NaN"), (lambda record: first_lull(record, window=9), "window"),
-    (lambda record: validation_size(0.5, 0.1, 3), "flip_rate"), (lambda record: validation_size(0.1, 0.0, 3), "gap"),
-    (lambda record: deepest_misfit(record_of(np.ones((1, 1, 2)), times=[0])), "record.times"),
-    (lambda record: limit_exponent(1.0, 0.5), "flip_rate"),
+    (lambda record: stop_by_noisy_validation(record), "n_val"),
+    (lambda record: stop_at_plateau(record, 0.6), "flip_rate"),
+    (lambda record: stop_at_lowest([[1.0]], tie="random"), "tie"),
+    (lambda record: stop_at_lowest([1.0]), "values.shape"),
+    (lambda record: stop_at_lowest([[np.nan]]), "NaN"), (lambda record: stop_at_first_lull(record, window=9), "window"),
+    (lambda record: stopping_validation_size(0.5, 0.1, 3), "flip_rate"),
+    (lambda record: stopping_validation_size(0.1, 0.0, 3), "gap"),
+    (lambda record: stop_at_deepest_misfit(record_of(np.ones((1, 1, 2)), times=[0])), "record.times"),
+    (lambda record: early_stopping_limit_exponent(1.0, 0.5), "flip_rate"),
     (lambda record: ideal_bound(2.0, 0.1).reused_exponent(0), "ratio")])
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):

@@ -5,7 +5,7 @@ from problems import problem
 
 from helpers import descend, limit_law
 from helpers.reading.crossings import half_crossing
-from helpers.reading.times import first_passage, rescaled_times, turning_times
+from helpers.reading.times import first_passage_time, rescaled_times, turning_times
 
 D = 10**9
 
@@ -13,7 +13,7 @@ D = 10**9
 def test_first_passage_and_half_crossing():
     times = np.array([0.0, 1.0, 2.0])
     values = [[0, 1, 2], [0, 0, 0], [5, 0, 0], [0, 0, 2], [0.25, 0.75, 2]]
-    np.testing.assert_allclose(first_passage(times, values, 0.5), [0.5, np.inf, 0.0, 1.25, 0.5])
+    np.testing.assert_allclose(first_passage_time(times, values, 0.5), [0.5, np.inf, 0.0, 1.25, 0.5])
     shares = np.array([[0.0, 0.2], [0.4, 0.6], [1.0, 1.0]])
     middle, low, high = half_crossing([1, 2, 3], shares)
     assert middle == 2 and low < 2 < high

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 
 from helpers.data.signal_noise import SignalNoise
 from helpers.sweeps.grid import sweep
-from helpers.sweeps.store import StoreFileError, cell_keys, load, save
+from helpers.sweeps.store import StoreFileError, load_from_store, save_in_store, store_keys
 
 DAMAGE = {"truncated": lambda text: text[:-7], "empty": lambda text: "", "zeros": lambda text: "\0" * len(text),
           "another cell's": lambda text: json.dumps(json.loads(text) | {"key": "0" * 32}),
@@ -26,7 +26,7 @@ DAMAGE = {"truncated": lambda text: text[:-7], "empty": lambda text: "", "zeros"
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_store_file_is_refused_or_recomputed(tmp_path, damage):
     expected = sweep(one, {"x": [1, 2]}, store=tmp_path)
-    path = tmp_path / f"{cell_keys(one, [{'x': 2}])[0]}.json"
+    path = tmp_path / f"{store_keys(one, [{'x': 2}])[0]}.json"
     whole = path.read_text()
     path.write_text(DAMAGE[damage](whole), errors="surrogateescape")
     with pytest.raises(StoreFileError, match=rf"{path.name}.*must be the whole.*Delete it, or .*damaged='recompute'"):
@@ -48,10 +48,10 @@ arguments = st.dictionaries(st.sampled_from("abc"), plain_values, max_size=3)
 
 @given(arguments, arguments)
 def test_key_does_not_depend_on_order_and_differs_when_an_argument_does(first, second):
-    (key,) = cell_keys(one, [first])
-    assert cell_keys(one, [dict(reversed(first.items()))]) == [key]
+    (key,) = store_keys(one, [first])
+    assert store_keys(one, [dict(reversed(first.items()))]) == [key]
     written = [repr([(name, values[name]) for name in sorted(values)]) for values in (first, second)]
-    assert (cell_keys(one, [second]) != [key]) == (written[0] != written[1])
+    assert (store_keys(one, [second]) != [key]) == (written[0] != written[1])
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def test_key_tells_types_and_frozen_dataclasses_apart():
     distribution = SignalNoise(10, 100, n_snr2=1.0)
     values = [1, 1.0, True, "1", None, [1], (1,), [], Path("1"), Setting(1), Setting(1, 0.2), 0.0, -0.0, math.nan,
               distribution, distribution.replace(flip_plus=0.1), SignalNoise(10, 100, mu_norm=distribution.mu_norm)]
-    assert len(set(cell_keys(one, [{"x": value} for value in values]))) == len(values)
-    assert cell_keys(one, [{"x": np.float64(0.1)}]) == cell_keys(one, [{"x": 0.1}])
+    assert len(set(store_keys(one, [{"x": value} for value in values]))) == len(values)
+    assert store_keys(one, [{"x": np.float64(0.1)}]) == store_keys(one, [{"x": 0.1}])
 
 
 def reads_offset(x):
@@ -78,13 +78,13 @@ def helper(x):
 
 def test_key_counts_what_the_function_reads(monkeypatch):
     cell = [{"x": 1}]
-    before = cell_keys(reads_offset, cell)
+    before = store_keys(reads_offset, cell)
     monkeypatch.setitem(globals(), "OFFSET", 2.0)  # read by a function that it calls, inside a comprehension
-    assert cell_keys(reads_offset, cell) != before
+    assert store_keys(reads_offset, cell) != before
     monkeypatch.setitem(globals(), "OFFSET", 1.0)
-    assert cell_keys(reads_offset, cell) == before
+    assert store_keys(reads_offset, cell) == before
     monkeypatch.setattr("helpers.sweeps.store.source_hash", lambda module: "edited")
-    assert cell_keys(reads_offset, cell) != before
+    assert store_keys(reads_offset, cell) != before
 
 
 def test_key_counts_closures_defaults_and_lambdas_apart():
@@ -93,8 +93,8 @@ def test_key_counts_closures_defaults_and_lambdas_apart():
 
     twins = [adder(1), adder(2), adder(1, 3), adder({"a": np.arange(3)}["a"]), adder(np.arange(4)), adder({"a": 1})]
     twins += [lambda x: x, lambda x: x + 1, lambda x: x + 2, lambda x: [y for y in x], lambda x: [2 * y for y in x]]
-    assert len({cell_keys(twin, [{"x": 1}])[0] for twin in twins}) == len(twins)
-    assert cell_keys(adder(1), [{"x": 1}]) == cell_keys(adder(1), [{"x": 1}])
+    assert len({store_keys(twin, [{"x": 1}])[0] for twin in twins}) == len(twins)
+    assert store_keys(adder(1), [{"x": 1}]) == store_keys(adder(1), [{"x": 1}])
 
 
 def times(k):
@@ -132,10 +132,10 @@ def test_partials_and_bound_methods_around_a_function_count():
     cell = [{"x": 1}]
     twins = [around(partial(pow, 2)), around(partial(pow, 3)), around(partial(square)), around(square),
              around([1, 2].count), around([1].count)]
-    keys = [cell_keys(twin, cell)[0] for twin in twins[:4]]
+    keys = [store_keys(twin, cell)[0] for twin in twins[:4]]
     assert len(set(keys[:3])) == 3 and keys[2] != keys[3]
     with pytest.raises(ValueError, match="function, which reads inner"):
-        cell_keys(around(Scaled(2)), cell)
+        store_keys(around(Scaled(2)), cell)
 
 
 def test_store_needs_a_function_with_a_stable_key(tmp_path):
@@ -147,7 +147,7 @@ def test_store_needs_a_function_with_a_stable_key(tmp_path):
 
 def test_store_file_is_plain_json(tmp_path):
     path = tmp_path / "key.json"
-    save(path, [{"a": 0.1}])
+    save_in_store(path, [{"a": 0.1}])
     assert json.loads(path.read_text())["rows"] == [{"a": 0.1}]
-    assert load(path, "error") == [{"a": 0.1}]
-    assert load(tmp_path / "absent.json", "error") is None
+    assert load_from_store(path, "error") == [{"a": 0.1}]
+    assert load_from_store(tmp_path / "absent.json", "error") is None

@@ -16,7 +16,7 @@ import pytest
 import record as recorder
 from hypothesis import given, strategies as st
 
-from helpers.data.images import load_digits
+from helpers.data.datasets import load_digits
 from helpers.experiments.phase_diagram import phase_cell
 from helpers.runtime import CHECKPOINTS_VARIABLE
 from helpers.sweeps import tables
@@ -85,19 +85,19 @@ def test_recording_notices_what_is_out_of_date(tiny, monkeypatch):
     folder = tiny
     recorder.main([])
     recording, results = recorder.TABLES["tiny"], folder / "results"
-    assert recorder.fault("tiny", recording, results) is None
+    assert recorder.table_fault("tiny", recording, results) is None
     other = TablePlan(phase_cell, recording.grid | {"n_snr2": [1.0, 8.0]}, recording.about)
-    assert "another grid" in recorder.fault("tiny", other, results)
+    assert "another grid" in recorder.table_fault("tiny", other, results)
     monkeypatch.setitem(phase_cell.__kwdefaults__, "n", 100)
     shorter = TablePlan(phase_cell, {k: v for k, v in recording.grid.items() if k != "n"}, recording.about)
-    assert "arguments" in recorder.fault("tiny", shorter, results)
+    assert "arguments" in recorder.table_fault("tiny", shorter, results)
     table = results / "tiny.csv"
     table.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
-    assert "3 rows, not 4" in recorder.fault("tiny", recording, results)
+    assert "3 rows, not 4" in recorder.table_fault("tiny", recording, results)
     (results / "tiny.json").write_text("{")
-    assert "not readable" in recorder.fault("tiny", recording, results)
+    assert "not readable" in recorder.table_fault("tiny", recording, results)
     (results / "tiny.json").unlink()
-    assert "tiny.json is missing" in recorder.fault("tiny", recording, results)
+    assert "tiny.json is missing" in recorder.table_fault("tiny", recording, results)
 
 
 def test_recording_says_which_files_it_read_and_keeps_their_cells_apart(tiny, monkeypatch, capsys):
@@ -117,7 +117,7 @@ def test_recording_says_which_files_it_read_and_keeps_their_cells_apart(tiny, mo
     recorder.main(["--force"])
     assert made(folder)["cells_from_store"] == 4
     monkeypatch.setenv("SOME_IMAGES", str(folder))
-    assert recorder.files_read(reading) == {"SOME_IMAGES": folder.name}
+    assert recorder.table_files_read(reading) == {"SOME_IMAGES": folder.name}
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["--workers", "0"]])
@@ -248,7 +248,7 @@ def test_recording_is_whole_and_made_by_the_present_grid_and_arguments(name):
                  if f'load_table("{name}")' in page.read_text("utf-8")]
         assert not shown
         pytest.skip("planned and not recorded yet: no page shows it")
-    assert recorder.fault(name, recording, recorder.RESULTS) is None
+    assert recorder.table_fault(name, recording, recorder.RESULTS) is None
     found = load_table(name)
     assert {argument: set(found.table[argument]) for argument in recording.grid} == {
         argument: set(values) for argument, values in recording.grid.items()}

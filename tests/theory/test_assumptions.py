@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from helpers import SignalNoise, descend
-from helpers.engine.gram import inner_products
+from helpers.engine.gram import inner_products, inner_products_of_record
 from helpers.theory.assumptions import conditions, largest_init_std, longest_training
-from helpers.theory.concentration import deviations, good_event
-from helpers.theory.loss_decay import convergence, likely_curvature
+from helpers.theory.concentration import concentration_deviations, good_event
+from helpers.theory.loss_decay import loss_decay_constants, loss_decay_curvature
 from helpers.theory.stage_one import StageOne, likely_stage_one, stage_one_bounds
-from helpers.theory.stage_two import products_of
 
 USUAL = SignalNoise(200, 2_000, n_snr2=8, flip_plus=0.1, flip_minus=0.1)
 
@@ -94,7 +93,7 @@ def test_the_stage_one_constants_of_a_draw_are_within_those_of_its_good_event(or
     problem = SignalNoise(200, 10**8, n_snr2=8, flip_plus=0.1, flip_minus=0.2, orthogonal=orthogonal)
     m, init_std, delta = 20, 0.03 / 10**4, 0.05
     event, products = good_event(problem, m, init_std, delta), inner_products(problem, m, init_std, seed)
-    assert deviations(problem, products).within(event)  # with probability 0.95 a seed; these seeds are fixed
+    assert concentration_deviations(problem, products).within(event)  # with probability 0.95 a seed; these seeds are fixed
     drawn = stage_one_bounds(problem, products, 0.05)
     bound = likely_stage_one(problem, m, init_std, event, delta=delta, s1=0.05)
     for field in dataclasses.fields(StageOne):
@@ -110,8 +109,8 @@ def test_the_curvature_of_a_draw_is_within_its_bound(n, d, orthogonal):
     """thm-convergence: Xi of ten draws, each within the bound (of failure probability 0.05), and not far below it."""
     problem = SignalNoise(n, d, n_snr2=8, flip_plus=0.1, flip_minus=0.2, orthogonal=orthogonal)
     record = descend(problem, 5, 1e-3, 0.01 * n * 5 / d, 1, range(10), n_test=1)
-    drawn = [convergence(record, products_of(record), run=run).curvature for run in range(10)]
-    bound = likely_curvature(problem, good_event(problem, 5, 1e-3, 0.05), delta=0.05)
+    drawn = [loss_decay_constants(record, inner_products_of_record(record), run=run).curvature for run in range(10)]
+    bound = loss_decay_curvature(problem, good_event(problem, 5, 1e-3, 0.05), delta=0.05)
     assert 0.6 * bound < max(drawn) <= bound
 
 

@@ -12,6 +12,7 @@ from problems import PROBLEMS
 from helpers import SignalNoise, TwoLayerCNN
 from helpers.engine.gram import inner_products
 from helpers.theory import concentration
+from helpers.theory.cross_talk import cross_talk_of_draw
 
 M, INIT_STD = 12, 0.01
 untimed = settings(deadline=None)  # a loaded machine is no failure
@@ -22,7 +23,7 @@ untimed = settings(deadline=None)  # a loaded machine is no failure
 def test_bounds_are_monotone(n, d, m, delta):
     """More samples, more filters and less risk loosen every bound; more dimensions tighten the relative ones."""
     def bounds(n, d, m, delta):
-        return pd.Series(vars(concentration.lemma_bounds(SignalNoise(n, d, mu_norm=1.0), m, 1.0, delta)))
+        return pd.Series(vars(concentration.concentration_bounds(SignalNoise(n, d, mu_norm=1.0), m, 1.0, delta)))
 
     base = bounds(n, d, m, delta)
     for looser in (bounds(n + 1, d, m, delta), bounds(n, d, m + 1, delta), bounds(n, d, m, delta / 2)):
@@ -51,21 +52,22 @@ def test_deviations_and_cross_talk_by_hand(orthogonal):
     by_hand = (max(abs(v @ v / (0.25 * degrees) - 1) for v in xi), max(abs(v @ w) for v, w in combinations(xi, 2)),
                max(abs(mu @ v) for v in xi), max(abs(w @ mu) for w in filters),
                max(abs(w @ v) for w in filters for v in xi), max(map(abs, active)), max(map(abs, counts)))
-    np.testing.assert_allclose(list(vars(concentration.deviations(problem, draw)).values()), by_hand, rtol=1e-12)
+    np.testing.assert_allclose(list(vars(concentration.concentration_deviations(problem, draw)).values()), by_hand,
+                               rtol=1e-12)
     leaks = (max(sum(abs(xi[i] @ xi[k]) / (xi[i] @ xi[i]) for i in range(7) if i != k) for k in range(7)),
              sum(abs(v @ mu) / (v @ v) for v in xi), max(abs(v @ mu) for v in xi) / (mu @ mu))
-    np.testing.assert_allclose(list(vars(concentration.cross_talk(draw)).values()), leaks, rtol=1e-12)
+    np.testing.assert_allclose(list(vars(cross_talk_of_draw(draw)).values()), leaks, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda: concentration.norm_bound(0, 10, 0.1), "n=0: must be an integer >= 1"),
-    (lambda: concentration.norm_bound(5, 10, 1.0), r"delta=1.0: must be a finite number in \(0, 1\)"),
-    (lambda: concentration.inner_product_bound(5, 10, -1.0, 0.1), "noise_std=-1.0"),
-    (lambda: concentration.signal_noise_bound(5, 1.0, math.inf, 0.1), "mu_norm=inf"),
-    (lambda: concentration.signal_response_bound(5, 0, 1.0, 1.0, 0.1), "m=0"),
-    (lambda: concentration.noise_response_bound(5, 10, 3, 1.0, 0.0, 0.1), "init_std=0.0"),
-    (lambda: concentration.active_filter_bound(5, 2.5, 0.1), "m=2.5"),
-    (lambda: concentration.count_bound(5, math.nan), "delta=nan"),
+    (lambda: concentration.norm_concentration(0, 10, 0.1), "n=0: must be an integer >= 1"),
+    (lambda: concentration.norm_concentration(5, 10, 1.0), r"delta=1.0: must be a finite number in \(0, 1\)"),
+    (lambda: concentration.inner_product_concentration(5, 10, -1.0, 0.1), "noise_std=-1.0"),
+    (lambda: concentration.signal_noise_concentration(5, 1.0, math.inf, 0.1), "mu_norm=inf"),
+    (lambda: concentration.signal_response_concentration(5, 0, 1.0, 1.0, 0.1), "m=0"),
+    (lambda: concentration.noise_response_concentration(5, 10, 3, 1.0, 0.0, 0.1), "init_std=0.0"),
+    (lambda: concentration.active_filter_concentration(5, 2.5, 0.1), "m=2.5"),
+    (lambda: concentration.count_concentration(5, math.nan), "delta=nan"),
     (lambda: concentration.good_event(PROBLEMS["orthogonal"], M, INIT_STD, 0), "delta=0"),
 ])
 def test_bad_input_is_named(call, message):

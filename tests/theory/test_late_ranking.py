@@ -6,8 +6,8 @@ from problems import problem
 from scipy.stats import norm
 
 from helpers import descend
-from helpers.reading.selection import ranking_auc
-from helpers.theory.late_ranking import late_auc
+from helpers.reading.selection import selection_auc
+from helpers.theory.late_ranking import late_ranking_auc
 from helpers.theory.limit import limit_law
 
 N, M, D = 200, 20, 10**9
@@ -20,13 +20,13 @@ def test_late_auc_by_simulation(kappa, m):
     noisy, clean = rng.binomial(m, 0.5, (2, 400_000))
     noisy, clean = noisy[(noisy > 0) & (clean > 0)], clean[(noisy > 0) & (clean > 0)]
     lead = kappa * clean - noisy
-    assert late_auc(kappa, m) == pytest.approx(np.mean((lead > 0) + (lead == 0) / 2), abs=0.003)
+    assert late_ranking_auc(kappa, m) == pytest.approx(np.mean((lead > 0) + (lead == 0) / 2), abs=0.003)
 
 
 def test_late_auc_is_gaussian_for_many_filters_and_one_half_without_a_gap():
-    assert late_auc(1.0, 17) == pytest.approx(0.5)
+    assert late_ranking_auc(1.0, 17) == pytest.approx(0.5)
     for kappa in (1.05, 1.1, 1.2):
-        assert late_auc(kappa, 400) == pytest.approx(norm.cdf(np.log(kappa) * np.sqrt(200)), abs=0.01)
+        assert late_ranking_auc(kappa, 400) == pytest.approx(norm.cdf(np.log(kappa) * np.sqrt(200)), abs=0.01)
 
 
 def test_late_auc_is_where_runs_end():
@@ -35,6 +35,6 @@ def test_late_auc_is_where_runs_end():
     for d in (2000, D):
         run = descend(problem(d, c=2.0, tau=0.2), M, 0.03 / d**0.5, 0.2 * N * M / d, 500, range(8), record_at=[500],
                       n_test=1)
-        ends[d] = ranking_auc(run).mean()
-    assert ends[D] == pytest.approx(late_auc(limit_law(2.0, 0.2, [1.0]).kappa, M), abs=0.01)
+        ends[d] = selection_auc(run).mean()
+    assert ends[D] == pytest.approx(late_ranking_auc(limit_law(2.0, 0.2, [1.0]).kappa, M), abs=0.01)
     assert ends[2000] < ends[D] - 0.04

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.integrate import solve_ivp
 
-from helpers.theory.limit import LimitLaw, euler_law, limit_law
+from helpers.theory.limit import LimitLaw, limit_law, limit_law_euler
 
 EPSILON = np.finfo(float).eps
 strengths = st.floats(0.05, 50.0)
@@ -251,7 +251,8 @@ def test_the_share_is_a_change_of_strength_and_of_time(c, tau, share):
     assert law.clean_patches_mislead == scaled.clean_patches_mislead
     for name in ("memorisation_time", "turning_time", "clean_patch_time"):
         assert getattr(law, name) == getattr(scaled, name) / (2 * share)
-    scheme, other = euler_law(c, tau, 0.1, 20, share=share), euler_law(c / (2 * share), tau, 0.2 * share, 20)
+    scheme, other = limit_law_euler(c, tau, 0.1, 20, share=share), limit_law_euler(c / (2 * share), tau, 0.2 * share,
+                                                                                   20)
     np.testing.assert_allclose(values(scheme), values(other), rtol=0, atol=1e-12 * (1 + c))
 
 
@@ -279,6 +280,6 @@ def test_one_half_is_the_law_itself_and_bad_shares_are_named():
         with pytest.raises(ValueError, match=r"^share=.*must be"):
             limit_law(8.0, 0.1, [1.0], share=share)
         with pytest.raises(ValueError, match=r"^share=.*must be"):
-            euler_law(8.0, 0.1, 0.1, 2, share=share)
+            limit_law_euler(8.0, 0.1, 0.1, 2, share=share)
     with pytest.raises(ValueError, match=r"^share=1e-09: must be at least n_snr2"):
         limit_law(8.0, 0.1, [1.0], share=1e-9)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from helpers import Record, SignalNoise, descend
-from helpers.experiments.synthetic import lemmas_over_d, paper_problem, paper_run
+from helpers.experiments.synthetic import synthetic_lemmas_over_d, synthetic_problem, synthetic_run
 from helpers.theory.assumptions import conditions
 from helpers.theory.orthogonal_draws import orthogonal_sample
-from helpers.theory.paper_lemmas import lemma_deviations, margins_of_coefficients
+from helpers.theory.paper_lemmas import paper_lemma_deviations, paper_lemma_margins
 
 DIMS = (2000, 10**5, 10**7)
 IN_CONDITION = {"d": 10**7, "lr": 0.04, "steps": 500}  # eta below the paper's 0.1, for item 6
@@ -17,7 +17,7 @@ IN_CONDITION = {"d": 10**7, "lr": 0.04, "steps": 500}  # eta below the paper's 0
 
 @functools.cache
 def over_d(flips):
-    return lemmas_over_d(DIMS, range(10), flips=flips)
+    return synthetic_lemmas_over_d(DIMS, range(10), flips=flips)
 
 
 @pytest.mark.statement("lem-margins-paper")
@@ -36,7 +36,7 @@ def test_the_margins_are_those_of_the_coefficients_on_orthogonal_vectors_from_a_
     record = descend(orthogonal_sample(law, 1), 4, 1e-9, 0.05, 200, 0, record_at=np.arange(201))
     assert record.flipped.any()
     # One step of size h/2 on filters of the other sign, which then stay inactive: no patch but its own hears it.
-    np.testing.assert_allclose(record.margins, margins_of_coefficients(record), atol=1e-6)
+    np.testing.assert_allclose(record.margins, paper_lemma_margins(record), atol=1e-6)
 
 
 @pytest.mark.statement("prop-coefficients-paper")
@@ -52,14 +52,14 @@ def test_the_coefficients_keep_within_proposition_5_1(flips):
 @pytest.mark.statement("prop-coefficients-paper")
 def test_noise_of_the_other_label_stays_within_its_bound_only_while_the_step_shrinks():
     """Where item 6 holds it is within 3 units of n / sqrt(d); at 10^9 and the paper's clock it is half a step, 0.1."""
-    law = paper_problem(d=IN_CONDITION["d"])
-    record = paper_run(range(10), **IN_CONDITION, n_test=1)
+    law = synthetic_problem(d=IN_CONDITION["d"])
+    record = synthetic_run(range(10), **IN_CONDITION, n_test=1)
     run = record.runs[0]
     paper = conditions(law, 10, run["init_std"] * (1 - 1e-12), run["lr"], delta=0.05).loc["Condition 4.1"]
     assert paper.holds.all()  # with C = 1
-    found = lemma_deviations(record)
+    found = paper_lemma_deviations(record)
     assert (found.rho_cross < 3 * found.cross_scale).all()
-    many = lemmas_over_d([10**9], range(5), flips=0.0, steps=50)
+    many = synthetic_lemmas_over_d([10**9], range(5), flips=0.0, steps=50)
     assert (many.rho_cross > 25 * many.cross_scale).all()
     assert many.rho_cross.min() >= 0.1 * (1 - 1e-3)
 
@@ -76,7 +76,7 @@ def test_each_number_is_what_it_says():
     """Once more from the final coefficients, of a record of one time."""
     law = SignalNoise(12, 60, n_snr2=4.0)
     record = descend(law, 3, 0.01, 0.2, 40, seeds=[0, 1], record_at=[40])
-    found = lemma_deviations(record)
+    found = paper_lemma_deviations(record)
     for run in range(2):
         gamma, rho, y = record.gamma_final[run], record.rho_final[run], record.y[run]
         own = np.array([rho[0 if label > 0 else 1, :, i].mean() for i, label in enumerate(y)])
@@ -92,4 +92,4 @@ def test_each_number_is_what_it_says():
 
 def test_a_record_of_another_world_is_refused():
     with pytest.raises(ValueError, match="one of descend, with coefficients"):
-        lemma_deviations(Record([0], [[1]], [[1]], [[[1.0]]]))
+        paper_lemma_deviations(Record([0], [[1]], [[1]], [[[1.0]]]))

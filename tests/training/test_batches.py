@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from columns import SHORT
 
-from helpers.training.batches import PADDING, DeviceImages
+from helpers.training.batches import PADDING, ImageBatches
 from helpers.training.loop import fit
 from helpers.training.models import SmallCNN
 
@@ -14,7 +14,7 @@ from helpers.training.models import SmallCNN
 def test_augmented_images_are_crops_and_mirror_images():
     """Each is one of the 81 crops of its padded image or of their mirror images, and about half are mirrored."""
     x = np.random.default_rng(0).random((40, 2, 8, 8)).astype(np.float32)
-    augmented = DeviceImages(x, torch.device("cpu"), augment=True).batch(torch.arange(40), np.random.default_rng(1))
+    augmented = ImageBatches(x, torch.device("cpu"), augment=True).batch(torch.arange(40), np.random.default_rng(1))
     padded = np.pad(x, ((0, 0), (0, 0), (PADDING, PADDING), (PADDING, PADDING)))
     mirrored = 0
     for image, around in zip(augmented.numpy(), padded):
@@ -27,7 +27,7 @@ def test_augmented_images_are_crops_and_mirror_images():
 
 def test_crops_move_by_no_more_than_the_padding():
     x = np.random.default_rng(0).random((20, 1, 8, 8)).astype(np.float32)
-    images = DeviceImages(x, torch.device("cpu"), augment=True, padding=1)
+    images = ImageBatches(x, torch.device("cpu"), augment=True, padding=1)
     around = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     for image, padded in zip(images.batch(torch.arange(20), np.random.default_rng(1)).numpy(), around):
         crops = [padded[:, i:i + 8, j:j + 8] for i in range(3) for j in range(3)]
@@ -60,6 +60,6 @@ def test_augmentation_trains_on_changed_images_and_measures_the_true_ones(three)
 
 def test_batches_are_channels_last(three):
     for augment in (False, True):
-        store = DeviceImages(three.x.repeat(3, 1), torch.device("cpu"), augment=augment)
+        store = ImageBatches(three.x.repeat(3, 1), torch.device("cpu"), augment=augment)
         x = store.batch(torch.arange(5), np.random.default_rng(0))
         assert x.is_contiguous(memory_format=torch.channels_last)

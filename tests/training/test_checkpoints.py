@@ -13,7 +13,7 @@ import pytest
 import torch
 from columns import SHORT, images, small_cnn
 
-from helpers.data.images import load_digits
+from helpers.data.datasets import load_digits
 from helpers.data.label_noise import add_label_noise
 from helpers.record import Record
 from helpers.runtime import CHECKPOINTS_VARIABLE
@@ -21,16 +21,16 @@ from helpers.training import checkpoints
 from helpers.training.checkpoints import CheckpointError
 from helpers.training.elr_plus import ELRPlus
 from helpers.training.loop import Recipe, fit
-from helpers.training.losses import ELR
-from helpers.training.models import Pair, PreActResNet, SmallCNN, vgg
+from helpers.training.losses import ELRLoss
+from helpers.training.models import ModelPair, PreActResNet, SmallCNN, vgg
 
 NETWORKS = {"small CNN": small_cnn,
             "VGG with dropout": lambda data, seed=0: vgg(data.image_shape, data.n_classes, width=4, seed=seed),
             "PreAct ResNet": lambda data, seed=0: PreActResNet(data.image_shape, data.n_classes, blocks=(1, 1),
                                                                width=4, seed=seed),
-            "pair under ELR+": lambda data: Pair(small_cnn(data, 0), NETWORKS["PreAct ResNet"](data, 1))}
+            "pair under ELR+": lambda data: ModelPair(small_cnn(data, 0), NETWORKS["PreAct ResNet"](data, 1))}
 
-RECIPES = {"small CNN": replace(SHORT, epochs=5, augment=True, loss=ELR()),
+RECIPES = {"small CNN": replace(SHORT, epochs=5, augment=True, loss=ELRLoss()),
            "VGG with dropout": replace(SHORT, epochs=5, milestones=(2,)),
            "PreAct ResNet": replace(SHORT, epochs=5, restart_every=2, augment=True),
            "pair under ELR+": replace(SHORT, epochs=5, loss=ELRPlus(ramp=10))}
@@ -87,7 +87,7 @@ import sys
 from helpers.training import checkpoints
 from helpers.training.elr_plus import ELRPlus
 from helpers.training.loop import Recipe, fit
-from helpers.data.images import load_digits
+from helpers.data.datasets import load_digits
 from helpers.training.models import SmallCNN
 
 checkpoints.SECONDS = 0.0

@@ -6,9 +6,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from helpers.data.images import class_index, load_digits
+from helpers.data.datasets import load_digits
+from helpers.data.images import class_index
 from helpers.data.label_noise import add_label_noise
-from helpers.training.cross_validation import folds_of, out_of_fold
+from helpers.training.cross_validation import cross_validation_folds, out_of_fold
 from helpers.training.loop import Recipe
 from helpers.training.models import SmallCNN
 
@@ -20,11 +21,11 @@ def cnn(data, seed):
 
 
 def test_folds_are_of_one_size_and_of_their_seed():
-    folds = folds_of(103, 5, 0)
+    folds = cross_validation_folds(103, 5, 0)
     assert np.bincount(folds).tolist() == [21, 21, 21, 20, 20]
-    assert (folds == folds_of(103, 5, 0)).all() and (folds != folds_of(103, 5, 1)).any()
+    assert (folds == cross_validation_folds(103, 5, 0)).all() and (folds != cross_validation_folds(103, 5, 1)).any()
     with pytest.raises(ValueError, match="folds"):
-        folds_of(3, 5, 0)
+        cross_validation_folds(3, 5, 0)
 
 
 def test_an_image_never_meets_its_own_label():
@@ -35,7 +36,7 @@ def test_an_image_never_meets_its_own_label():
 
 
 def test_a_fold_is_told_the_labels_of_the_other_folds_only():
-    p, folds = out_of_fold(DummyClassifier(strategy="prior"), DATA), folds_of(200, 5, 0)
+    p, folds = out_of_fold(DummyClassifier(strategy="prior"), DATA), cross_validation_folds(200, 5, 0)
     for k in range(5):
         share = (DATA.y_obs[folds != k] > 0).mean()
         assert p[folds == k] == pytest.approx(np.tile([1 - share, share], (40, 1)))
@@ -54,7 +55,7 @@ def test_the_epoch_of_a_fold_is_chosen_by_the_others():
     recipe, epochs = Recipe(epochs=3, lr=0.1, batch_size=20), [1, 3]
     both = out_of_fold(cnn, DATA, recipe=recipe, record_at=epochs, folds=3)
     each = {epoch: out_of_fold(cnn, DATA, recipe=recipe, record_at=[epoch], folds=3) for epoch in epochs}
-    folds, observed = folds_of(200, 3, 0), class_index(DATA.y_obs, 2)
+    folds, observed = cross_validation_folds(200, 3, 0), class_index(DATA.y_obs, 2)
     for k in range(3):
         others = folds != k
         wrong = [(each[epoch].argmax(1) != observed)[others].sum() for epoch in epochs]

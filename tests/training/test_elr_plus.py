@@ -9,12 +9,12 @@ from columns import SHORT, small_cnn
 
 from helpers.training.elr_plus import ELRPlus
 from helpers.training.loop import fit
-from helpers.training.losses import ELR, CrossEntropy
-from helpers.training.models import Pair
+from helpers.training.losses import CrossEntropy, ELRLoss
+from helpers.training.models import ModelPair
 
 
 def pair(data, seeds=(0, 1)):
-    return Pair(*(small_cnn(data, seed) for seed in seeds))
+    return ModelPair(*(small_cnn(data, seed) for seed in seeds))
 
 
 def test_a_pair_answers_with_the_mean_of_both(three):
@@ -28,7 +28,7 @@ def test_elr_plus_of_twins_without_its_additions_is_elr(three):
     """Two equal networks, no mixup, no memory of the weights: the other network says what one's own does."""
     plus = ELRPlus(average=0.0, mixup=0.0, ramp=0)
     twins = fit(pair(three, (0, 0)), three, replace(SHORT, loss=plus), 0)
-    single = fit(small_cnn(three), three, replace(SHORT, loss=ELR()), 0)
+    single = fit(small_cnn(three), three, replace(SHORT, loss=ELRLoss()), 0)
     np.testing.assert_allclose(twins.margins, single.margins, rtol=1e-3, atol=1e-4)
     for change in ({"mixup": 1.0}, {"average": 0.9}):
         other = fit(pair(three, (0, 0)), three, replace(SHORT, loss=replace(plus, **change)), 0)
@@ -72,7 +72,7 @@ def test_the_ramp_of_elr_plus():
 
 
 def test_elr_plus_needs_a_pair(three):
-    with pytest.raises(ValueError, match=r"model=.*models\.Pair"):
+    with pytest.raises(ValueError, match=r"model=.*models\.ModelPair"):
         fit(small_cnn(three), three, replace(SHORT, loss=ELRPlus()), 0)
     with pytest.raises(ValueError, match=r"model=.*one network"):
         fit(pair(three), three, replace(SHORT, loss=ELRPlus(networks=1)), 0)
@@ -115,7 +115,8 @@ def test_the_averaged_weights_can_be_tested(three):
     torch.testing.assert_close(loss.tested(model).module.layers[0].weight, before + 0.5)
     twins = pair(three)
     both = ELRPlus(tested="averaged").start(three.n, 3, "cpu", twins)
-    assert isinstance(both.tested(twins), Pair) and ELRPlus().start(three.n, 3, "cpu", twins).tested(twins) is twins
+    assert isinstance(both.tested(twins), ModelPair) and ELRPlus().start(three.n, 3, "cpu",
+                                                                         twins).tested(twins) is twins
 
 
 def test_one_network_has_targets_from_its_own_mean(three):

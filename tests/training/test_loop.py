@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
-from helpers.data.images import LabelledImages, load_digits
+from helpers.data.datasets import load_digits
+from helpers.data.images import LabelledImages
 from helpers.data.label_noise import add_label_noise
 from helpers.record import Record
+from helpers.training.batches import standardise
 from helpers.training.elr_plus import ELRPlus
 from helpers.training.loop import Recipe, fit
-from helpers.training.models import Pair, SmallCNN
-from helpers.training.predictions import standardise
+from helpers.training.models import ModelPair, SmallCNN
 
 RATE = 0.2
 SHORT = Recipe(epochs=3)
@@ -213,5 +214,5 @@ def test_the_log_of_training_is_what_its_forward_passes_said(small):
     usual = fit(SmallCNN(small.image_shape), small, recipe, 0)
     assert usual.logged_fits is None and np.array_equal(usual.margins, record.margins)
     with pytest.raises(ValueError, match="log_training=True"):
-        pair = Pair(SmallCNN(small.image_shape), SmallCNN(small.image_shape, seed=1))
+        pair = ModelPair(SmallCNN(small.image_shape), SmallCNN(small.image_shape, seed=1))
         fit(pair, small, Recipe(epochs=1, loss=ELRPlus()), 0, log_training=True)

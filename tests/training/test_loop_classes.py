@@ -12,9 +12,10 @@ from torch.nn.functional import cross_entropy
 
 from helpers.data.label_noise import add_label_noise
 from helpers.training import losses
+from helpers.training.batches import standardise
 from helpers.training.loop import Recipe, fit
 from helpers.training.models import PreActResNet, SmallCNN
-from helpers.training.predictions import outputs, standardise
+from helpers.training.predictions import predicted_outputs
 
 # ---- several classes
 
@@ -37,7 +38,7 @@ def test_one_output_and_two_logits_are_the_same_network(three):
     """softmax of (0, f) is the logistic function of f: the same margins all along, up to rounding."""
     class TwoLogits(SmallCNN):
         def forward(self, x):
-            return losses.as_logits(super().forward(x))
+            return losses.loss_logits(super().forward(x))
 
     data = add_label_noise(images(2), 0.2, seed=0)
     one, two = (fit(kind(data.image_shape, width=8), data, SHORT, 0) for kind in (SmallCNN, TwoLogits))
@@ -117,7 +118,7 @@ def test_bfloat16_trains_nearby_and_measures_in_float32(three):
     assert not np.array_equal(record.margins[0, -1], plain.margins[0, -1])
     np.testing.assert_allclose(record.margins[0, 1], plain.margins[0, 1], atol=0.1)  # 8 bits of mantissa, 4 steps
     x = torch.from_numpy(standardise(three.x, three.x_test)[0])
-    margins = losses.margins(outputs(model, x, n_classes=3), torch.from_numpy(three.y_obs)).numpy()
+    margins = losses.loss_margins(predicted_outputs(model, x, n_classes=3), torch.from_numpy(three.y_obs)).numpy()
     np.testing.assert_allclose(record.margins[0, -1], margins, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="precision"):
         fit(small_cnn(three), three, SHORT, 0, precision="half")
@@ -134,5 +135,5 @@ def test_watching_sees_the_measured_model_and_disturbs_nothing(three):
     assert np.array_equal(record.margins, fit(small_cnn(three), three, SHORT, 0, record_at=[0, 2, 3]).margins)
     x = torch.from_numpy(standardise(three.x, three.x_test)[0])
     for place, epoch in enumerate([0, 2, 3]):
-        margins = losses.margins(outputs(kept[epoch], x, n_classes=3), torch.from_numpy(three.y_obs))
+        margins = losses.loss_margins(predicted_outputs(kept[epoch], x, n_classes=3), torch.from_numpy(three.y_obs))
         np.testing.assert_allclose(record.margins[0, place], margins, rtol=1e-4, atol=1e-5)

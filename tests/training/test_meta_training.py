@@ -13,24 +13,24 @@ from torch.nn.functional import softplus
 from helpers import checks
 from helpers.data.images import LabelledImages
 from helpers.training import losses
-from helpers.training.batches import DeviceImages
+from helpers.training.batches import ImageBatches
 from helpers.training.elr_plus import ELRPlus
 from helpers.training.loop import Recipe, TrainingRun, fit
-from helpers.training.losses import ELR, CrossEntropy
-from helpers.training.models import Dropout, Pair, PreActResNet, SmallCNN, SmallVGG, resnet, vgg
+from helpers.training.losses import CrossEntropy, ELRLoss
+from helpers.training.models import Dropout, ModelPair, PreActResNet, SmallCNN, SmallVGG, resnet, vgg
 
 SHAPE, N, BATCH = (3, 8, 8), 6, 4
 
 
 def pair(shape, n_outputs):
-    return Pair(*(SmallVGG(shape, n_outputs, width=2, hidden=4, seed=seed) for seed in range(2)))
+    return ModelPair(*(SmallVGG(shape, n_outputs, width=2, hidden=4, seed=seed) for seed in range(2)))
 
 
 MODELS = {"SmallCNN": lambda shape, k: SmallCNN(shape, width=2, n_outputs=k),
           "one output": lambda shape, k: SmallCNN(shape, width=2), "two outputs": partial(SmallVGG, width=2, hidden=4),
           "SmallVGG": partial(SmallVGG, width=2, hidden=4), "VGG": partial(vgg, width=2), "ResNet": resnet,
           "PreActResNet": partial(PreActResNet, blocks=(1, 1), width=2), "Pair": pair}
-LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(), "ELR+": ELRPlus(), "ELR+ unmixed": ELRPlus(mixup=0.0)}
+LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELRLoss(), "ELR+": ELRPlus(), "ELR+ unmixed": ELRPlus(mixup=0.0)}
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def started(model, loss):
     data = images(model)
     network = MODELS[model](SHAPE, data.n_classes)
     if isinstance(loss, ELRPlus) and model != "Pair":
-        network = Pair(network, copy.deepcopy(network))
+        network = ModelPair(network, copy.deepcopy(network))
     recipe = Recipe(epochs=2, batch_size=BATCH, augment=True, weight_decay=0.1, loss=loss)
     return TrainingRun(network.to(META, memory_format=torch.channels_last), data, recipe, 0, META, False)
 
@@ -85,7 +85,7 @@ def test_meta_holds_the_later_steps_of_averaged_weights():
 
 def test_meta_takes_a_whole_fit(monkeypatch):
     monkeypatch.setattr(checks, "device", lambda argument, value: torch.device(value))
-    data, recipe = images("VGG"), Recipe(epochs=1, batch_size=BATCH, loss=ELR())
+    data, recipe = images("VGG"), Recipe(epochs=1, batch_size=BATCH, loss=ELRLoss())
     with OneDevice():
         record = fit(MODELS["VGG"](SHAPE, 3), data, recipe, 0, device="meta", precision="float32", n_val=1)
     assert record.config["device"] == "meta" and record.margins.shape == (1, 2, N)
@@ -132,16 +132,16 @@ def places_left_behind(self, index, rng=None):
     return self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-FAULTS = {"targets": (ELR, "start", targets_left_behind, "VGG"),
+FAULTS = {"targets": (ELRLoss, "start", targets_left_behind, "VGG"),
           "constant": (losses._CrossEntropy, "forward", constant_in_the_loss, "one output"),
-          "crops": (DeviceImages, "batch", places_left_behind, "SmallCNN")}
+          "crops": (ImageBatches, "batch", places_left_behind, "SmallCNN")}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_meta_finds_a_planted_tensor_on_the_cpu(fault, monkeypatch):
     owner, name, faulty, model = FAULTS[fault]
     monkeypatch.setattr(owner, name, faulty)
-    run = started(model, ELR() if owner is ELR else CrossEntropy())
+    run = started(model, ELRLoss() if owner is ELRLoss else CrossEntropy())
     with OneDevice(), pytest.raises(Mixed, match="cpu and meta"):
         run.advance(False)
         run.advance(False)

@@ -4,15 +4,16 @@ import numpy as np
 import torch
 
 from helpers.training import predictions
+from helpers.training.batches import standardise
 from helpers.training.models import SmallCNN
-from helpers.training.predictions import outputs, standardise
+from helpers.training.predictions import predicted_outputs
 
 
 def test_measuring_in_parts_bounds_memory_and_changes_nothing(small, monkeypatch):
     model, x = SmallCNN(small.image_shape), torch.from_numpy(small.x)
-    whole = outputs(model, x)
+    whole = predicted_outputs(model, x)
     monkeypatch.setattr(predictions, "MEASURE_BATCH", 7)
-    np.testing.assert_allclose(outputs(model, x), whole, rtol=1e-4, atol=1e-6)  # float32 rounding
+    np.testing.assert_allclose(predicted_outputs(model, x), whole, rtol=1e-4, atol=1e-6)  # float32 rounding
 
 
 def test_standardised_pixels(digits):

@@ -1,69 +1,65 @@
-from .array_files import ArraySpec as ArraySpec
+from .array_files import ArrayFileSpec as ArrayFileSpec
 from .cifar10n import (
     CIFAR10N_VARIABLE as CIFAR10N_VARIABLE,
-    human_labels as human_labels,
+    add_cifar10n_labels as add_cifar10n_labels,
     load_cifar10n as load_cifar10n,
 )
 from .datasets import (
+    CIFAR10_VARIABLE as CIFAR10_VARIABLE,
     load_cifar10 as load_cifar10,
+    load_cifar10_pair as load_cifar10_pair,
     load_cifar100 as load_cifar100,
     load_digit_classes as load_digit_classes,
-    load_image_classes as load_image_classes,
+    load_digits as load_digits,
     load_mnist as load_mnist,
     load_npz as load_npz,
+    load_ten_class_dataset as load_ten_class_dataset,
+    load_two_class_dataset as load_two_class_dataset,
 )
 from .image_folders import (
-    Listed as Listed,
+    FolderImages as FolderImages,
     load_clothing1m as load_clothing1m,
     load_folder as load_folder,
     load_webvision as load_webvision,
 )
-from .images import (
-    CIFAR10_VARIABLE as CIFAR10_VARIABLE,
-    LabelledImages as LabelledImages,
-    as_two_classes as as_two_classes,
-    class_index as class_index,
-    load_cifar10_pair as load_cifar10_pair,
-    load_digits as load_digits,
-    load_images as load_images,
-)
+from .images import LabelledImages as LabelledImages, class_index as class_index, two_class_images as two_class_images
 from .label_noise import (
     add_label_noise as add_label_noise,
-    empirical_transition as empirical_transition,
     flip_labels as flip_labels,
+    label_noise_transition as label_noise_transition,
 )
 from .noise_kinds import (
-    AsymmetricCIFAR10 as AsymmetricCIFAR10,
-    AsymmetricCIFAR100 as AsymmetricCIFAR100,
-    ClassConditional as ClassConditional,
-    HumanLabels as HumanLabels,
-    InstanceDependent as InstanceDependent,
+    AsymmetricCIFAR10Noise as AsymmetricCIFAR10Noise,
+    AsymmetricCIFAR100Noise as AsymmetricCIFAR100Noise,
+    ClassConditionalNoise as ClassConditionalNoise,
+    HumanLabelNoise as HumanLabelNoise,
+    InstanceDependentNoise as InstanceDependentNoise,
     MatrixNoise as MatrixNoise,
-    PairFlip as PairFlip,
+    PairFlipNoise as PairFlipNoise,
     RatedNoise as RatedNoise,
-    Symmetric as Symmetric,
-    SymmetricRedraw as SymmetricRedraw,
-    Transition as Transition,
+    SymmetricNoise as SymmetricNoise,
+    SymmetricRedrawNoise as SymmetricRedrawNoise,
+    TransitionNoise as TransitionNoise,
 )
 from .raters import (
     KEEPS as KEEPS,
-    aggregate as aggregate,
-    ask as ask,
-    class_means as class_means,
-    competitors as competitors,
-    joint_mistakes as joint_mistakes,
-    loosened as loosened,
-    mistake_bounds as mistake_bounds,
-    mistakes as mistakes,
-    mixed_law as mixed_law,
+    aggregate_ratings as aggregate_ratings,
+    ask_raters as ask_raters,
+    joint_rater_mistakes as joint_rater_mistakes,
+    loosen_ratings as loosen_ratings,
+    mixed_rater_law as mixed_rater_law,
+    rater_class_means as rater_class_means,
+    rater_competitors as rater_competitors,
     rater_law as rater_law,
-    readable as readable,
-    reading_share as reading_share,
-    shuffled_mistakes as shuffled_mistakes,
-    transition_interval as transition_interval,
+    rater_mistake_bounds as rater_mistake_bounds,
+    rater_mistakes as rater_mistakes,
+    rater_reading_share as rater_reading_share,
+    rater_transition_interval as rater_transition_interval,
+    readable_by_raters as readable_by_raters,
+    shuffled_rater_mistakes as shuffled_rater_mistakes,
     with_ratings as with_ratings,
-    worst as worst,
-    worst_label_law as worst_label_law,
+    worst_rating_law as worst_rating_law,
+    worst_ratings as worst_ratings,
 )
 from .signal_noise import Sample as Sample, SignalNoise as SignalNoise
 from .subsets import hold_out as hold_out, keep_samples as keep_samples

@@ -18,7 +18,7 @@ UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.
 
 
 @dataclass(frozen=True)
-class ArraySpec:
+class ArrayFileSpec:
     """What a file of images has to hold, and what an error says if it does not.
 
     Parameters
@@ -43,14 +43,14 @@ class ArraySpec:
     n_classes: int | None = None
 
 
-def npz_or_torchvision(dataset: str, ending: str) -> str:
+def describe_array_files(dataset: str, ending: str) -> str:
     """The sentence that says what to give for one of torchvision's data sets."""
     call = f"torchvision.datasets.{dataset.replace('-', '')}(folder, download=True)"
     return ("the path of an .npz file with the arrays x_train, y_train, x_test, y_test, or of the folder in which "
             f"torchvision keeps {dataset} ({call} fills it){ending}")
 
 
-def read_arrays(path: str | PathLike, spec: ArraySpec, *, download: bool = False) -> dict[str, np.ndarray]:
+def read_array_files(path: str | PathLike, spec: ArrayFileSpec, *, download: bool = False) -> dict[str, np.ndarray]:
     """Images and labels of an .npz file, or of a folder in which torchvision keeps a data set.
 
     Parameters
@@ -78,13 +78,13 @@ def read_arrays(path: str | PathLike, spec: ArraySpec, *, download: bool = False
         arrays = _read_torchvision(path, spec, download)
     else:
         checks.require(path.is_file(), spec.argument, str(path), spec.wanted)
-        arrays = read_npz(path, ARRAYS, spec)
+        arrays = read_npz_array_file(path, ARRAYS, spec)
     for part in ("train", "test"):
         arrays[f"y_{part}"] = _checked(part, arrays[f"x_{part}"], arrays[f"y_{part}"], spec)
     return arrays
 
 
-def read_npz(path: str | PathLike, names: Iterable[str], spec: ArraySpec) -> dict[str, np.ndarray]:
+def read_npz_array_file(path: str | PathLike, names: Iterable[str], spec: ArrayFileSpec) -> dict[str, np.ndarray]:
     """The arrays `names` of an .npz file. Pickled objects are refused unread. Raises ValueError saying what is wanted.
     """
     try:
@@ -99,7 +99,7 @@ def read_npz(path: str | PathLike, names: Iterable[str], spec: ArraySpec) -> dic
                          ) from error
 
 
-def pixels_from_bytes(
+def pixels_of_array_file(
         x: UInt8[np.ndarray, "n height width channels"] | UInt8[np.ndarray, "n height width"]
 ) -> Float32[np.ndarray, "n channels height width"]:
     """Images of bytes as pixels in [0, 1]; grey images get one channel."""
@@ -107,7 +107,7 @@ def pixels_from_bytes(
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) / np.float32(255)
 
 
-def _read_torchvision(root: Path, spec: ArraySpec, download: bool) -> dict[str, np.ndarray]:
+def _read_torchvision(root: Path, spec: ArrayFileSpec, download: bool) -> dict[str, np.ndarray]:
     from helpers.data.torchvision_import import import_torchvision
 
     dataset = getattr(import_torchvision().datasets, spec.dataset)
@@ -121,7 +121,7 @@ def _read_torchvision(root: Path, spec: ArraySpec, download: bool) -> dict[str, 
     return images | {f"y_{name}": np.asarray(part.targets) for name, part in parts.items()}
 
 
-def _checked(part: str, x: np.ndarray, y: np.ndarray, spec: ArraySpec) -> Integer[np.ndarray, " n"]:
+def _checked(part: str, x: np.ndarray, y: np.ndarray, spec: ArrayFileSpec) -> Integer[np.ndarray, " n"]:
     """The labels of one part, if images and labels are what `spec` says."""
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y  # Keras keeps a column
     wanted = spec.image_shape

@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Int64
 
 from helpers import checks
-from helpers.data.array_files import CIFAR10_CLASSES, ArraySpec, read_npz
+from helpers.data.array_files import CIFAR10_CLASSES, ArrayFileSpec, read_npz_array_file
 from helpers.data.images import LabelledImages
 from helpers.data.label_noise import add_label_noise
-from helpers.data.noise_kinds import HumanLabels
+from helpers.data.noise_kinds import HumanLabelNoise
 from helpers.files import fetch_file
 
 CIFAR10N_VARIABLE = "SIGNAL_FIRST_CIFAR10N"
@@ -30,7 +30,7 @@ CIFAR10N_SHA256 = "873e69c39cb9b5e97fb6bae2d60bb59b38a5cbc31d2b868f7903dcb2b9dd2
 KINDS = {"aggregate": "aggre_label", "random1": "random_label1", "random2": "random_label2",
          "random3": "random_label3", "worst": "worse_label"}
 LABEL_ARRAYS = ("clean_label", *KINDS.values())
-CIFAR10N_SPEC = ArraySpec(
+CIFAR10N_SPEC = ArrayFileSpec(
     CIFAR10N_VARIABLE, f"the path of {CIFAR10N_FILE} ({CIFAR10N_URL}, SHA-256 {CIFAR10N_SHA256}) or of an .npz file, "
     f"with the arrays {', '.join(LABEL_ARRAYS)}")
 
@@ -66,12 +66,12 @@ def load_cifar10n(path: str | PathLike | None = None, *,
     if download and path.suffix != ".npz":
         fetch_file(CIFAR10N_URL, CIFAR10N_SHA256, path)
     checks.require(path.is_file(), CIFAR10N_VARIABLE, str(path), CIFAR10N_SPEC.wanted)
-    labels = read_npz(path, LABEL_ARRAYS, CIFAR10N_SPEC) if path.suffix == ".npz" else _read_pt(path)
+    labels = read_npz_array_file(path, LABEL_ARRAYS, CIFAR10N_SPEC) if path.suffix == ".npz" else _read_pt(path)
     return {name: _checked(name, labels, path) for name in LABEL_ARRAYS}
 
 
-def human_labels(data: LabelledImages, kind: str, *, path: str | PathLike | None = None,
-                 download: bool = False) -> LabelledImages:
+def add_cifar10n_labels(data: LabelledImages, kind: str, *, path: str | PathLike | None = None,
+                        download: bool = False) -> LabelledImages:
     """The images `data` with the observed labels that people gave; its test labels are all true.
 
     Parameters
@@ -101,7 +101,7 @@ def human_labels(data: LabelledImages, kind: str, *, path: str | PathLike | None
     wrong = int((clean != data.y).sum())
     checks.require(wrong == 0, "data.y", f"<{wrong} of {data.n} labels differ from the file's clean_label>",
                    "the training set in the order of the human labels, torchvision's; TensorFlow has another order")
-    return add_label_noise(data, HumanLabels(labels[KINDS[kind]], source=f"CIFAR-10N, {kind}"))
+    return add_label_noise(data, HumanLabelNoise(labels[KINDS[kind]], source=f"CIFAR-10N, {kind}"))
 
 
 def _read_pt(path: Path) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ LEFT_BEHIND = {"__macosx", "@eadir", "__pycache__", "thumbs.db", "desktop.ini"} 
 
 
 @dataclass(frozen=True)
-class Listed:
+class FolderImages:
     """Some images before they are read.
 
     Attributes
@@ -34,14 +34,14 @@ class Listed:
     true: Int64[np.ndarray, " n"]
     observed: Int64[np.ndarray, " n"]
 
-    def some(self, n: int | None, seed: int, stream: str) -> "Listed":
+    def some(self, n: int | None, seed: int, stream: str) -> "FolderImages":
         """`n` of them drawn at random, in their order; all if n is None."""
         if n is None:
             return self
         n = checks.integer(f"n_{stream}", n)
         checks.require(n <= len(self.files), f"n_{stream}", n, f"at most {len(self.files)}, the images there are")
         chosen = np.sort(random_stream(seed, f"images read, {stream}").permutation(len(self.files))[:n])
-        return Listed(tuple(self.files[i] for i in chosen), self.true[chosen], self.observed[chosen])
+        return FolderImages(tuple(self.files[i] for i in chosen), self.true[chosen], self.observed[chosen])
 
 
 def load_folder(path: str | PathLike, *, noisy_labels: str | PathLike | None = None, size: int = 32,
@@ -184,14 +184,14 @@ def _class_folders(path: Path) -> tuple[str, ...]:
     return tuple(found["train"])
 
 
-def _in_folders(path: Path, classes: tuple[str, ...]) -> Listed:
+def _in_folders(path: Path, classes: tuple[str, ...]) -> FolderImages:
     files, index = [], []
     for i, one in enumerate(classes):
         images = sorted(file for file in (path / one).rglob("*") if all(map(_meant, _below(path / one, file)))
                         and file.is_file() and _is_image(file))
         checks.require(bool(images), "path", str(path / one), f"a folder with images ({', '.join(SUFFIXES)})")
         files, index = files + images, index + [i] * len(images)
-    return Listed(tuple(files), np.array(index), np.array(index))
+    return FolderImages(tuple(files), np.array(index), np.array(index))
 
 
 def _meant(path: Path) -> bool:
@@ -217,7 +217,8 @@ def _is_image(file: Path) -> bool:
         return False
 
 
-def _with_list(parts: dict[str, Listed], path: Path, listed: Path, classes: tuple[str, ...]) -> dict[str, Listed]:
+def _with_list(parts: dict[str, FolderImages], path: Path, listed: Path, classes: tuple[str, ...]) -> dict[str,
+        FolderImages]:
     """The parts with the observed labels of the text file `listed`."""
     lines = _pairs(listed)
     position = _reading({label for label, _ in lines.values()}, classes)
@@ -248,12 +249,12 @@ def _composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _keyed(folder: Path, keys: list[str], true: dict[str, int], observed: dict[str, int]) -> Listed:
+def _keyed(folder: Path, keys: list[str], true: dict[str, int], observed: dict[str, int]) -> FolderImages:
     """Listed images folder/key whose labels are in the dicts `true` and `observed`."""
     missing = [key for key in keys if key not in true or key not in observed]
     checks.require(not missing, "path", str(folder), f"lists with a label for each image; {missing[:3]} have none")
     labels = (np.array([source[key] for key in keys], dtype=np.int64) for source in (true, observed))
-    return Listed(tuple(folder / key for key in keys), *labels)
+    return FolderImages(tuple(folder / key for key in keys), *labels)
 
 
 def _labels_of(listed: Path, n_classes: int | None) -> dict[str, int]:
@@ -306,11 +307,12 @@ def _synsets(path: Path, n_classes: int) -> tuple[str, ...]:
     return tuple(name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names))  # two cranes
 
 
-def _some(parts: dict[str, Listed], n_train: int | None, n_test: int | None, seed: int) -> dict[str, Listed]:
+def _some(parts: dict[str, FolderImages], n_train: int | None, n_test: int | None, seed: int) -> dict[str,
+                                                                                                      FolderImages]:
     return {name: parts[name].some(n, seed, name) for name, n in (("train", n_train), ("test", n_test))}
 
 
-def _read(name: str, classes: tuple[str, ...], parts: dict[str, Listed], noise: dict, size: int, mode: str,
+def _read(name: str, classes: tuple[str, ...], parts: dict[str, FolderImages], noise: dict, size: int, mode: str,
           progress: bool) -> LabelledImages:
     size, channels = checks.integer("size", size), CHANNELS[checks.one_of("mode", mode, CHANNELS)]
     arrays = []

@@ -1,21 +1,14 @@
-"""Real images of two classes or more as arrays, with their true and their observed labels."""
+"""Images of two classes or more as arrays, with their true and their observed labels."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from os import PathLike
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int, Int64, Real
+from jaxtyping import Bool, Float32, Float64, Int64, Real
 from numpy.typing import ArrayLike
 
 from helpers import checks
-from helpers.data.array_files import CIFAR10_CLASSES, ArraySpec, npz_or_torchvision, pixels_from_bytes, read_arrays
 from helpers.streams import random_stream
-
-CIFAR10_VARIABLE = "SIGNAL_FIRST_CIFAR10"
-CIFAR10_SPEC = ArraySpec(CIFAR10_VARIABLE, npz_or_torchvision("CIFAR-10", ". Unset it to use scikit-learn's digits"),
-                         dataset="CIFAR10", image_shape=(32, 32, 3), n_classes=10)
 
 
 @dataclass(frozen=True)
@@ -107,7 +100,7 @@ class LabelledImages:
         return replace(self, x=self.x[chosen], y=self.y[chosen], y_obs=self.y_obs[chosen])
 
 
-def shrunk(data: LabelledImages, side: int) -> LabelledImages:
+def shrink_images(data: LabelledImages, side: int) -> LabelledImages:
     """`data` with images of side by side pixels, each the mean of a square. ValueError unless side divides the old."""
     old = data.image_shape[1]
     side = checks.integer("side", side)
@@ -144,7 +137,7 @@ def class_labels(index: ArrayLike, n_classes: int) -> Float64[np.ndarray, "..."]
     return np.where(index == 1, 1.0, -1.0) if n_classes == 2 else index.astype(np.int64)
 
 
-def as_two_classes(data: LabelledImages, negative: str | tuple, positive: str | tuple) -> LabelledImages:
+def two_class_images(data: LabelledImages, negative: str | tuple, positive: str | tuple) -> LabelledImages:
     """Two classes out of many: -1 for `negative`, +1 for `positive`.
 
     Only images stay whose true and whose observed class are among those named. An image whose wrong label points
@@ -178,89 +171,6 @@ def as_two_classes(data: LabelledImages, negative: str | tuple, positive: str | 
     checks.require(kept.any() and kept_test.any(), "data", data.name, wanted)
     return LabelledImages(f"{data.name}: {classes[0]} against {classes[1]}", classes, data.x[kept], y[kept],
                           data.x_test[kept_test], y_test[kept_test], y_obs[kept], y_test_obs[kept_test], data.noise)
-
-
-def load_images() -> LabelledImages:
-    """CIFAR-10's airplanes and automobiles where SIGNAL_FIRST_CIFAR10 names its files, else scikit-learn's digits.
-
-    Raises
-    ------
-    ValueError
-        If the variable is set and leads to no CIFAR-10; it says what to put where.
-    """
-    path = os.environ.get(CIFAR10_VARIABLE)
-    return load_cifar10_pair(path) if path else load_digits()
-
-
-def load_digits(*, n_train: int = 1000, seed: int = 0) -> LabelledImages:
-    """scikit-learn's 1,797 images of handwritten digits, 8 by 8 pixels: even digits (-1) against odd ones (+1).
-
-    The data come inside scikit-learn (the test part of UCI's "Optical recognition of handwritten digits") and have no
-    split of their own. Ours is drawn at random, so that digits of one writer fall on both sides.
-
-    Parameters
-    ----------
-    n_train
-        how many images are for training; the others are for testing.
-    seed
-        decides which.
-
-    Examples
-    --------
-    >>> from helpers.data import load_digits
-    >>> digits = load_digits(n_train=1200)
-    >>> digits.n, digits.image_shape, digits.classes
-    (1200, (1, 8, 8), ('even', 'odd'))
-    >>> digits.y[:4].tolist()
-    [-1.0, -1.0, -1.0, 1.0]
-    """
-    x, digits, x_test, digits_test = digit_arrays(n_train, seed)
-    y, y_test = (np.where(part % 2 == 1, 1.0, -1.0) for part in (digits, digits_test))
-    return LabelledImages("handwritten digits", ("even", "odd"), x, y, x_test, y_test)
-
-
-def digit_arrays(
-        n_train: int, seed: int
-) -> tuple[Float64[np.ndarray, "n 1 8 8"], Int[np.ndarray, " n"],
-           Float64[np.ndarray, "n_test 1 8 8"], Int[np.ndarray, " n_test"]]:
-    """Images, digits 0 to 9, test images and their digits: scikit-learn's digits, split at random."""
-    from sklearn import datasets
-
-    images, digits = datasets.load_digits(return_X_y=True)
-    n_train = checks.integer("n_train", n_train)
-    checks.require(n_train < len(digits), "n_train", n_train, f"an integer from 1 to {len(digits) - 1}")
-    x = (images / 16.0).reshape(-1, 1, 8, 8)  # sixteen grey levels
-    train, test = np.split(random_stream(seed, "split of the digits").permutation(len(digits)), [n_train])
-    return x[train], digits[train], x[test], digits[test]
-
-
-def load_cifar10_pair(path: str | PathLike) -> LabelledImages:
-    """CIFAR-10's first two classes, airplane (-1) and automobile (+1): 10,000 training and 2,000 test images.
-
-    Parameters
-    ----------
-    path
-        an .npz file with the arrays x_train, y_train, x_test, y_test (images uint8 (n, 32, 32, 3), labels 0 to 9), or
-        the folder in which torchvision keeps CIFAR-10 (its `root`, the one that holds cifar-10-batches-py).
-
-    Raises
-    ------
-    ValueError
-        If there is no CIFAR-10.
-    """
-    arrays = read_arrays(path, CIFAR10_SPEC)
-    parts = [part for name in ("train", "test") for part in _first_two(arrays, name)]
-    return LabelledImages("CIFAR-10 images", CIFAR10_CLASSES[:2], *parts)
-
-
-def _first_two(
-        arrays: dict[str, np.ndarray], part: str
-) -> tuple[Float32[np.ndarray, "n 3 32 32"], Float64[np.ndarray, " n"]]:
-    """Pixels of the images of the labels 0 and 1, and labels -1, +1."""
-    x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-    checks.require(bool(np.isin((0, 1), y).all()), f"y_{part}", np.unique(y).tolist(), "labels among which are 0 and 1")
-    chosen = y < 2
-    return pixels_from_bytes(x[chosen]), np.where(y[chosen] == 1, 1.0, -1.0)
 
 
 def _class_names(classes: Iterable) -> tuple:

@@ -8,7 +8,13 @@ from numpy.typing import ArrayLike
 
 from helpers import checks
 from helpers.data.images import LabelledImages, class_index, class_labels
-from helpers.data.noise_kinds import HumanLabels, InstanceDependent, MatrixNoise, Symmetric, draw_classes
+from helpers.data.noise_kinds import (
+    HumanLabelNoise,
+    InstanceDependentNoise,
+    MatrixNoise,
+    SymmetricNoise,
+    draw_by_noise_kind,
+)
 from helpers.streams import random_stream
 
 
@@ -57,7 +63,7 @@ def flip_labels(labels: ArrayLike, rate: float, seed: int, *, draw: str = "berno
     return np.where(chosen, other, labels)
 
 
-def realised_rate(labels: ArrayLike, observed: ArrayLike) -> float:
+def realised_label_noise_rate(labels: ArrayLike, observed: ArrayLike) -> float:
     """The share of labels that really are wrong."""
     labels, observed = np.asarray(labels), np.asarray(observed)
     checks.require(labels.shape == observed.shape and labels.size > 0, "observed.shape", observed.shape,
@@ -65,7 +71,7 @@ def realised_rate(labels: ArrayLike, observed: ArrayLike) -> float:
     return float(np.mean(labels != observed))
 
 
-def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceDependent | HumanLabels, *,
+def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceDependentNoise | HumanLabelNoise, *,
                     seed: int | None = None, draw: str = "bernoulli") -> LabelledImages:
     """A copy of the images `data` whose observed labels, of training and of test images, are wrong at random.
 
@@ -77,10 +83,11 @@ def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceD
     data
         images. Noise is put on the true labels: observed labels that they have are replaced.
     noise
-        a number, the rate of symmetric noise, or one of the kinds: `Symmetric`, `SymmetricRedraw`, `PairFlip`,
-        `AsymmetricCIFAR10`, `AsymmetricCIFAR100`, `ClassConditional`, `Transition`, `InstanceDependent`, `HumanLabels`.
+        a number, the rate of symmetric noise, or one of the kinds: `SymmetricNoise`, `SymmetricRedrawNoise`,
+        `PairFlipNoise`, `AsymmetricCIFAR10Noise`, `AsymmetricCIFAR100Noise`, `ClassConditionalNoise`,
+        `TransitionNoise`, `InstanceDependentNoise`, `HumanLabelNoise`.
     seed
-        an integer >= 0; only `HumanLabels` need none.
+        an integer >= 0; only `HumanLabelNoise` need none.
     draw
         "bernoulli", each image by itself, or "exact" counts: round(rate * n) wrong labels of symmetric noise, and
         n_class T_ij, rounded, of noise with a transition matrix. Instance-dependent noise has no exact draw.
@@ -100,27 +107,28 @@ def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceD
 
     Examples
     --------
-    >>> from helpers.data import PairFlip, add_label_noise, load_digit_classes
-    >>> noisy = add_label_noise(load_digit_classes(), PairFlip(0.2), seed=0)
+    >>> from helpers.data import PairFlipNoise, add_label_noise, load_digit_classes
+    >>> noisy = add_label_noise(load_digit_classes(), PairFlipNoise(0.2), seed=0)
     >>> round(noisy.noise["realised_flip_rate"], 3)
     0.19
     >>> noisy.y[noisy.flipped][:4].tolist(), noisy.y_obs[noisy.flipped][:4].tolist()
     ([3, 4, 4, 2], [4, 5, 5, 3])
     """
     checks.require(data.noise.get("kind") != "unknown", "data", data.name, "images whose true labels are known")
-    if isinstance(noise, HumanLabels):
+    if isinstance(noise, HumanLabelNoise):
         return _human(data, noise)
-    kind = noise if isinstance(noise, (MatrixNoise, InstanceDependent)) else Symmetric(noise)
+    kind = noise if isinstance(noise, (MatrixNoise, InstanceDependentNoise)) else SymmetricNoise(noise)
     parts = (data.x, data.y, "training"), (data.x_test, data.y_test, "test")
     (y_obs, expected), (y_test_obs, _) = (_observe(kind, data, *part, seed, draw) for part in parts)
-    rates = {"flip_rate": float(kind.rate), "realised_flip_rate": realised_rate(data.y, y_obs), "draw": draw}
+    rates = {"flip_rate": float(kind.rate), "realised_flip_rate": realised_label_noise_rate(data.y, y_obs),
+             "draw": draw}
     if kind is noise or data.n_classes > 2:
         rates |= {"kind": kind.kind, "expected_flip_rate": expected, "noise_seed": int(seed)}
     return replace(data, y_obs=y_obs, y_test_obs=y_test_obs, noise=rates)
 
 
-def empirical_transition(y: ArrayLike, y_obs: ArrayLike,
-                         n_classes: int) -> tuple[Float[np.ndarray, "K K"], Int64[np.ndarray, "K K"]]:
+def label_noise_transition(y: ArrayLike, y_obs: ArrayLike,
+                           n_classes: int) -> tuple[Float[np.ndarray, "K K"], Int64[np.ndarray, "K K"]]:
     """How often each class was observed as each.
 
     Parameters
@@ -151,27 +159,27 @@ def empirical_transition(y: ArrayLike, y_obs: ArrayLike,
     return counts / sizes, counts
 
 
-def _observe(kind: MatrixNoise | InstanceDependent, data: LabelledImages, x: np.ndarray, y: np.ndarray, part: str,
+def _observe(kind: MatrixNoise | InstanceDependentNoise, data: LabelledImages, x: np.ndarray, y: np.ndarray, part: str,
              seed: int, draw: str) -> tuple[Real[np.ndarray, " n"], float]:
     """Observed labels of one part of the data, and the expected share of wrong ones."""
     k, stream = data.n_classes, f"label noise, {part}"
     index = class_index(y, k)
-    if isinstance(kind, Symmetric):
+    if isinstance(kind, SymmetricNoise):
         y_obs = flip_labels(y, kind.rate, seed, draw=draw, classes=class_labels(np.arange(k), k), stream=stream)
         return y_obs, float(kind.rate)
-    if isinstance(kind, InstanceDependent):
+    if isinstance(kind, InstanceDependentNoise):
         checks.one_of("draw", draw, ("bernoulli",))  # each image has a law of its own
         rows = kind.rows(x, index, data.classes, seed, f", {part}", data.x.mean(0, keepdims=True))
     else:
         rows = kind.rows(x, index, data.classes, seed)
-    observed = draw_classes(rows, index, random_stream(seed, stream), draw=draw)
+    observed = draw_by_noise_kind(rows, index, random_stream(seed, stream), draw=draw)
     return class_labels(observed, k), float(np.mean(1 - rows[np.arange(len(index)), index]))
 
 
-def _human(data: LabelledImages, noise: HumanLabels) -> LabelledImages:
+def _human(data: LabelledImages, noise: HumanLabelNoise) -> LabelledImages:
     labels = np.asarray(noise.labels)
     checks.require(labels.shape == data.y.shape, "labels.shape", labels.shape,
                    f"{data.y.shape}: one a training image, in the order of the file, before any subset is taken")
     observed = replace(data, y_obs=labels, y_test_obs=data.y_test)
-    rate = realised_rate(observed.y, observed.y_obs)
+    rate = realised_label_noise_rate(observed.y, observed.y_obs)
     return replace(observed, noise={"kind": noise.kind, "source": noise.source, "realised_flip_rate": rate})

@@ -49,7 +49,7 @@ class RatedNoise(MatrixNoise):
 
 
 @dataclass(frozen=True)
-class Symmetric(RatedNoise):
+class SymmetricNoise(RatedNoise):
     """Each label is wrong with probability `rate`, then any OTHER class with equal chances; rate in [0, 1 - 1/K).
 
     The same labels as `add_label_noise(data, rate, seed)` with a number.
@@ -58,13 +58,13 @@ class Symmetric(RatedNoise):
     kind: ClassVar[str] = "symmetric"
 
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
-        k = class_count(classes)
+        k = noise_kind_class_count(classes)
         rate = checks.real("rate", self.rate, 0.0, 1.0 - 1.0 / k, open_high=True)
         return (1 - rate) * np.eye(k) + rate / (k - 1) * (1 - np.eye(k))
 
 
 @dataclass(frozen=True)
-class SymmetricRedraw(RatedNoise):
+class SymmetricRedrawNoise(RatedNoise):
     """With probability `rate` the label is drawn anew from ALL classes, the true one included; rate in [0, 1).
 
     The convention of the ELR and DivideMix code: the expected share of wrong labels is rate (K - 1) / K, below `rate`.
@@ -73,24 +73,24 @@ class SymmetricRedraw(RatedNoise):
     kind: ClassVar[str] = "symmetric redraw"
 
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
-        k = class_count(classes)
+        k = noise_kind_class_count(classes)
         return (1 - self.rate) * np.eye(k) + self.rate / k
 
 
 @dataclass(frozen=True)
-class PairFlip(RatedNoise):
+class PairFlipNoise(RatedNoise):
     """Class i becomes class i + 1 (the last one becomes the first) with probability `rate` in [0, 1/2)."""
 
     kind: ClassVar[str] = "pair flip"
     below: ClassVar[float] = 0.5
 
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
-        k = class_count(classes)
+        k = noise_kind_class_count(classes)
         return (1 - self.rate) * np.eye(k) + self.rate * np.roll(np.eye(k), 1, axis=1)
 
 
 @dataclass(frozen=True)
-class AsymmetricCIFAR10(RatedNoise):
+class AsymmetricCIFAR10Noise(RatedNoise):
     """CIFAR-10's look-alikes: truck to automobile, bird to airplane, cat to dog and back, deer to horse.
 
     Each of these five classes flips with probability `rate` in [0, 1/2), the other five never: with classes of equal
@@ -101,7 +101,7 @@ class AsymmetricCIFAR10(RatedNoise):
     below: ClassVar[float] = 0.5
 
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
-        names = CIFAR10_CLASSES if np.ndim(classes) == 0 and class_count(classes) == 10 else classes
+        names = CIFAR10_CLASSES if np.ndim(classes) == 0 and noise_kind_class_count(classes) == 10 else classes
         known = np.ndim(names) == 1 and sorted(map(str, names)) == sorted(CIFAR10_CLASSES)
         checks.require(known, "classes", names, f"CIFAR-10's names {', '.join(CIFAR10_CLASSES)}, in any order")
         position = {name: i for i, name in enumerate(names)}
@@ -112,7 +112,7 @@ class AsymmetricCIFAR10(RatedNoise):
 
 
 @dataclass(frozen=True)
-class AsymmetricCIFAR100(RatedNoise):
+class AsymmetricCIFAR100Noise(RatedNoise):
     """Next class within blocks of five consecutive label numbers (4 becomes 0, 9 becomes 5), `rate` in [0, 1/2).
 
     This is what the published code does. The numbers follow the alphabet, so the blocks are NOT CIFAR-100's twenty
@@ -123,14 +123,14 @@ class AsymmetricCIFAR100(RatedNoise):
     below: ClassVar[float] = 0.5
 
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
-        k = class_count(classes)
+        k = noise_kind_class_count(classes)
         checks.require(k == 100, "classes", k, "100 classes")
         block = (1 - self.rate) * np.eye(CIFAR100_BLOCK) + self.rate * np.roll(np.eye(CIFAR100_BLOCK), 1, axis=1)
         return np.kron(np.eye(k // CIFAR100_BLOCK), block)
 
 
 @dataclass(frozen=True)
-class ClassConditional(MatrixNoise):
+class ClassConditionalNoise(MatrixNoise):
     """Two classes: a label +1 flips with probability `flip_plus`, a label -1 with `flip_minus`; each in [0, 1/2).
 
     `rate` is their mean, the expected share of wrong labels where both classes have the same size.
@@ -149,13 +149,13 @@ class ClassConditional(MatrixNoise):
         return (self.flip_plus + self.flip_minus) / 2
 
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
-        k = class_count(classes)
+        k = noise_kind_class_count(classes)
         checks.require(k == 2, "classes", k, "two classes")
         return np.array([[1 - self.flip_minus, self.flip_minus], [self.flip_plus, 1 - self.flip_plus]])
 
 
 @dataclass(frozen=True)
-class Transition(MatrixNoise):
+class TransitionNoise(MatrixNoise):
     """Any row-stochastic matrix, of K rows of K numbers, kept as a tuple of tuples.
 
     `rate` is the mean of 1 - T_ii over the classes. The true class need not stay the most likely one.
@@ -181,19 +181,19 @@ class Transition(MatrixNoise):
         return float(np.mean(1 - np.diag(self.matrix)))
 
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
-        k = class_count(classes)
+        k = noise_kind_class_count(classes)
         checks.require(k == len(self.matrix), "classes", k, f"{len(self.matrix)} classes, the rows of the matrix")
         return np.array(self.matrix)
 
 
 @dataclass(frozen=True)
-class InstanceDependent:
+class InstanceDependentNoise:
     """Noise that looks at the image, after the synthetic noise of Xia et al. 2020 (part-dependent label noise).
 
     Image i is wrong with a probability q_i of its own, from a normal law of mean `rate` and standard deviation `std`
     truncated to [0, 1]. Its wrong class has the law softmax(x_i W_y) over the other classes: x_i the pixels in a row,
     W_y (pixels, K) standard normal, one for each true class and the same for training and test images. There is no
-    transition matrix; `empirical_transition` estimates the average one. The truncation moves the mean of q_i (0.2
+    transition matrix; `label_noise_transition` estimates the average one. The truncation moves the mean of q_i (0.2
     becomes 0.206), which the expected rate in the field `noise` takes into account. The entries of x_i W_y differ by
     many units, so that an image has nearly one possible wrong class.
 
@@ -239,7 +239,7 @@ class InstanceDependent:
         mean
             the mean training image, which is subtracted where the noise is `centred`.
         """
-        k, low, high = class_count(classes), -self.rate / self.std, (1 - self.rate) / self.std
+        k, low, high = noise_kind_class_count(classes), -self.rate / self.std, (1 - self.rate) / self.std
         q = truncnorm.rvs(low, high, loc=self.rate, scale=self.std, size=len(index),
                           random_state=random_stream(seed, f"label noise, rates of images{stream}"))
         rows = np.zeros((len(index), k))
@@ -254,7 +254,7 @@ class InstanceDependent:
 
 
 @dataclass(frozen=True, eq=False)
-class HumanLabels:
+class HumanLabelNoise:
     """Labels that people gave.
 
     They belong to the training images in the order of the file: add them before any subset is taken. The labels of the
@@ -274,13 +274,13 @@ class HumanLabels:
     kind: ClassVar[str] = "human"
 
 
-def class_count(classes: Classes) -> int:
+def noise_kind_class_count(classes: Classes) -> int:
     """K, from the tuple of class names or from K itself."""
     return checks.integer("classes", len(classes) if np.ndim(classes) == 1 else classes, 2)
 
 
-def draw_classes(rows: Float[np.ndarray, "n K"], index: Int[np.ndarray, " n"], rng: np.random.Generator, *,
-                 draw: str = "bernoulli") -> Int[np.ndarray, " n"]:
+def draw_by_noise_kind(rows: Float[np.ndarray, "n K"], index: Int[np.ndarray, " n"], rng: np.random.Generator, *,
+                       draw: str = "bernoulli") -> Int[np.ndarray, " n"]:
     """Draw the positions of the observed classes.
 
     Parameters

@@ -16,13 +16,13 @@ from sklearn.linear_model import LogisticRegression
 
 from helpers import checks
 from helpers.data.images import LabelledImages, class_index, class_labels
-from helpers.data.label_noise import realised_rate
-from helpers.data.noise_kinds import draw_classes
+from helpers.data.label_noise import realised_label_noise_rate
+from helpers.data.noise_kinds import draw_by_noise_kind
 from helpers.intervals import share_interval
 from helpers.streams import random_stream
 
 KEEPS = ("image", "places", "class", "rate")
-Q_GRID = np.linspace(0, 1, 1001)  # chances of a mistake among which `mistake_bounds` looks
+Q_GRID = np.linspace(0, 1, 1001)  # chances of a mistake among which `rater_mistake_bounds` looks
 Law = Float[np.ndarray, "n K"]
 Positions = Int[np.ndarray, " n"]
 Ratings = Int[np.ndarray, "raters n"]
@@ -49,50 +49,50 @@ def rater_law(school: LabelledImages, data: LabelledImages, rate: float) -> Law:
     checks.require(data.n_classes > 2, "data.n_classes", data.n_classes, "3 or more")
     flat, true = lambda x: x.reshape(len(x), -1), class_index(data.y, data.n_classes)
     scores = LogisticRegression(C=30.0, max_iter=2000).fit(flat(school.x), school.y).decision_function(flat(data.x))
-    excess = lambda log_s: mistakes(softmax(np.exp(log_s) * scores, 1), true).mean() - rate  # noqa: E731
+    excess = lambda log_s: rater_mistakes(softmax(np.exp(log_s) * scores, 1), true).mean() - rate  # noqa: E731
     low, high = -10.0, 5.0
     checks.require(excess(low) > 0 > excess(high), "rate", rate,
                    f"in ({excess(high) + rate:.3f}, {excess(low) + rate:.3f})")
     return softmax(np.exp(brentq(excess, low, high)) * scores, 1)
 
 
-def mixed_law(law: Law, true: Positions, dependence: float) -> Law:
+def mixed_rater_law(law: Law, true: Positions, dependence: float) -> Law:
     """A law that looks less at the image: its transition matrix is that of `law`.
 
     It is dependence * law + (1 - dependence) * (mean of the law over the image's true class): at 1 the law itself, at 0
     one that looks at the class alone.
     """
     lam = checks.real("dependence", dependence, 0.0, 1.0)
-    return lam * law + (1 - lam) * class_means(law, true)[true]
+    return lam * law + (1 - lam) * rater_class_means(law, true)[true]
 
 
-def class_means(values: Real[np.ndarray, "n ..."] | Bool[np.ndarray, "n ..."],
-                true: Positions) -> Float[np.ndarray, "K ..."]:
+def rater_class_means(values: Real[np.ndarray, "n ..."] | Bool[np.ndarray, "n ..."],
+                      true: Positions) -> Float[np.ndarray, "K ..."]:
     """Mean of `values` over each true class; of a law, its transition matrix."""
     return np.stack([values[true == y].mean(0) for y in range(int(true.max()) + 1)])
 
 
-def mistakes(law: Law, true: Positions) -> Float[np.ndarray, " n"]:
+def rater_mistakes(law: Law, true: Positions) -> Float[np.ndarray, " n"]:
     """The chance q_i of a wrong label."""
     return 1 - law[np.arange(len(true)), true]
 
 
-def ask(law: Law, raters: int, seed: int) -> Ratings:
+def ask_raters(law: Law, raters: int, seed: int) -> Ratings:
     """The labels that `raters` people give, each drawn from the image's law by itself."""
     n = len(law)
-    none = np.full(n, -1)  # draw_classes moves away from a "true" class; a law drawn whole has none
+    none = np.full(n, -1)  # draw_by_noise_kind moves away from a "true" class; a law drawn whole has none
     wide = np.append(law, np.zeros((n, 1)), 1)
-    return np.stack([draw_classes(wide, none, random_stream(seed, f"rater {r}"))
+    return np.stack([draw_by_noise_kind(wide, none, random_stream(seed, f"rater {r}"))
                      for r in range(checks.integer("raters", raters))])
 
 
-def aggregate(ratings: Ratings, seed: int) -> Positions:
+def aggregate_ratings(ratings: Ratings, seed: int) -> Positions:
     """The label that most raters gave; among equals one at random."""
     votes = (ratings[:, :, None] == np.arange(ratings.max() + 1)).sum(0)
     return (votes + random_stream(seed, "ties of raters").random(votes.shape)).argmax(1)
 
 
-def worst(ratings: Ratings, true: Positions) -> Positions:
+def worst_ratings(ratings: Ratings, true: Positions) -> Positions:
     """A wrong label wherever a rater gave one, the true label elsewhere.
 
     Among wrong labels it is that of the last rater who erred, which is the rule of CIFAR-10N's file.
@@ -103,39 +103,39 @@ def worst(ratings: Ratings, true: Positions) -> Positions:
     return label
 
 
-def worst_label_law(law: Law, true: Positions, *, raters: int = 3) -> Law:
-    """The law of `worst`: right with (1 - q)^raters, else as one mistaken rater would say (eq-worst-law)."""
-    q = mistakes(law, true)[:, None]
+def worst_rating_law(law: Law, true: Positions, *, raters: int = 3) -> Law:
+    """The law of `worst_ratings`: right with (1 - q)^raters, else as one mistaken rater would say (eq-worst-law)."""
+    q = rater_mistakes(law, true)[:, None]
     factor = np.divide(1 - (1 - q)**raters, q, out=np.full(q.shape, float(raters)), where=q > 0)
     result = law * factor
     result[np.arange(len(true)), true] = (1 - q[:, 0])**raters
     return result
 
 
-def readable(law: Law, true: Positions) -> Bool[np.ndarray, " n"]:
+def readable_by_raters(law: Law, true: Positions) -> Bool[np.ndarray, " n"]:
     """Whether the true class is the single most likely observed label (prop-image-law)."""
     others = law.copy()
     others[np.arange(len(true)), true] = -np.inf
     return law[np.arange(len(true)), true] > others.max(1)
 
 
-def reading_share(law: Law, true: Positions) -> float:
+def rater_reading_share(law: Law, true: Positions) -> float:
     """The expected share of readable images among the noisy samples (prop-reading-share).
 
     It is the sum of q over readable images, over the sum of q; NaN where no label is ever wrong.
     """
-    q = mistakes(law, true)
-    return float(q[readable(law, true)].sum() / q.sum()) if q.sum() > 0 else float("nan")
+    q = rater_mistakes(law, true)
+    return float(q[readable_by_raters(law, true)].sum() / q.sum()) if q.sum() > 0 else float("nan")
 
 
 def with_ratings(data: LabelledImages, labels: Positions) -> LabelledImages:
     """A copy of `data` whose observed training labels are the positions `labels`; test labels stay true."""
     observed = class_labels(labels, data.n_classes)
-    rates = {"kind": "raters", "realised_flip_rate": realised_rate(data.y, observed)}
+    rates = {"kind": "raters", "realised_flip_rate": realised_label_noise_rate(data.y, observed)}
     return replace(data, y_obs=observed, y_test_obs=data.y_test, noise=rates)
 
 
-def loosened(data: LabelledImages, keep: str, seed: int) -> LabelledImages:
+def loosen_ratings(data: LabelledImages, keep: str, seed: int) -> LabelledImages:
     """A copy of `data` with as many wrong training labels, which keep less of their tie to the image.
 
     The first three kinds have the same transition counts, to the last image. Test labels stay as they are.
@@ -159,12 +159,13 @@ def loosened(data: LabelledImages, keep: str, seed: int) -> LabelledImages:
         observed = true.copy()
         observed[chosen] = (true[chosen] + rng.integers(1, k, len(chosen))) % k
     elif keep != "image":
-        observed = permuted(true, observed, rng, wrong_only=keep == "places")
-    rates = {"kind": keep, "realised_flip_rate": realised_rate(true, observed), "noise_seed": int(seed)}
+        observed = permute_ratings(true, observed, rng, wrong_only=keep == "places")
+    rates = {"kind": keep, "realised_flip_rate": realised_label_noise_rate(true, observed), "noise_seed": int(seed)}
     return replace(data, y_obs=class_labels(observed, k), noise=rates)
 
 
-def permuted(true: Positions, observed: Positions, rng: np.random.Generator, *, wrong_only: bool = False) -> Positions:
+def permute_ratings(true: Positions, observed: Positions, rng: np.random.Generator, *,
+                    wrong_only: bool = False) -> Positions:
     """`observed`, permuted at random among the images (wrong_only: the wrong images) of each true class."""
     result, movable = observed.copy(), observed != true if wrong_only else np.ones(len(true), bool)
     for y in np.unique(true):
@@ -173,7 +174,7 @@ def permuted(true: Positions, observed: Positions, rng: np.random.Generator, *, 
     return result
 
 
-def joint_mistakes(true: Positions, ratings: Ratings) -> dict[str, float]:
+def joint_rater_mistakes(true: Positions, ratings: Ratings) -> dict[str, float]:
     """How often three raters err together.
 
     Returns
@@ -195,19 +196,20 @@ def joint_mistakes(true: Positions, ratings: Ratings) -> dict[str, float]:
             "all wrong": float(wrong.all(0).mean()), "all agree": float((ratings == ratings[0]).all(0).mean())}
 
 
-def shuffled_mistakes(true: Positions, ratings: Ratings, draws: int,
-                      seed: int) -> dict[str, Float[np.ndarray, " draws"]]:
-    """`joint_mistakes` after each rater's labels are permuted within each true class, `draws` times.
+def shuffled_rater_mistakes(true: Positions, ratings: Ratings, draws: int,
+                            seed: int) -> dict[str, Float[np.ndarray, " draws"]]:
+    """`joint_rater_mistakes` after each rater's labels are permuted within each true class, `draws` times.
 
     This is what raters who look at the class alone would give, with the same transition counts (prop-shared-mistakes).
     """
     rng = random_stream(seed, "shuffled raters")
-    rows = [joint_mistakes(true, np.stack([permuted(true, row, rng) for row in ratings])) for _ in range(draws)]
+    rows = [joint_rater_mistakes(true, np.stack([permute_ratings(true, row, rng) for row in ratings]))
+            for _ in range(draws)]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def mistake_bounds(true: Positions, ratings: Ratings, weight: Callable[[np.ndarray], np.ndarray],
-                   event: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+def rater_mistake_bounds(true: Positions, ratings: Ratings, weight: Callable[[np.ndarray], np.ndarray],
+                         event: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
     """What three raters allow to be said of sum_i weight(q_i) [event(q_i)] / sum_i weight(q_i).
 
     The bounds are over all distributions of q on [0, 1] whose first three moments are the measured shares of mistakes,
@@ -246,12 +248,13 @@ def _moments(wrong: Bool[np.ndarray, "3 n"]) -> tuple[Float[np.ndarray, " n"], .
     return count / 3, count * (count - 1) / 6, (count == 3).astype(float)
 
 
-def transition_interval(counts: Int[np.ndarray, "rows K"], *, level: float = 0.95) -> Float[np.ndarray, "rows K 2"]:
+def rater_transition_interval(counts: Int[np.ndarray, "rows K"], *, level: float = 0.95) -> Float[np.ndarray,
+                                                                                                  "rows K 2"]:
     """Clopper-Pearson intervals of the entries of the transition matrix, from its counts."""
     return share_interval(counts, counts.sum(1)[:, None], level=level)
 
 
-def competitors(matrix: Real[np.ndarray, "K K"]) -> Float[np.ndarray, " K"]:
+def rater_competitors(matrix: Real[np.ndarray, "K K"]) -> Float[np.ndarray, " K"]:
     """Effective number of wrong classes of each class: exp of the entropy of its wrong labels.
 
     It lies between 1 and K - 1; NaN where no label is wrong.

@@ -217,3 +217,8 @@ class SignalNoise:
         if self.orthogonal:
             xi[:, 0] = 0.0  # mu points along the first axis
         return xi
+
+
+def noise_dimension(problem: SignalNoise) -> int:
+    """Dimension of the space that the noise fills: d, or d - 1 where it is projected off the signal."""
+    return problem.d - int(problem.orthogonal)

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from helpers import checks
 from helpers.data.signal_noise import Sample, SignalNoise
 from helpers.engine import explicit, reduced
+from helpers.engine.engine_state import DIVERGED, Engine, EngineDiverged
 from helpers.engine.gram import inner_products
-from helpers.engine.network import check_dimension
-from helpers.engine.observables import draw_tests, measure
-from helpers.engine.state import DIVERGED, Diverged, Engine
+from helpers.engine.network_decomposition import check_decomposition_dimension
+from helpers.engine.observables import draw_observables, measure_observables
 from helpers.record import Record, log_times
 from helpers.runtime import provenance
 
@@ -76,7 +76,7 @@ def descend(problem: SignalNoise | Sample | list[SignalNoise | Sample] | tuple[S
     ValueError
         on bad arguments.
     FloatingPointError
-        if a run diverges: `Diverged`, with the step and the run.
+        if a run diverges: `EngineDiverged`, with the step and the run.
     MemoryError
         if not even one run fits into `memory`.
 
@@ -115,8 +115,8 @@ def descend(problem: SignalNoise | Sample | list[SignalNoise | Sample] | tuple[S
             batch = runs[first:first + size]
             try:
                 parts.append(_descend_batch(batch, m, times, engine, n_test, n_val, zeta, device, dtype, bar))
-            except Diverged as error:  # it counts runs in its batch
-                raise Diverged(error.step, first + error.run) from None
+            except EngineDiverged as error:  # it counts runs in its batch
+                raise EngineDiverged(error.step, first + error.run) from None
     joined = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
     sizes = {"fresh": n_test, "observed": n_test, "reused": n_test if zeta else 0}
     sizes |= {"validation": n_val, "validation_observed": n_val} if n_val else {}
@@ -128,14 +128,14 @@ def descend(problem: SignalNoise | Sample | list[SignalNoise | Sample] | tuple[S
 def _descend_batch(runs, m, times, engine, n_test, n_val, zeta, device, dtype, bar):
     """The Record arrays of a batch of runs, each with the runs first."""
     problems, init_std, lr, seeds = map(list, zip(*runs))
-    draws = draw_tests(problems, seeds, m, n_test, n_val, zeta, device, dtype)
+    draws = draw_observables(problems, seeds, m, n_test, n_val, zeta, device, dtype)
     batch = _engine(engine, problems, m, init_std, lr, seeds, device, dtype)
     seen = []
     for step in times:
         bar.update((int(step) - batch.step) * len(runs))
         batch.advance(int(step) - batch.step)
         state = batch.state()
-        seen.append(measure(state, batch.y, batch.y_obs, draws))
+        seen.append(measure_observables(state, batch.y, batch.y_obs, draws))
         _check_finite(seen[-1]["margins"], step)
     arrays = {name: np.stack([entry[name] for entry in seen], 1) for name in seen[0]}
     final = {"gamma_final": state.gamma, "rho_final": state.rho, "y": batch.y, "y_obs": batch.y_obs}
@@ -154,7 +154,7 @@ def _engine(kind, problems, m, init_std, lr, seeds, device, dtype) -> Engine:
 def _check_finite(margins: Float[np.ndarray, "runs n"], step: int | np.integer) -> None:
     good = np.abs(margins).mean(-1) <= DIVERGED
     if not good.all():
-        raise Diverged(int(step), int(np.argmin(good)))
+        raise EngineDiverged(int(step), int(np.argmin(good)))
 
 
 def _problems(problem) -> list[SignalNoise | Sample]:
@@ -164,7 +164,7 @@ def _problems(problem) -> list[SignalNoise | Sample]:
     sizes = {one.n for one in problems}
     checks.require(len(sizes) == 1, "problem", f"<problems with n = {sorted(sizes)}>", "of one n")
     for one in problems:
-        check_dimension(one.n, one.d)
+        check_decomposition_dimension(one.n, one.d)
     return problems
 
 

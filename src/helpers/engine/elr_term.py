@@ -6,8 +6,8 @@ from jaxtyping import Float
 TERMS = ("elr", "kl")
 
 
-def moved_targets(p: Float[torch.Tensor, "*batch K n"], missing: Float[torch.Tensor, "*batch K n"], momentum: float,
-                  *, clamp: float = 0.0) -> Float[torch.Tensor, "*batch K n"]:
+def elr_term_targets(p: Float[torch.Tensor, "*batch K n"], missing: Float[torch.Tensor, "*batch K n"], momentum: float,
+                     *, clamp: float = 0.0) -> Float[torch.Tensor, "*batch K n"]:
     """1 minus the targets t after one step of t <- momentum t + (1 - momentum) p.
 
     Parameters
@@ -26,8 +26,8 @@ def moved_targets(p: Float[torch.Tensor, "*batch K n"], missing: Float[torch.Ten
     return momentum * missing + (1 - momentum) * others / p.sum(-2, keepdim=True)
 
 
-def term_slope(p: Float[torch.Tensor, "*batch K n"], missing: Float[torch.Tensor, "*batch K n"], *,
-               term: str = "elr", clamp: float = 0.0) -> Float[torch.Tensor, "*batch K n"]:
+def elr_term_slope(p: Float[torch.Tensor, "*batch K n"], missing: Float[torch.Tensor, "*batch K n"], *,
+                   term: str = "elr", clamp: float = 0.0) -> Float[torch.Tensor, "*batch K n"]:
     """Derivative in the logits of log(1 - <p, t>), or of the divergence KL(t || p).
 
     The first is the probabilities p weighted by `missing`, minus p (lem-elr-gradient).

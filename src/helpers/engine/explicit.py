@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional
 
 from helpers.data.signal_noise import Sample
-from helpers.engine.network import Decomposition, TwoLayerCNN
-from helpers.engine.state import DIVERGED, Diverged, State
+from helpers.engine.engine_state import DIVERGED, EngineDiverged, EngineState
+from helpers.engine.network_decomposition import Decomposition, TwoLayerCNN
 
 
 class ExplicitEngine:
@@ -40,19 +40,19 @@ class ExplicitEngine:
         self.y, self.y_obs = (torch.stack([getattr(s, name) for s in samples]).to(**move) for name in ("y", "y_obs"))
 
     def advance(self, steps: int) -> None:
-        """Take `steps` gradient steps in every run. Raises `Diverged`, with the step, if one diverges."""
+        """Take `steps` gradient steps in every run. Raises `EngineDiverged`, with the step, if one diverges."""
         for run, (model, patches, y_obs) in enumerate(zip(self.models, self.patches, self.y_obs)):
             for step in range(steps):
                 margins = y_obs * model.output(patches)
                 if not margins.detach().abs().mean() <= DIVERGED:
-                    raise Diverged(self.step + step, run)
+                    raise EngineDiverged(self.step + step, run)
                 loss = functional.softplus(-margins).mean()
                 (gradient,) = torch.autograd.grad(loss, model.weight)
                 with torch.no_grad():
                     model.weight -= self.lr[run] * gradient
         self.step += steps
 
-    def state(self) -> State:
+    def state(self) -> EngineState:
         """The runs now; gamma and rho from the unique decomposition of the weights, in float64 on the CPU."""
         weights = [model.weight.detach() for model in self.models]
         parts = [decomposition((weight.cpu() - start.to(weight.dtype)).double())
@@ -61,7 +61,7 @@ class ExplicitEngine:
         responses, test_responses = (torch.stack([w @ patches.T for w, patches in zip(weights, of_run)])
                                      for of_run in (self.vectors, self.tests))
         flat = [weight.flatten(0, 1) for weight in weights]
-        return State(responses, gamma, rho, torch.stack([w @ w.T for w in flat]), test_responses)
+        return EngineState(responses, gamma, rho, torch.stack([w @ w.T for w in flat]), test_responses)
 
     @staticmethod
     def bytes_per_run(n: int, d: int, m: int, n_test: int, given_tests: int) -> int:

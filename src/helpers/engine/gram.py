@@ -5,14 +5,15 @@ test error needs W W^T, whatever the dimension d (thm-reduced, thm-wishart). The
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 
-from helpers.data.signal_noise import Sample, SignalNoise
-from helpers.engine.network import TwoLayerCNN, check_dimension
+from helpers.data.signal_noise import STRENGTHS, Sample, SignalNoise
+from helpers.engine.network_decomposition import SIGNS, TwoLayerCNN, check_decomposition_dimension
+from helpers.record import Record
 from helpers.streams import random_stream
 
 Array = np.ndarray | torch.Tensor
@@ -64,7 +65,7 @@ def inner_products(problem: Sample | SignalNoise, m: int, init_std: float, seed:
     >>> (products.gram.diagonal() / law.d).numpy().round(4)  # squared lengths: of mu 9 d / n, of the others nearly d
     array([3., 1., 1., 1.])
     """
-    check_dimension(problem.n, problem.d)
+    check_decomposition_dimension(problem.n, problem.d)
     source = _of_sample if isinstance(problem, Sample) else _of_distribution
     return source(problem, m, init_std, seed)
 
@@ -79,12 +80,12 @@ def _of_sample(sample, m, init_std, seed):
 
 def _of_distribution(problem, m, init_std, seed):
     y, y_obs = problem.draw_labels(seed)
-    products = draw_products(problem, [problem.mu_norm], 2, m, init_std, random_stream(seed, "inner products"))
+    products = draw_gram(problem, [problem.mu_norm], 2, m, init_std, random_stream(seed, "inner products"))
     arrays = (*products, y, y_obs, np.empty((0, problem.n + 1)), np.empty((2, m, 0)), np.empty(0))
     return InnerProducts(*map(torch.from_numpy, arrays))
 
 
-def draw_products(
+def draw_gram(
         problem: SignalNoise, lengths: Sequence[float], units: int, m: int, init_std: float, rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "R R"], Float[np.ndarray, "K m R"], Float[np.ndarray, "K*m K*m"]]:
     """Draw the inner products of signals, noise patches and initial filters, without a vector of length d.
@@ -111,31 +112,31 @@ def draw_products(
     weight_gram
         of the initial filters.
     """
-    factor = draw_factor(problem, lengths, problem.n, rng)
+    factor = draw_gram_factor(problem, lengths, problem.n, rng)
     # The initial weights are independent of the data: normals in these coordinates, a Wishart matrix in all others.
     normals = rng.standard_normal((units * m, factor.shape[1]))
-    rest = bartlett(rng, units * m, problem.d - factor.shape[1])
+    rest = bartlett_gram_factor(rng, units * m, problem.d - factor.shape[1])
     return (factor @ factor.T, (init_std * normals @ factor.T).reshape(units, m, -1),
             init_std**2 * (normals @ normals.T + rest @ rest.T))
 
 
-def draw_factor(problem: SignalNoise, lengths: Sequence[float], n: int,
-                rng: np.random.Generator) -> Float[np.ndarray, "R R"]:
+def draw_gram_factor(problem: SignalNoise, lengths: Sequence[float], n: int,
+                     rng: np.random.Generator) -> Float[np.ndarray, "R R"]:
     """Coordinates of orthogonal signals of these lengths, which come first, and of n noise patches.
 
     The first axes point along the signals; the others are chosen so that the noise patches are lower triangular.
     """
     q = len(lengths)
     d = problem.d
-    check_dimension(n + q - 1, d)
+    check_decomposition_dimension(n + q - 1, d)
     factor = np.zeros((q + n, q + n))
     factor[:q, :q] = np.diag(lengths)
     factor[q:, :q] = 0.0 if problem.orthogonal else problem.noise_std * rng.standard_normal((n, q))
-    factor[q:, q:] = problem.noise_std * bartlett(rng, n, d - q)
+    factor[q:, q:] = problem.noise_std * bartlett_gram_factor(rng, n, d - q)
     return factor
 
 
-def bartlett(rng: np.random.Generator, size: int, degrees: int) -> Float[np.ndarray, "size rank"]:
+def bartlett_gram_factor(rng: np.random.Generator, size: int, degrees: int) -> Float[np.ndarray, "size rank"]:
     """Lower-triangular L such that L L^T is Wishart(I, degrees), with rank = min(size, degrees) columns.
 
     L is the transposed R factor of `size` standard normal vectors of length `degrees`: chi roots with falling degrees
@@ -166,7 +167,8 @@ def moved_weight_gram(
     return initial + change @ responses.swapaxes(-1, -2) + responses_now @ change.swapaxes(-1, -2)
 
 
-def square_root(covariance: Float[torch.Tensor, "runs filters filters"]) -> Float[torch.Tensor, "runs filters filters"]:
+def gram_square_root(covariance: Float[torch.Tensor, "runs filters filters"]) -> Float[torch.Tensor,
+                                                                                       "runs filters filters"]:
     """A with A A^T = covariance: the Cholesky factor, or, where a covariance is singular, one from its eigenvectors."""
     root, failed = torch.linalg.cholesky_ex(covariance)
     if failed.any():  # singular, e.g. fewer dimensions than filters: any square root will do
@@ -175,3 +177,34 @@ def square_root(covariance: Float[torch.Tensor, "runs filters filters"]) -> Floa
         values, axes = torch.linalg.eigh(finite)
         root[failed > 0] = axes * values.clamp(min=0).sqrt()[:, None]
     return root
+
+
+def inner_products_of_record(record: Record) -> list[InnerProducts]:
+    """The inner products behind each run of a Record whose data were drawn from a SignalNoise, drawn again."""
+    names = [f.name for f in fields(SignalNoise) if f.name not in STRENGTHS]
+    laws = [SignalNoise(**{name: run[name] for name in names if name in run},  # an older record lacks the newer names
+                        mu_norm=run["mu_norm"]) for run in record.runs]
+    return [inner_products(law, record.config["m"], run["init_std"], run["seed"])
+            for law, run in zip(laws, record.runs)]
+
+
+def final_weight_gram(record: Record, products: Sequence[InnerProducts]) -> Float[np.ndarray, "runs filters filters"]:
+    """Inner products W W^T of all 2m filters at the last recorded time (eq-weight-gram).
+
+    Parameters
+    ----------
+    record
+        the runs, with their final coefficients.
+    products
+        the inner products behind each run, e.g. from `inner_products_of_record`.
+    """
+    found = []
+    for run, one in enumerate(products):
+        squares = one.gram.diagonal().numpy()
+        signal = np.array(SIGNS)[:, None] * record.gamma_final[run]
+        change = np.concatenate([signal[..., None], record.rho_final[run]], -1) / squares
+        change, start = (np.reshape(x, (-1, len(squares))) for x in (change, one.responses.numpy()))
+        now = start + change @ one.gram.numpy()
+        gram = moved_weight_gram(one.weight_gram.numpy(), start, change, now)
+        found.append((gram + gram.T) / 2)
+    return np.stack(found)

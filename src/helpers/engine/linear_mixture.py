@@ -18,11 +18,11 @@ from scipy.special import expit, ndtr
 
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
-from helpers.engine.gram import bartlett
+from helpers.engine.gram import bartlett_gram_factor
 from helpers.streams import random_stream
 
 
-def mixture(n: int, p: int, noise_std: float, flip_rate: float) -> SignalNoise:
+def mixture_problem(n: int, p: int, noise_std: float, flip_rate: float) -> SignalNoise:
     """The SignalNoise whose two patches, added, are the mixture of n samples in dimension p.
 
     Its signal has length 1; flip_rate = Delta / 2 in [0, 1/2), in the terms of Liu et al. 2020.
@@ -80,7 +80,7 @@ def draw_mixture(problem: SignalNoise, radius: float, seed: int) -> MixtureDraw:
     Parameters
     ----------
     problem
-        what `mixture` makes. Raises ValueError for another signal length and for projected noise.
+        what `mixture_problem` makes. Raises ValueError for another signal length and for projected noise.
     radius
         theta_0 is uniform on the sphere of this radius >= 0.
     seed
@@ -93,7 +93,7 @@ def draw_mixture(problem: SignalNoise, radius: float, seed: int) -> MixtureDraw:
     n, p = problem.n, problem.d
     y, y_obs = problem.draw_labels(seed)
     rng = random_stream(seed, "mixture noise")
-    x = problem.noise_std * np.column_stack([rng.standard_normal(n), bartlett(rng, n, p - 1)])
+    x = problem.noise_std * np.column_stack([rng.standard_normal(n), bartlett_gram_factor(rng, n, p - 1)])
     x[:, 0] += y
     rng = random_stream(seed, "mixture start")
     normal = rng.standard_normal(x.shape[1])
@@ -165,8 +165,8 @@ def descend_mixture(draw: MixtureDraw, lr: float, times: ArrayLike) -> MixtureCo
 
     Examples
     --------
-    >>> from helpers.engine import descend_mixture, draw_mixture, mixture
-    >>> draw = draw_mixture(mixture(100, 200, noise_std=0.3, flip_rate=0.2), radius=1e-3, seed=0)
+    >>> from helpers.engine import descend_mixture, draw_mixture, mixture_problem
+    >>> draw = draw_mixture(mixture_problem(100, 200, noise_std=0.3, flip_rate=0.2), radius=1e-3, seed=0)
     >>> course = descend_mixture(draw, lr=0.1, times=[10, 100, 1000])
     >>> course.memorised("noisy").round(2)
     array([0.  , 0.48, 1.  ])
@@ -192,7 +192,7 @@ def descend_mixture(draw: MixtureDraw, lr: float, times: ArrayLike) -> MixtureCo
     return MixtureCourse(times, *map(np.array, zip(*rows)), draw)
 
 
-def separable(vectors: Float[np.ndarray, "n k"]) -> bool:
+def separable_mixture(vectors: Float[np.ndarray, "n k"]) -> bool:
     """Whether some theta has <theta, row> > 0 for every row of `vectors`: a linear program.
 
     It maximises the smallest <theta, row> over the cube ``|theta_j| <= 1``, which is 0 where there is no such theta; an

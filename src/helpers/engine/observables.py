@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float, Int
 
 from helpers.data.signal_noise import Sample, SignalNoise
-from helpers.engine.gram import square_root
-from helpers.engine.network import SIGNS
-from helpers.engine.state import State
+from helpers.engine.engine_state import EngineState
+from helpers.engine.gram import gram_square_root
+from helpers.engine.network_decomposition import SIGNS
 from helpers.streams import random_stream
 
 
 @dataclass(frozen=True, eq=False)
-class TestDraws:
+class ObservableDraws:
     """The random numbers behind a batch's test errors, drawn once per run so that its errors are smooth in time.
 
     Its axis "tests" counts the test draws and, after them, the n_val draws of the validation set; "filters" are the 2m
@@ -57,9 +57,9 @@ class TestDraws:
     n_val: int
 
 
-def draw_tests(problems: Sequence[Sample | SignalNoise], seeds: Sequence[int], m: int, n_test: int, n_val: int,
-               zeta: float, device: torch.device, dtype: torch.dtype) -> TestDraws:
-    """TestDraws for runs of these problems and seeds. A Sample's own test set, if any, replaces fresh draws."""
+def draw_observables(problems: Sequence[Sample | SignalNoise], seeds: Sequence[int], m: int, n_test: int, n_val: int,
+                     zeta: float, device: torch.device, dtype: torch.dtype) -> ObservableDraws:
+    """ObservableDraws for runs of these problems and seeds. A Sample's own test set, if any, replaces fresh draws."""
     given = [isinstance(problem, Sample) and len(problem.y_test) > 0 for problem in problems]
     laws = [problem.distribution if isinstance(problem, Sample) else problem for problem in problems]
     columns = {name: [] for name in ("normals", "zeta_normals", "y", "y_obs", "patch")}
@@ -80,19 +80,19 @@ def draw_tests(problems: Sequence[Sample | SignalNoise], seeds: Sequence[int], m
     scalars = {"noise_std": [law.noise_std for law in laws], "orthogonal": [law.orthogonal for law in laws],
                "mu_norm": [float(p.mu.norm()) if isinstance(p, Sample) else p.mu_norm for p in problems]}
     scalars = {name: torch.tensor(value, device=device, dtype=dtype) for name, value in scalars.items()}
-    return TestDraws(**tensors, **scalars, zeta=zeta, given=any(given), n_val=n_val)
+    return ObservableDraws(**tensors, **scalars, zeta=zeta, given=any(given), n_val=n_val)
 
 
-def measure(state: State, y: Float[torch.Tensor, "runs n"], y_obs: Float[torch.Tensor, "runs n"],
-            draws: TestDraws) -> dict[str, Float[np.ndarray, "runs ..."]]:
+def measure_observables(state: EngineState, y: Float[torch.Tensor, "runs n"], y_obs: Float[torch.Tensor, "runs n"],
+                        draws: ObservableDraws) -> dict[str, Float[np.ndarray, "runs ..."]]:
     """The per-time entries of a Record, by name."""
-    values = readings(state, y, y_obs)
+    values = observable_readings(state, y, y_obs)
     values |= _test_errors(state, values["signal_response"], draws)
     return {name: value.double().cpu().numpy() for name, value in values.items()}
 
 
-def readings(state: State, y: Float[torch.Tensor, "runs n"],
-             y_obs: Float[torch.Tensor, "runs n"]) -> dict[str, Float[torch.Tensor, "runs ..."]]:
+def observable_readings(state: EngineState, y: Float[torch.Tensor, "runs n"],
+                        y_obs: Float[torch.Tensor, "runs n"]) -> dict[str, Float[torch.Tensor, "runs ..."]]:
     """Those entries that need no test draws, as tensors: the reused error among them is exact, for zeta = 0."""
     on_signal = state.responses[..., 0]
     on_noise = state.responses[..., 1:]
@@ -128,7 +128,7 @@ def _of_label(signal: Float[torch.Tensor, "runs 2"],
 def _test_errors(state, signal, draws):
     shape = (*state.responses.shape[:3], -1)
     covariance = _noise_covariance(state, draws)
-    root = None if draws.given and not draws.zeta else square_root(covariance)
+    root = None if draws.given and not draws.zeta else gram_square_root(covariance)
     on_signal = _of_label(signal, draws.y)
     # In place where the array is ours: new ones of this size cost more than the arithmetic.
     if draws.given:
@@ -166,7 +166,7 @@ def _wrong(margins):
     return (margins <= 0).to(margins.dtype).mean(-1)
 
 
-def _noise_covariance(state: State, draws: TestDraws) -> Float[torch.Tensor, "runs filters filters"]:
+def _noise_covariance(state: EngineState, draws: ObservableDraws) -> Float[torch.Tensor, "runs filters filters"]:
     """Covariance of the filters' responses to unit noise: W W^T, or W P W^T for noise projected off the signal."""
     on_signal = state.responses[..., 0].flatten(1) / draws.mu_norm[:, None]
     seen = draws.orthogonal[:, None, None] * (on_signal[:, :, None] * on_signal[:, None, :])

@@ -1,7 +1,7 @@
 """Exact gradient descent through inner products alone: the cost of a step does not depend on d.
 
 With V = [mu; xi_1..xi_n], K = V V^T and weights W = W(0) + C V, the gradient reads the weights only through the
-responses B = W V^T, and one step is B += S K, C += S with S of `coefficient_steps` (thm-reduced). Work:
+responses B = W V^T, and one step is B += S K, C += S with S of `decomposition_steps` (thm-reduced). Work:
 4 m (n + 1)^2 flops per step and run. Memory: see `ReducedEngine.bytes_per_run`.
 """
 
@@ -14,9 +14,9 @@ import scipy.linalg.cython_blas  # noqa: F401 (the BLAS that numba calls: loaded
 import torch
 from threadpoolctl import ThreadpoolController
 
+from helpers.engine.engine_state import DIVERGED, EngineDiverged, EngineState
 from helpers.engine.gram import InnerProducts, moved_weight_gram
-from helpers.engine.network import SIGNS, coefficient_steps
-from helpers.engine.state import DIVERGED, Diverged, State
+from helpers.engine.network_decomposition import SIGNS, decomposition_steps
 
 
 class ReducedEngine:
@@ -50,7 +50,7 @@ class ReducedEngine:
         self.coefficients = torch.zeros_like(self.start)
         self.step = 0
 
-    def state(self) -> State:
+    def state(self) -> EngineState:
         """The runs now. gamma and rho are the accumulated coefficients in the paper's normalisation."""
         squares = self.gram.diagonal(dim1=-2, dim2=-1)[:, None, None]
         signs = torch.tensor(SIGNS, dtype=self.start.dtype, device=self.start.device)[:, None, None]
@@ -58,7 +58,8 @@ class ReducedEngine:
         filters = (x.flatten(1, 2) for x in (self.start, self.coefficients, self.responses))
         weight_gram = moved_weight_gram(self.weight_gram, *filters)
         tests = self.test_start + self.coefficients @ self.test_gram.mT[:, None]
-        return State(self.responses.clone(), (signs * scaled[..., :1])[..., 0], scaled[..., 1:], weight_gram, tests)
+        return EngineState(self.responses.clone(), (signs * scaled[..., :1])[..., 0], scaled[..., 1:], weight_gram,
+                           tests)
 
     @staticmethod
     def bytes_per_run(n: int, m: int, n_test: int, given_tests: int) -> int:
@@ -67,7 +68,7 @@ class ReducedEngine:
         return 8 * (2 * (n + 1) * (n + 1 + given_tests) + 20 * 2 * m * (n + 1) + 4 * (2 * m) ** 2 + 8 * 2 * m * n_test)
 
 
-class CompiledEngine(ReducedEngine):
+class CompiledReducedEngine(ReducedEngine):
     """On the CPU: the time loop compiled by numba, one run per thread, so that a run's K stays in its core's cache."""
 
     def __init__(self, products: Iterable[InnerProducts], lr: Sequence[float], device: torch.device,
@@ -80,13 +81,13 @@ class CompiledEngine(ReducedEngine):
         self.runs = list(zip(*arrays))  # views: the loop updates the tensors in place
 
     def advance(self, steps: int) -> None:
-        """Take `steps` gradient steps in every run. Raises `Diverged`, with the step, if one diverges."""
+        """Take `steps` gradient steps in every run. Raises `EngineDiverged`, with the step, if one diverges."""
         # The pool lives for this call only: threads that stay would be inherited, dead, by forked processes.
         with self.blas.limit(limits=1, user_api="blas"), ThreadPoolExecutor(self.threads) as pool:
             stopped = list(pool.map(lambda run: _descend_one(*run, steps), self.runs))
         for run, at in enumerate(stopped):
             if at >= 0:
-                raise Diverged(self.step + at, run)
+                raise EngineDiverged(self.step + at, run)
         self.step += steps
 
 
@@ -103,7 +104,7 @@ def _compiled(function):
 def _descend_one(gram, responses, coefficients, y, y_obs, rate, steps):
     """`steps` updates of one run in place; the step at which it diverged, or -1.
 
-    The arithmetic of `coefficient_steps`, fused: rows are filters (j = +1 first), column 0 is the signal.
+    The arithmetic of `decomposition_steps`, fused: rows are filters (j = +1 first), column 0 is the signal.
     """
     rows, columns = responses.shape
     m = rows // 2
@@ -148,7 +149,7 @@ def _descend_one(gram, responses, coefficients, y, y_obs, rate, steps):
     return -1
 
 
-class TorchEngine(ReducedEngine):
+class TorchReducedEngine(ReducedEngine):
     """On any device: batched tensor operations; on CUDA captured in a graph, since launches dominate at these sizes."""
 
     BLOCK = 16  # steps in one graph
@@ -161,7 +162,7 @@ class TorchEngine(ReducedEngine):
         self.replay = {}
 
     def advance(self, steps: int) -> None:
-        """Take `steps` gradient steps in every run. Raises `Diverged`, with the step, if one diverges."""
+        """Take `steps` gradient steps in every run. Raises `EngineDiverged`, with the step, if one diverges."""
         blocks, single = divmod(steps, self.BLOCK)
         for length, count in ((self.BLOCK, blocks), (1, single)):
             for _ in range(count):
@@ -170,7 +171,7 @@ class TorchEngine(ReducedEngine):
         failed = self.failed.tolist()
         for run, at in enumerate(failed):
             if at < self.step:
-                raise Diverged(at, run)
+                raise EngineDiverged(at, run)
 
     def _take(self, length):
         if self.start.device.type != "cuda":
@@ -201,7 +202,7 @@ class TorchEngine(ReducedEngine):
     def _steps(self, length):
         flat = self.responses.flatten(1, 2)
         for _ in range(length):
-            update, margins = coefficient_steps(self.responses, self.y, self.y_obs, self.rate)
+            update, margins = decomposition_steps(self.responses, self.y, self.y_obs, self.rate)
             bad = ~(margins.abs().mean(-1) <= DIVERGED)
             torch.where(bad, torch.minimum(self.failed, self.done), self.failed, out=self.failed)
             flat.baddbmm_(update.flatten(1, 2), self.gram)
@@ -210,6 +211,6 @@ class TorchEngine(ReducedEngine):
 
 
 def reduced_engine(products: Iterable[InnerProducts], lr: Sequence[float], device: torch.device,
-                   dtype: torch.dtype) -> CompiledEngine | TorchEngine:
+                   dtype: torch.dtype) -> CompiledReducedEngine | TorchReducedEngine:
     """The engine on inner products for `device`: compiled for the CPU, in tensors for a GPU."""
-    return (CompiledEngine if device.type == "cpu" else TorchEngine)(products, lr, device, dtype)
+    return (CompiledReducedEngine if device.type == "cpu" else TorchReducedEngine)(products, lr, device, dtype)

@@ -2,7 +2,7 @@
 flips, filters for each position.
 
 In all of them a network of K output units sees patches that are rows of one list of vectors V: signals first, noise
-patches last. Which rows make up a sample is all that changes; `descend_scenes` trains on any such scene. In the shapes
+patches last. Which rows make up a sample is all that changes; `descend_variant` trains on any such scene. In the shapes
 R counts the rows of V, p the patches of a sample, C the contexts of a test patch.
 """
 
@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from helpers import checks
-from helpers.data.noise_kinds import MatrixNoise, class_count, draw_classes
+from helpers.data.noise_kinds import MatrixNoise, draw_by_noise_kind, noise_kind_class_count
 from helpers.data.signal_noise import Sample, SignalNoise
-from helpers.engine.gram import draw_factor, draw_products, inner_products
+from helpers.engine.gram import draw_gram, draw_gram_factor, inner_products
 from helpers.streams import random_stream
 
 FLIPS = ("random", "patch", "pair")
@@ -62,7 +62,7 @@ class Scene:
     about: dict
 
 
-def two_classes(problem: SignalNoise | Sample, m: int, init_std: float, seed: int) -> Scene:
+def two_class_scene(problem: SignalNoise | Sample, m: int, init_std: float, seed: int) -> Scene:
     """The book's own data and network, the run of `descend` on this problem and seed: rows mu, -mu, xi_1..xi_n."""
     law = checks.instance("problem", getattr(problem, "distribution", problem), SignalNoise)
     parts = inner_products(problem, m, init_std, seed)
@@ -70,7 +70,8 @@ def two_classes(problem: SignalNoise | Sample, m: int, init_std: float, seed: in
     return _antipodal_scene(law, 1, products, _index(parts.y.numpy()), _index(parts.y_obs.numpy()), init_std, seed)
 
 
-def recurring_patch(problem: SignalNoise, strength: float, flips: str, m: int, init_std: float, seed: int) -> Scene:
+def recurring_patch_scene(problem: SignalNoise, strength: float, flips: str, m: int, init_std: float,
+                          seed: int) -> Scene:
     """Three patches, y mu, a nu and xi, with a = +-1 a coin and nu a second signal, orthogonal to mu.
 
     Parameters
@@ -94,11 +95,11 @@ def recurring_patch(problem: SignalNoise, strength: float, flips: str, m: int, i
     chance = {"random": np.full(problem.n, tau), "patch": 2 * tau * (a == 0), "pair": 2 * tau * (a != y)}[flips]
     y_obs = np.where(rng.random(problem.n) < chance, 1 - y, y)
     lengths = [problem.mu_norm, problem.mu_norm * (strength / problem.n_snr2) ** 0.5]
-    products = draw_products(problem, lengths, 2, m, init_std, rng)
+    products = draw_gram(problem, lengths, 2, m, init_std, rng)
     return _antipodal_scene(problem, 2, products, y, y_obs, init_std, seed, a)
 
 
-def patch_dependent_flips(problem: SignalNoise, m: int, init_std: float, seed: int) -> Scene:
+def patch_dependent_scene(problem: SignalNoise, m: int, init_std: float, seed: int) -> Scene:
     """The basic data, but only samples whose noise patch leans to the other class along a direction u are flipped.
 
     The flips have probability 2 tau where y <u, xi> < 0, with tau = flip_plus = flip_minus and u a unit vector
@@ -107,7 +108,7 @@ def patch_dependent_flips(problem: SignalNoise, m: int, init_std: float, seed: i
     tau = _flip_rate(problem)
     y = _index(problem.draw_labels(seed)[0])
     rng = random_stream(seed, "patch-dependent flips")
-    gram, responses, weight_gram = draw_products(problem, [problem.mu_norm, 1.0], 2, m, init_std, rng)
+    gram, responses, weight_gram = draw_gram(problem, [problem.mu_norm, 1.0], 2, m, init_std, rng)
     leans = np.where(y == 0, 1, -1) * gram[1, 2:] < 0
     y_obs = np.where(rng.random(problem.n) < 2 * tau * leans, 1 - y, y)
     keep = np.r_[0, 2:problem.n + 2]  # u is no patch
@@ -115,7 +116,7 @@ def patch_dependent_flips(problem: SignalNoise, m: int, init_std: float, seed: i
     return _antipodal_scene(problem, 1, products, y, y_obs, init_std, seed)
 
 
-def separate_positions(problem: SignalNoise, m: int, init_std: float, seed: int) -> Scene:
+def separate_positions_scene(problem: SignalNoise, m: int, init_std: float, seed: int) -> Scene:
     """Signal and noise patch in random order, and filters of their own for each of the two positions.
 
     A filter is then a vector of length 2 d, and a patch fills one half of it: patches in different positions are
@@ -129,7 +130,7 @@ def separate_positions(problem: SignalNoise, m: int, init_std: float, seed: int)
     for position in (0, 1):
         here = np.flatnonzero(noise_first == position)
         start = position * factor.shape[1] // 2
-        part = draw_factor(problem, [problem.mu_norm], len(here), rng)
+        part = draw_gram_factor(problem, [problem.mu_norm], len(here), rng)
         factor[np.r_[position, 2 + here], start:start + part.shape[1]] = part
     normals = rng.standard_normal((2 * m, factor.shape[1]))
     products = factor @ factor.T, (init_std * normals @ factor.T).reshape(2, m, -1), None
@@ -140,7 +141,7 @@ def separate_positions(problem: SignalNoise, m: int, init_std: float, seed: int)
                   y, y_obs, (), init_std, seed)
 
 
-def several_classes(problem: SignalNoise, classes: int, m: int, init_std: float, seed: int) -> Scene:
+def several_class_scene(problem: SignalNoise, classes: int, m: int, init_std: float, seed: int) -> Scene:
     """K = `classes` equally likely classes with orthogonal signals of one length, problem.mu_norm (prop-classes).
 
     A label is flipped with probability tau = flip_plus = flip_minus, to one of the other classes at random.
@@ -150,7 +151,7 @@ def several_classes(problem: SignalNoise, classes: int, m: int, init_std: float,
     y = rng.integers(classes, size=problem.n)
     wrong = (y + rng.integers(1, classes, size=problem.n)) % classes
     y_obs = np.where(rng.random(problem.n) < _flip_rate(problem), wrong, y)
-    products = draw_products(problem, [problem.mu_norm] * classes, classes, m, init_std, rng)
+    products = draw_gram(problem, [problem.mu_norm] * classes, classes, m, init_std, rng)
     patches = np.stack([y, classes + np.arange(problem.n)], 1)
     return _scene(problem, products, patches, np.arange(classes)[:, None], np.arange(classes), y, y_obs,
                   tuple(range(classes)), init_std, seed)
@@ -195,13 +196,13 @@ def _scene(problem, products, patches, contexts, context_labels, y, y_obs, off, 
                  {"seed": seed, **asdict(problem), "init_std": init_std})
 
 
-def contrary_samples(scene: Scene, share: float, weight: float, seed: int) -> tuple[Scene, Bool[np.ndarray, " n"]]:
-    """A copy of a `two_classes` scene with contrary samples, which have their true label and look wrong.
+def contrary_scene(scene: Scene, share: float, weight: float, seed: int) -> tuple[Scene, Bool[np.ndarray, " n"]]:
+    """A copy of a `two_class_scene` scene with contrary samples, which have their true label and look wrong.
 
     Parameters
     ----------
     scene
-        what `two_classes` made.
+        what `two_class_scene` made.
     share
         probability that a clean sample becomes contrary.
     weight
@@ -228,12 +229,12 @@ def contrary_samples(scene: Scene, share: float, weight: float, seed: int) -> tu
 
 
 def noisy_scene(problem: SignalNoise, noise: MatrixNoise, classes: int, m: int, init_std: float, seed: int) -> Scene:
-    """`several_classes` with observed labels from a kind of noise that has a transition matrix.
+    """`several_class_scene` with observed labels from a kind of noise that has a transition matrix.
 
     The flip rates of `problem` are not used.
     """
-    scene = several_classes(problem, classes, m, init_std, seed)
+    scene = several_class_scene(problem, classes, m, init_std, seed)
     y = scene.y.numpy()
-    rows = noise.transition_matrix(class_count(classes))[y]
-    y_obs = draw_classes(rows, y, random_stream(seed, "labels of a noisy scene"))
+    rows = noise.transition_matrix(noise_kind_class_count(classes))[y]
+    y_obs = draw_by_noise_kind(rows, y, random_stream(seed, "labels of a noisy scene"))
     return replace(scene, y_obs=torch.from_numpy(y_obs), about=scene.about | {"noise": noise.kind, "rate": noise.rate})

@@ -21,10 +21,10 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from helpers import checks
-from helpers.engine.elr_term import TERMS, moved_targets, term_slope
-from helpers.engine.gram import moved_weight_gram, square_root
+from helpers.engine.elr_term import TERMS, elr_term_slope, elr_term_targets
+from helpers.engine.engine_state import DIVERGED, EngineDiverged
+from helpers.engine.gram import gram_square_root, moved_weight_gram
 from helpers.engine.scenes import Scene
-from helpers.engine.state import DIVERGED, Diverged
 from helpers.record import Record, log_times
 from helpers.runtime import provenance
 from helpers.streams import random_stream
@@ -34,7 +34,7 @@ BATCHES = ("reshuffled", "independent")
 
 
 @dataclass(frozen=True)
-class Method:
+class Variant:
     """What differs from full-batch gradient descent with relu.
 
     Attributes
@@ -94,9 +94,9 @@ class Method:
         return positive + self.leak * (1 - positive) if self.leak else positive
 
 
-def descend_scenes(scenes: Iterable[Scene], lr: float | Iterable[float], steps: int, *,
-                   record_at: ArrayLike | None = None, n_test: int = 1000,
-                   **method: str | float | int | None) -> Record:
+def descend_variant(scenes: Iterable[Scene], lr: float | Iterable[float], steps: int, *,
+                    record_at: ArrayLike | None = None, n_test: int = 1000,
+                    **method: str | float | int | None) -> Record:
     """Train on one or more scenes of one shape, each a run, and return a Record.
 
     Two-class records have labels -1 and +1, and signal_response and gamma for the first signal vector; others have
@@ -115,7 +115,7 @@ def descend_scenes(scenes: Iterable[Scene], lr: float | Iterable[float], steps: 
     n_test
         test draws behind each fresh error; 0 for none.
     method
-        fields of `Method`.
+        fields of `Variant`.
 
     Returns
     -------
@@ -127,20 +127,20 @@ def descend_scenes(scenes: Iterable[Scene], lr: float | Iterable[float], steps: 
     ValueError
         on bad arguments.
     FloatingPointError
-        if a run diverges: `Diverged`, with the step and the run.
+        if a run diverges: `EngineDiverged`, with the step and the run.
 
     Examples
     --------
     >>> from helpers.data import SignalNoise
-    >>> from helpers.engine import descend_scenes, several_classes
+    >>> from helpers.engine import descend_variant, several_class_scene
     >>> law = SignalNoise(40, 10_000, n_snr2=20.0, flip_plus=0.2, flip_minus=0.2)
-    >>> scenes = [several_classes(law, 3, m=5, init_std=1e-5, seed=seed) for seed in range(2)]
-    >>> record = descend_scenes(scenes, lr=8e-4, steps=500, record_at=[10, 500], n_test=200)
+    >>> scenes = [several_class_scene(law, 3, m=5, init_std=1e-5, seed=seed) for seed in range(2)]
+    >>> record = descend_variant(scenes, lr=8e-4, steps=500, record_at=[10, 500], n_test=200)
     >>> record.mean_over(record.fits_true, "noisy").round(2)  # of two runs, at step 10 and 500
     array([[0.92, 0.  ],
            [1.  , 0.  ]])
     """
-    method = Method(**method)
+    method = Variant(**method)
     steps = checks.integer("steps", steps, 0)
     scenes = list(scenes)
     checks.require(len(scenes) > 0, "scenes", scenes, "one or more scenes")
@@ -151,7 +151,7 @@ def descend_scenes(scenes: Iterable[Scene], lr: float | Iterable[float], steps: 
     rates = [checks.positive("lr", one) for one in (lr if np.iterable(lr) else [lr] * len(scenes))]
     checks.require(len(rates) == len(scenes), "lr", lr, f"a number or {len(scenes)} of them, one a scene")
     start = time.perf_counter()
-    engine = SceneEngine(scenes, rates, method)
+    engine = VariantEngine(scenes, rates, method)
     draws = _draw_tests(scenes, n_test)
     seen = []
     for step in times:
@@ -167,7 +167,7 @@ def descend_scenes(scenes: Iterable[Scene], lr: float | Iterable[float], steps: 
 
 
 @dataclass(eq=False)
-class SceneEngine:
+class VariantEngine:
     """A batch of runs on scenes, through inner products. Like an `Engine`, but it has K output units and takes one step
     at a time.
 
@@ -185,7 +185,7 @@ class SceneEngine:
 
     scenes: Sequence[Scene]
     rates: Sequence[float]
-    method: Method
+    method: Variant
     step: int = field(default=0, init=False)
 
     def __post_init__(self):
@@ -231,10 +231,10 @@ class SceneEngine:
         weights = self._weights()[:, None, :]
         push = torch.nn.functional.one_hot(self._labels_now(), self.classes).mT - p
         if self.method.strength:
-            moved = moved_targets(p, self.missing, self.method.momentum, clamp=self.method.clamp)
+            moved = elr_term_targets(p, self.missing, self.method.momentum, clamp=self.method.clamp)
             self.missing = torch.where(weights > 0, moved, self.missing)
-            push = push - self.method.strength * term_slope(p, self.missing, term=self.method.term,
-                                                            clamp=self.method.clamp)
+            push = push - self.method.strength * elr_term_slope(p, self.missing, term=self.method.term,
+                                                                clamp=self.method.clamp)
         push = self.rate * push * weights
         p = self.patches.shape[2]
         index = self.patches.reshape(self.runs, 1, -1).expand(-1, self.classes, -1)
@@ -297,7 +297,7 @@ def _measure(engine, draws):
     margins = _margins(logits, engine.y_obs)
     bad = ~(margins.abs().mean(1) <= DIVERGED)
     if bad.any():
-        raise Diverged(engine.step, int(bad.int().argmax()))
+        raise EngineDiverged(engine.step, int(bad.int().argmax()))
     own = engine.y_obs[:, None, None, :].expand(-1, 1, engine.m, -1)
     noise = slice(engine.start.shape[3] - engine.n, None)
     squares = engine.gram.diagonal(dim1=1, dim2=2)[:, None, None, :]
@@ -351,7 +351,7 @@ def _fresh_error(engine, outputs, normals, which):
         squares = engine.gram.diagonal(dim1=1, dim2=2)[:, off]
         covariance = covariance - along / squares[:, None, :] @ along.mT
     covariance = (covariance + covariance.mT) / 2
-    root = square_root(covariance)
+    root = gram_square_root(covariance)
     noise_std = torch.tensor([scene.noise_std for scene in engine.scenes])[:, None, None]
     fresh = engine.method.phi(noise_std * root @ normals).unflatten(1, (engine.classes, engine.m)).mean(2)
     beside = engine.logits(outputs, engine.contexts)

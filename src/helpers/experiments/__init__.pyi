@@ -2,12 +2,12 @@ from .comparisons import comparison_cell as comparison_cell
 from .deep_networks import (
     NETWORKS as NETWORKS,
     deep_cell as deep_cell,
+    deep_class_mean as deep_class_mean,
     deep_images as deep_images,
+    deep_measured_three_ways as deep_measured_three_ways,
     deep_run as deep_run,
     deep_runs as deep_runs,
-    mean_of_class as mean_of_class,
-    measured_in_three_ways as measured_in_three_ways,
-    ten_way as ten_way,
+    deep_ten_way as deep_ten_way,
 )
 from .elr import (
     INGREDIENTS as INGREDIENTS,
@@ -18,17 +18,17 @@ from .elr import (
     chosen_steps as chosen_steps,
     elr_cell as elr_cell,
     elr_losses as elr_losses,
+    elr_run_label_shares as elr_run_label_shares,
     elr_runs as elr_runs,
     elr_scale as elr_scale,
-    label_shares as label_shares,
 )
 from .human_noise import (
     cifar10n_cell as cifar10n_cell,
     human_count_cell as human_count_cell,
     human_loss_cell as human_loss_cell,
+    human_noise_run as human_noise_run,
+    human_noise_summary as human_noise_summary,
     human_step_cell as human_step_cell,
-    noise_run as noise_run,
-    summary as summary,
 )
 from .initial_scale import initial_scale_runs as initial_scale_runs
 from .loss_distributions import (
@@ -40,25 +40,29 @@ from .loss_distributions import (
 from .phase_diagram import (
     PLANES as PLANES,
     S_END as S_END,
-    clean_patch_border as clean_patch_border,
     phase_cell as phase_cell,
-    signal_to_noise_patch as signal_to_noise_patch,
+    phase_clean_patch_border as phase_clean_patch_border,
+    phase_signal_to_noise as phase_signal_to_noise,
 )
 from .real_images import (
     image_mistakes as image_mistakes,
     image_run as image_run,
+    image_run_and_mistakes as image_run_and_mistakes,
     image_runs as image_runs,
-    run_and_mistakes as run_and_mistakes,
 )
 from .scale import scale_table as scale_table
 from .settings import SETTINGS as SETTINGS, Setting as Setting, setting as setting
-from .synthetic import lemmas_over_d as lemmas_over_d, paper_problem as paper_problem, paper_run as paper_run
+from .synthetic import (
+    synthetic_lemmas_over_d as synthetic_lemmas_over_d,
+    synthetic_problem as synthetic_problem,
+    synthetic_run as synthetic_run,
+)
 from .where_it_looks import (
     GROUPS as GROUPS,
-    Explained as Explained,
+    ExplainedRun as ExplainedRun,
     attribution_cell as attribution_cell,
+    explained_group_means as explained_group_means,
     explained_run as explained_run,
-    group_means as group_means,
     survival as survival,
     transplants as transplants,
 )

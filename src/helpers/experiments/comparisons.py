@@ -7,20 +7,21 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from helpers import checks
-from helpers.data.images import LabelledImages, class_index, load_images
+from helpers.data.datasets import load_two_class_dataset
+from helpers.data.images import LabelledImages, class_index
 from helpers.data.label_noise import add_label_noise
 from helpers.experiments.real_images import image_run
 from helpers.experiments.settings import setting
-from helpers.reading.comparison import IN_SAMPLE, OUT_OF_SAMPLE, Stop, stopping_rules
+from helpers.reading.comparison import IN_SAMPLE, OUT_OF_SAMPLE, Stop, stops_to_compare
 from helpers.reading.scores import (
-    adjusted_confidence,
-    area_under_margin,
-    confident_joint,
+    adjusted_confidence_scores,
+    area_under_margin_scores,
     score_auc,
-    self_confidence,
+    score_confident_joint,
+    self_confidence_scores,
 )
-from helpers.reading.selection import ranking_auc
-from helpers.reading.stopping import plateau
+from helpers.reading.selection import selection_auc
+from helpers.reading.stopping import stop_at_plateau
 from helpers.runtime import best_device
 from helpers.training.cross_validation import out_of_fold
 
@@ -31,7 +32,7 @@ GUESSES = (-0.1, -0.05, 0.05, 0.1)  # what a plateau rule is told beside the tru
 
 def comparison_cell(flip_rate: float, seed: int, *, n_train: int = 2000, n_val: int = 600, folds: int = 5
                     ) -> list[dict]:
-    """Rows of one run on the two classes of `load_images`: a cell of a sweep.
+    """Rows of one run on the two classes of `load_two_class_dataset`: a cell of a sweep.
 
     Rows are of three kinds. "curve": the test error of the common run at each recorded epoch (for `blind`, which needs
     those of all seeds). "stop": the test error and the epoch at which a rule stops, with the labels that it reads.
@@ -48,17 +49,18 @@ def comparison_cell(flip_rate: float, seed: int, *, n_train: int = 2000, n_val: 
     folds
         of the scores out of sample.
     """
-    data = load_images()
+    data = load_two_class_dataset()
     data = add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), flip_rate, seed=seed)
     record, held_out = image_run(data, seed), image_run(data, seed, n_val=n_val)
     probabilities = _probabilities(data, seed, folds)
-    rules = stopping_rules(record, flip_rate, held_out)
-    rules += [Stop(f"plateau, told {off:+g}", plateau(record, np.clip(flip_rate + off, 0, 0.5)), knows_rate=True)
+    rules = stops_to_compare(record, flip_rate, held_out)
+    rules += [Stop(f"plateau, told {off:+g}", stop_at_plateau(record, np.clip(flip_rate + off, 0, 0.5)),
+                   knows_rate=True)
               for off in GUESSES]
     observed = class_index(data.y_obs, data.n_classes)
     for name, p in probabilities.items():
-        rate = 1 - np.trace(confident_joint(p, observed))
-        rules.append(Stop(f"plateau, rate by {name}", plateau(record, np.clip(rate, 0, 0.5))))
+        rate = 1 - np.trace(score_confident_joint(p, observed))
+        rules.append(Stop(f"plateau, rate by {name}", stop_at_plateau(record, np.clip(rate, 0, 0.5))))
     rows = [{"kind": "curve", "method": "", "epoch": epoch, "value": error}
             for epoch, error in zip(record.times, record.fresh_error[0])]
     for rule in rules:
@@ -66,11 +68,11 @@ def comparison_cell(flip_rate: float, seed: int, *, n_train: int = 2000, n_val: 
         rows.append({"kind": "stop", "method": rule.name, "epoch": own.times[rule.chosen[0]],
                      "value": own.fresh_error[0, rule.chosen[0]], "clean_labels": rule.clean_labels,
                      "noisy_labels": rule.noisy_labels, "knows_rate": rule.knows_rate})
-    stop = plateau(record, flip_rate)
-    scores = {IN_SAMPLE: ranking_auc(record)[0, stop[0]], "loss at the last epoch": ranking_auc(record)[0, -1],
-              "area under the margin": score_auc(area_under_margin(record), record.flipped)[0]}
-    scores |= {name: _auc(self_confidence(p, observed), data) for name, p in probabilities.items()}
-    scores["confident learning"] = _auc(adjusted_confidence(probabilities[OUT_OF_SAMPLE[0]], observed), data)
+    stop = stop_at_plateau(record, flip_rate)
+    scores = {IN_SAMPLE: selection_auc(record)[0, stop[0]], "loss at the last epoch": selection_auc(record)[0, -1],
+              "area under the margin": score_auc(area_under_margin_scores(record), record.flipped)[0]}
+    scores |= {name: _auc(self_confidence_scores(p, observed), data) for name, p in probabilities.items()}
+    scores["confident learning"] = _auc(adjusted_confidence_scores(probabilities[OUT_OF_SAMPLE[0]], observed), data)
     return rows + [{"kind": "score", "method": name, "value": float(value)} for name, value in scores.items()]
 
 

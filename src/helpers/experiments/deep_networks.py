@@ -11,20 +11,20 @@ from jaxtyping import Bool, Float, Shaped
 from torch import nn
 
 from helpers import checks
-from helpers.data.images import LabelledImages, class_index, load_images
+from helpers.data.datasets import load_two_class_dataset
+from helpers.data.images import LabelledImages, class_index
 from helpers.data.label_noise import add_label_noise
-from helpers.data.noise_kinds import ClassConditional, MatrixNoise
-from helpers.experiments.settings import TEN_WAY, record_epochs, setting
-from helpers.reading.selection import log2_threshold, selection_quality
-from helpers.reading.stopping import all_stops, at
-from helpers.reading.times import turning_index
+from helpers.data.noise_kinds import ClassConditionalNoise, MatrixNoise
+from helpers.experiments.settings import TEN_WAY, setting, setting_epochs
+from helpers.reading.selection import select_below_log2, selection_quality
+from helpers.reading.stopping import all_stops, values_at_stop
+from helpers.reading.times import turning_time_index
 from helpers.record import Record
 from helpers.runtime import best_device, profile
 from helpers.streams import random_stream
-from helpers.training.batches import DeviceImages
-from helpers.training.loop import fit, side_by_side
-from helpers.training.models import Dropout, scale_weights
-from helpers.training.predictions import standardise
+from helpers.training.batches import ImageBatches, standardise
+from helpers.training.loop import fit, fit_side_by_side
+from helpers.training.models import Dropout, scale_model_weights
 
 NETWORKS = ("VGG", "ResNet")
 WAYS = ("dropout off", "dropout on", "during the epoch")
@@ -36,8 +36,8 @@ N_TRAIN = {("handwritten digits", "quick"): 500, ("handwritten digits", "full"):
 
 
 def deep_images() -> LabelledImages:
-    """The two classes of `load_images`, with as many training images as the profile can afford."""
-    data = load_images()
+    """The two classes of `load_two_class_dataset`, with as many training images as the profile can afford."""
+    data = load_two_class_dataset()
     return data.subset(min(data.n, N_TRAIN[data.name, profile()]))
 
 
@@ -64,18 +64,19 @@ def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float
     chosen = setting("deep_networks", data, network=network, size=size)
     recipe = replace(chosen.recipe, **changes)
     if model is None:
-        model = scale_weights(chosen.network(data, seed), init_scale)
-    return fit(model, data, recipe, seed, record_at=record_epochs(recipe.epochs), n_val=chosen.n_val,
+        model = scale_model_weights(chosen.network(data, seed), init_scale)
+    return fit(model, data, recipe, seed, record_at=setting_epochs(recipe.epochs), n_val=chosen.n_val,
                log_training=log_training, device=best_device(), threads=threads, precision=precision, watch=watch)
 
 
 def deep_runs(data: LabelledImages, network: str, noise: float | MatrixNoise, seeds: Iterable[int], **options
               ) -> Record:
     """Record of one `deep_run` for each seed, each with wrong labels of its own; `noise` as of `add_label_noise`."""
-    return side_by_side(lambda seed: deep_run(add_label_noise(data, noise, seed=seed), network, seed, **options), seeds)
+    return fit_side_by_side(lambda seed: deep_run(add_label_noise(data, noise, seed=seed), network, seed, **options),
+                            seeds)
 
 
-def ten_way(data: LabelledImages) -> LabelledImages:
+def deep_ten_way(data: LabelledImages) -> LabelledImages:
     """The same images and labels as classes 0 and 1 of ten, of which eight have no image.
 
     A network for them has the ten-way head of the released code (prop-ten-way).
@@ -86,8 +87,8 @@ def ten_way(data: LabelledImages) -> LabelledImages:
     return replace(data, name=data.name + TEN_WAY, classes=classes, **labels)
 
 
-def measured_in_three_ways(data: LabelledImages, network: str, noise: float | MatrixNoise, seeds: Sequence[int],
-                           **options) -> tuple[Record, dict[str, Float[np.ndarray, "runs T n"]]]:
+def deep_measured_three_ways(data: LabelledImages, network: str, noise: float | MatrixNoise, seeds: Sequence[int],
+                             **options) -> tuple[Record, dict[str, Float[np.ndarray, "runs T n"]]]:
     """Runs in which "is this training image predicted as its observed label?" is asked in three ways.
 
     Parameters
@@ -116,7 +117,7 @@ def measured_in_three_ways(data: LabelledImages, network: str, noise: float | Ma
         found[seed] = dict(zip(WAYS, (record.fits_observed[0], watcher.fits(), record.logged_fits[0])))
         return record
 
-    record = side_by_side(run, seeds)
+    record = fit_side_by_side(run, seeds)
     return record, {way: np.array([found[seed][way] for seed in seeds], float) for way in WAYS}
 
 
@@ -124,7 +125,7 @@ class _Watcher:
     """Collects what a network predicts at recorded epochs with dropout on."""
 
     def __init__(self, data: LabelledImages, seed: int):
-        self.images = DeviceImages(standardise(data.x, data.x_test)[0], best_device())
+        self.images = ImageBatches(standardise(data.x, data.x_test)[0], best_device())
         self.observed, self.seed = class_index(data.y_obs, data.n_classes), seed
         self.dropped = []
 
@@ -145,8 +146,8 @@ class _Watcher:
         return np.array(self.dropped) == self.observed
 
 
-def mean_of_class(record: Record, values: Shaped[np.ndarray, "runs T n"], label: int, which: str
-                  ) -> Float[np.ndarray, "runs T"]:
+def deep_class_mean(record: Record, values: Shaped[np.ndarray, "runs T n"], label: int, which: str
+                    ) -> Float[np.ndarray, "runs T"]:
     """Mean of `values` over the "clean" or "noisy" samples whose true label is `label`, -1 or 1.
 
     NaN for a run without such a sample.
@@ -158,7 +159,7 @@ def mean_of_class(record: Record, values: Shaped[np.ndarray, "runs T n"], label:
     return np.divide((values * chosen).sum(-1), count, out=np.full(values.shape[:2], np.nan), where=count > 0)
 
 
-def epoch_table(record: Record, flip_rate: float) -> pd.DataFrame:
+def deep_epoch_table(record: Record, flip_rate: float) -> pd.DataFrame:
     """Tidy DataFrame with a row for each run and recorded epoch: accuracies, losses, what log 2 selects, stops.
 
     Accuracies of clean and of noisy samples: clean, noisy_observed, noisy_true; of all: train_observed, train_true;
@@ -167,7 +168,7 @@ def epoch_table(record: Record, flip_rate: float) -> pd.DataFrame:
     best_epoch, and for each rule of `all_stops`, told `flip_rate`, the epoch and the test accuracy.
     """
     test = 1 - record.fresh_error
-    chosen = selection_quality(log2_threshold(record.losses), record.flipped[:, None])
+    chosen = selection_quality(select_below_log2(record.losses), record.flipped[:, None])
     columns = {"clean": record.mean_over(record.fits_true, "clean"),
                "noisy_observed": record.mean_over(record.fits_observed, "noisy"),
                "noisy_true": record.mean_over(record.fits_true, "noisy"),
@@ -179,10 +180,10 @@ def epoch_table(record: Record, flip_rate: float) -> pd.DataFrame:
     runs = np.arange(len(test))
     fixed = {"best": test.max(1), "best_epoch": record.times[test.argmax(1)], "last": test[:, -1]}
     if record.flipped.any(1).all():
-        fixed["turning"] = record.times[turning_index(record)]
+        fixed["turning"] = record.times[turning_time_index(record)]
     for rule, stop in all_stops(record, flip_rate).items():
         name = rule.replace(",", "").replace(" ", "_")
-        fixed |= {f"{name}_epoch": record.times[stop], f"{name}_test": at(test, stop)}
+        fixed |= {f"{name}_epoch": record.times[stop], f"{name}_test": values_at_stop(test, stop)}
     table = {"run": np.repeat(runs, len(record.times)), "epoch": np.tile(record.times, len(runs))}
     table |= {name: values.ravel() for name, values in columns.items()}
     return pd.DataFrame(table | {name: np.repeat(values, len(record.times)) for name, values in fixed.items()})
@@ -191,7 +192,7 @@ def epoch_table(record: Record, flip_rate: float) -> pd.DataFrame:
 def deep_cell(network: str, flip_rate: float, seed: int, *, flip_minus: float | None = None, n_train: int = 2000,
               size: str = "full", init_scale: float = 1.0, ten: bool = False, threads: int = 1,
               precision: str = "auto", **changes) -> pd.DataFrame:
-    """Rows of `epoch_table` of one run on the images of `load_images`: a cell of a sweep.
+    """Rows of `deep_epoch_table` of one run on the images of `load_two_class_dataset`: a cell of a sweep.
 
     Parameters
     ----------
@@ -206,10 +207,11 @@ def deep_cell(network: str, flip_rate: float, seed: int, *, flip_minus: float | 
     changes
         fields of the `Recipe`, such as epochs, lr or augment.
     """
-    noise = flip_rate if flip_minus is None else ClassConditional(flip_rate, flip_minus)
-    data = load_images()
+    noise = flip_rate if flip_minus is None else ClassConditionalNoise(flip_rate, flip_minus)
+    data = load_two_class_dataset()
     data = add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), noise, seed=seed)
-    record = deep_run(ten_way(data) if ten else data, network, seed, init_scale=init_scale, size=size, threads=threads,
+    record = deep_run(deep_ten_way(data) if ten else data, network, seed, init_scale=init_scale, size=size,
+                      threads=threads,
                       precision=precision, **changes)
     rate = flip_rate if flip_minus is None else noise.rate
-    return epoch_table(record, rate).drop(columns="run").assign(seconds=record.config["seconds"])
+    return deep_epoch_table(record, rate).drop(columns="run").assign(seconds=record.config["seconds"])

@@ -15,27 +15,27 @@ from jaxtyping import Float
 from torch import nn
 
 from helpers import checks
-from helpers.data.datasets import load_image_classes
-from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, shrunk
+from helpers.data.datasets import CIFAR10_VARIABLE, load_ten_class_dataset
+from helpers.data.images import LabelledImages, shrink_images
 from helpers.data.label_noise import add_label_noise
-from helpers.data.noise_kinds import AsymmetricCIFAR10, RatedNoise, SymmetricRedraw
+from helpers.data.noise_kinds import AsymmetricCIFAR10Noise, RatedNoise, SymmetricRedrawNoise
 from helpers.data.subsets import hold_out
-from helpers.experiments.settings import Setting, record_epochs, setting, small_cnn
+from helpers.experiments.settings import Setting, setting, setting_epochs, small_cnn_setting
 from helpers.record import Record
 from helpers.runtime import best_device
 from helpers.training.elr_plus import RELEASED_EPOCHS, RELEASED_IMAGES, ELRPlus
-from helpers.training.loop import Recipe, fit, side_by_side
-from helpers.training.losses import ELR, CrossEntropy
-from helpers.training.models import Pair
+from helpers.training.loop import Recipe, fit, fit_side_by_side
+from helpers.training.losses import CrossEntropy, ELRLoss
+from helpers.training.models import ModelPair
 
-AnyLoss = CrossEntropy | ELR | ELRPlus
-LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(strength=3.0, momentum=0.7)}
+AnyLoss = CrossEntropy | ELRLoss | ELRPlus
+LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELRLoss(strength=3.0, momentum=0.7)}
 INGREDIENTS = ("mixup", "averaged weights", "two networks")  # that ELR+ adds to ELR
 METHODS = ("cross-entropy", *(f"cross-entropy with {name}" for name in INGREDIENTS), "ELR", "ELR+",
            "ELR+ without the term", *(f"ELR+ without {name}" for name in INGREDIENTS))
 SYMMETRIC, ASYMMETRIC = {"strength": 3.0, "momentum": 0.7}, {"strength": 1.0, "momentum": 0.9}  # the paper's, CIFAR-10
-NOISES = {f"symmetric {rate}": SymmetricRedraw(rate) for rate in (0.2, 0.4, 0.6, 0.8)}
-NOISES |= {"asymmetric 0.4": AsymmetricCIFAR10(0.4)}
+NOISES = {f"symmetric {rate}": SymmetricRedrawNoise(rate) for rate in (0.2, 0.4, 0.6, 0.8)}
+NOISES |= {"asymmetric 0.4": AsymmetricCIFAR10Noise(0.4)}
 # The step size of each method, by noise: chosen_steps of the recorded table "elr_steps". After a new recording of it,
 # write its choice here and record "elr" anew.
 STEPS = {"symmetric 0.4": dict.fromkeys(METHODS, 0.03) | dict.fromkeys(
@@ -62,7 +62,7 @@ def elr_losses(n: int, recipe: Recipe, *, strength: float = 3.0, momentum: float
     plain = replace(plus, strength=0.0, mixup=0.0, networks=1)
     without = [{"mixup": 0.0}, {"average": 0.0, "ramp": 0}, {"networks": 1}]  # in the order of INGREDIENTS
     added = [{"mixup": plus.mixup}, {"tested": "averaged"}, {"networks": 2}]
-    found = {"cross-entropy": CrossEntropy(), "ELR": ELR(strength=strength, momentum=momentum), "ELR+": plus,
+    found = {"cross-entropy": CrossEntropy(), "ELR": ELRLoss(strength=strength, momentum=momentum), "ELR+": plus,
              "ELR+ without the term": replace(plus, strength=0.0)}
     found |= {f"cross-entropy with {name}": replace(plain, **change) for name, change in zip(INGREDIENTS, added)}
     found |= {f"ELR+ without {name}": replace(plus, **change) for name, change in zip(INGREDIENTS, without)}
@@ -93,32 +93,32 @@ def elr_run(data: LabelledImages, rate: float, loss: AnyLoss | str, seed: int, *
         fields of the `Recipe`.
     """
     chosen = setting("elr", data)
-    noisy = add_label_noise(data, SymmetricRedraw(rate), seed=seed)
+    noisy = add_label_noise(data, SymmetricRedrawNoise(rate), seed=seed)
     noisy = hold_out(noisy, n_val) if checks.integer("n_val", n_val, 0) else noisy
     recipe = replace(chosen.recipe, **changes)
     if isinstance(loss, str):
         loss = elr_losses(noisy.n, recipe)[checks.one_of("loss", loss, METHODS)]
     recipe = replace(recipe, loss=loss)
     return fit(_network(chosen, noisy, loss, seed), noisy, recipe, seed, n_val=n_val,
-               record_at=record_epochs(recipe.epochs, marks=MARKS), device=best_device())
+               record_at=setting_epochs(recipe.epochs, marks=MARKS), device=best_device())
 
 
 def elr_runs(data: LabelledImages, rate: float, loss: AnyLoss | str, seeds: Iterable[int], *, n_val: int = 0,
              **changes) -> Record:
     """Record of one `elr_run` for each seed; a seed has the same labels, weights and batches whatever the loss."""
-    return side_by_side(lambda seed: elr_run(data, rate, loss, seed, n_val=n_val, **changes), seeds)
+    return fit_side_by_side(lambda seed: elr_run(data, rate, loss, seed, n_val=n_val, **changes), seeds)
 
 
 def _network(chosen: Setting, data: LabelledImages, loss: AnyLoss, seed: int) -> nn.Module:
     """The network of a setting, or the two that train together."""
     first = chosen.network(data, seed)
     two = isinstance(loss, ELRPlus) and loss.networks == 2
-    return Pair(first, chosen.network(data, seed + SECOND)) if two else first
+    return ModelPair(first, chosen.network(data, seed + SECOND)) if two else first
 
 
 def elr_cell(loss: str, noise: str, seed: int, *, n_train: int = 20_000, side: int = 16, width: int = 32,
              epochs: int = 40, augment: bool = True, lr: float | None = None, precision: str = "auto") -> list[dict]:
-    """Rows of one run on the ten classes of `load_image_classes` for a recorded table, one for each measured epoch.
+    """Rows of one run on the ten classes of `load_ten_class_dataset` for a recorded table, one for each measured epoch.
 
     The recipe is the released one of ELR+ on CIFAR-10 (`elr_recipe`), on a `SmallCNN`.
 
@@ -148,8 +148,9 @@ def elr_cell(loss: str, noise: str, seed: int, *, n_train: int = 20_000, side: i
     Returns
     -------
     list
-        Rows with epoch, test accuracy on true labels, validation accuracy on the observed labels, the `label_shares` of
-        noisy and of clean samples, the realised flip rate, the step size and the seconds of the run.
+        Rows with epoch, test accuracy on true labels, validation accuracy on the observed labels, the
+        `elr_run_label_shares` of noisy and of clean samples, the realised flip rate, the step size and the seconds of
+        the run.
     """
     noisy = add_label_noise(_small_images(n_train, side, os.environ.get(CIFAR10_VARIABLE)),
                             NOISES[checks.one_of("noise", noise, NOISES)], seed=seed)
@@ -157,12 +158,12 @@ def elr_cell(loss: str, noise: str, seed: int, *, n_train: int = 20_000, side: i
     noisy, step = hold_out(noisy, n_val), lr or STEPS[checks.one_of("noise", noise, STEPS)][loss]
     recipe = replace(elr_recipe(epochs, step, side), augment=augment)
     recipe = replace(recipe, loss=_losses_for(NOISES[noise], noisy.n, recipe)[checks.one_of("loss", loss, METHODS)])
-    record = fit(_network(small_cnn(width, recipe), noisy, recipe.loss, seed), noisy, recipe, seed, n_val=n_val,
-                 record_at=record_epochs(epochs, marks=(0, 1, 2, 3, *range(4, epochs, 2))), device=best_device(),
+    record = fit(_network(small_cnn_setting(width, recipe), noisy, recipe.loss, seed), noisy, recipe, seed, n_val=n_val,
+                 record_at=setting_epochs(epochs, marks=(0, 1, 2, 3, *range(4, epochs, 2))), device=best_device(),
                  precision=precision)
     columns = {"accuracy": 1 - record.fresh_error[0], "observed validation": 1 - record.validation_observed_error[0]}
     for which in ("noisy", "clean"):
-        columns |= {f"{which} {name}": share[0] for name, share in label_shares(record, which).items()}
+        columns |= {f"{which} {name}": share[0] for name, share in elr_run_label_shares(record, which).items()}
     fixed = {"flip rate": float(record.flipped.mean()), "step": step, "seconds": record.config["seconds"]}
     return [{"epoch": int(epoch), **{name: float(values[k]) for name, values in columns.items()}, **fixed}
             for k, epoch in enumerate(record.times)]
@@ -226,18 +227,18 @@ def chosen_steps(steps: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _losses_for(noise: RatedNoise, n: int, recipe: Recipe) -> dict[str, AnyLoss]:
-    values = ASYMMETRIC if isinstance(noise, AsymmetricCIFAR10) else SYMMETRIC
+    values = ASYMMETRIC if isinstance(noise, AsymmetricCIFAR10Noise) else SYMMETRIC
     return elr_losses(n, recipe, **values)
 
 
 @lru_cache(maxsize=1)
 def _small_images(n_train: int, side: int, path: str | None) -> LabelledImages:
-    """`load_image_classes`, some of them, shrunk; `path` is what the variable says, so that another file counts."""
-    data = load_image_classes()
-    return shrunk(data.subset(min(checks.integer("n_train", n_train), data.n)), side)
+    """`load_ten_class_dataset`, some of them, shrunk; `path` is what the variable says, so that another file counts."""
+    data = load_ten_class_dataset()
+    return shrink_images(data.subset(min(checks.integer("n_train", n_train), data.n)), side)
 
 
-def label_shares(record: Record, which: str) -> dict[str, Float[np.ndarray, "runs T"]]:
+def elr_run_label_shares(record: Record, which: str) -> dict[str, Float[np.ndarray, "runs T"]]:
     """Shares of the "noisy" or "clean" samples that the network reads as one label or the other.
 
     "observed" and "true" are the shares read as the observed and as the true label, "other" is that of samples read as

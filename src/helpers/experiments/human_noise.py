@@ -11,22 +11,28 @@ from jaxtyping import Shaped
 
 from helpers import checks
 from helpers.data.array_files import CIFAR10_CLASSES
-from helpers.data.cifar10n import KINDS, human_labels, load_cifar10n
-from helpers.data.datasets import load_cifar10
-from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, shrunk
-from helpers.data.label_noise import empirical_transition
-from helpers.data.raters import class_means, competitors, joint_mistakes, loosened, shuffled_mistakes
+from helpers.data.cifar10n import KINDS, add_cifar10n_labels, load_cifar10n
+from helpers.data.datasets import CIFAR10_VARIABLE, load_cifar10
+from helpers.data.images import LabelledImages, shrink_images
+from helpers.data.label_noise import label_noise_transition
+from helpers.data.raters import (
+    joint_rater_mistakes,
+    loosen_ratings,
+    rater_class_means,
+    rater_competitors,
+    shuffled_rater_mistakes,
+)
 from helpers.data.subsets import hold_out
-from helpers.experiments.settings import SETTINGS, small_cnn
-from helpers.reading.selection import ranking_auc, selection_quality, small_loss
-from helpers.reading.stopping import at
-from helpers.reading.times import crest
+from helpers.experiments.settings import SETTINGS, small_cnn_setting
+from helpers.reading.selection import select_small_loss, selection_auc, selection_quality
+from helpers.reading.stopping import values_at_stop
+from helpers.reading.times import crest_time_index
 from helpers.record import Record, log_times
 from helpers.runtime import best_device
 from helpers.training.loop import Recipe, fit
-from helpers.training.losses import ELR, CrossEntropy
+from helpers.training.losses import CrossEntropy, ELRLoss
 
-LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELR(strength=3.0, momentum=0.7)}
+LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELRLoss(strength=3.0, momentum=0.7)}
 STEPS = (0.02, 0.05, 0.1)  # step sizes among which `human_step_cell` lets one choose
 STEP_SEED = 1000  # of the runs that choose: no seed of a run that is compared
 # What the recording "human_steps" chose, by labels and loss.
@@ -36,26 +42,28 @@ CHOSEN_STEPS: dict[tuple[str, str], float] = {
 DIGITS = SETTINGS["human_noise", "small CNN", "ten digits", "quick"]  # the same in the other profile
 
 
-def summary(record: Record) -> dict[str, Shaped[np.ndarray, " runs"]]:
+def human_noise_summary(record: Record) -> dict[str, Shaped[np.ndarray, " runs"]]:
     """What the two stages left of each run on noisy labels, with its two test accuracies.
 
-    "crest" is the recorded epoch of the crest (`helpers.reading.times.crest`). At the crest: "read truly" and "copied"
-    (shares of the noisy samples), "AUC" of the losses, "caught" (share of the noisy samples among as many of largest
-    loss), "loss gap" (mean noisy minus mean clean loss). "memorised" is the share of noisy samples that fit their
-    observed label at the end, "best" and "last" are test accuracies.
+    "crest" is the recorded epoch of the crest (`helpers.reading.times.crest_time_index`). At the crest: "read truly"
+    and "copied" (shares of the noisy samples), "AUC" of the losses, "caught" (share of the noisy samples among as many
+    of largest loss), "loss gap" (mean noisy minus mean clean loss). "memorised" is the share of noisy samples that fit
+    their observed label at the end, "best" and "last" are test accuracies.
     """
-    top, noisy = crest(record), lambda values: record.mean_over(values, "noisy")
+    top, noisy = crest_time_index(record), lambda values: record.mean_over(values, "noisy")
     gap = noisy(record.losses) - record.mean_over(record.losses, "clean")
-    caught = [selection_quality(small_loss(loss, 1 - flipped.mean()), flipped).recall
-              for loss, flipped in zip(at(record.losses, top), record.flipped)]
-    return {"crest": record.times[top], "read truly": at(noisy(record.fits_true), top),
-            "copied": at(noisy(record.fits_observed), top), "AUC": at(ranking_auc(record), top),
-            "caught": np.array(caught), "loss gap": at(gap, top), "memorised": noisy(record.fits_observed)[:, -1],
+    caught = [selection_quality(select_small_loss(loss, 1 - flipped.mean()), flipped).recall
+              for loss, flipped in zip(values_at_stop(record.losses, top), record.flipped)]
+    return {"crest": record.times[top], "read truly": values_at_stop(noisy(record.fits_true), top),
+            "copied": values_at_stop(noisy(record.fits_observed), top),
+            "AUC": values_at_stop(selection_auc(record), top),
+            "caught": np.array(caught), "loss gap": values_at_stop(gap, top),
+            "memorised": noisy(record.fits_observed)[:, -1],
             "best": 1 - record.fresh_error.min(1), "last": 1 - record.fresh_error[:, -1]}
 
 
-def noise_run(data: LabelledImages, seed: int, *, width: int = DIGITS.width, recipe: Recipe = DIGITS.recipe,
-              n_val: int = 100) -> Record:
+def human_noise_run(data: LabelledImages, seed: int, *, width: int = DIGITS.width, recipe: Recipe = DIGITS.recipe,
+                    n_val: int = 100) -> Record:
     """Record of one `SmallCNN` trained on `data`, whose last training images are held out for validation.
 
     Recorded are about twenty epochs on a logarithmic axis. The defaults are those of the digits.
@@ -74,20 +82,21 @@ def noise_run(data: LabelledImages, seed: int, *, width: int = DIGITS.width, rec
         how many images are held out (`hold_out`).
     """
     held = hold_out(data, n_val)
-    return fit(small_cnn(width, recipe).network(held, seed), held, recipe, seed,
+    return fit(small_cnn_setting(width, recipe).network(held, seed), held, recipe, seed,
                record_at=log_times(recipe.epochs, count=20), n_val=n_val, device=best_device())
 
 
 def cifar10n_cell(kind: str, keep: str, seed: int, *, n_train: int = 10_000, side: int = 16, width: int = 16,
                   epochs: int = 25, lr: float = 0.05, n_val: int = 1000) -> dict[str, float]:
-    """One row of `summary` for CIFAR-10N, from the files that SIGNAL_FIRST_CIFAR10 and SIGNAL_FIRST_CIFAR10N name.
+    """One row of `human_noise_summary` for CIFAR-10N, from the files that SIGNAL_FIRST_CIFAR10 and
+    SIGNAL_FIRST_CIFAR10N name.
 
     Parameters
     ----------
     kind
-        which labels (`human_labels`).
+        which labels (`add_cifar10n_labels`).
     keep
-        what stays of their tie to the image (`loosened`).
+        what stays of their tie to the image (`loosen_ratings`).
     seed
         of the run, and of the draw of n_train + n_val images, which is the same for all kinds.
     n_train, n_val
@@ -102,17 +111,17 @@ def cifar10n_cell(kind: str, keep: str, seed: int, *, n_train: int = 10_000, sid
     Returns
     -------
     dict
-        `summary` with the realised "flip rate" and the test accuracy at the lowest error on the held-out observed
-        labels ("noisy validation").
+        `human_noise_summary` with the realised "flip rate" and the test accuracy at the lowest error on the held-out
+        observed labels ("noisy validation").
     """
     path = os.environ.get(CIFAR10_VARIABLE)
     checks.require(bool(path), CIFAR10_VARIABLE, path, "set to the files of CIFAR-10 (helpers.data.load_cifar10)")
-    data = human_labels(load_cifar10(path), kind).subset(n_train + n_val, seed=seed)
-    data = loosened(shrunk(data, checks.one_of("side", side, (16, 32))), keep, seed)
-    record = noise_run(data, seed, width=width, recipe=Recipe(epochs=epochs, lr=lr), n_val=n_val)
+    data = add_cifar10n_labels(load_cifar10(path), kind).subset(n_train + n_val, seed=seed)
+    data = loosen_ratings(shrink_images(data, checks.one_of("side", side, (16, 32))), keep, seed)
+    record = human_noise_run(data, seed, width=width, recipe=Recipe(epochs=epochs, lr=lr), n_val=n_val)
     stop = record.validation_observed_error.argmin(1)
-    values = summary(record) | {"flip rate": record.flipped.mean(1),
-                                "noisy validation": 1 - record.fresh_error[0, stop]}
+    values = human_noise_summary(record) | {"flip rate": record.flipped.mean(1),
+                                            "noisy validation": 1 - record.fresh_error[0, stop]}
     return {name: float(value[0]) for name, value in values.items()}
 
 
@@ -143,8 +152,9 @@ def human_loss_cell(kind: str, loss: str, seed: int, *, n_train: int = 10_000, s
     stop = record.validation_observed_error.argmin(1)
     noisy = {name: record.mean_over(getattr(record, f"fits_{name}"), "noisy") for name in ("true", "observed")}
     values = {"best": 1 - record.fresh_error.min(1), "last": 1 - record.fresh_error[:, -1],
-              "stopped": 1 - at(record.fresh_error, stop), "stop": record.times[stop],
-              "read truly stopped": at(noisy["true"], stop), "memorised stopped": at(noisy["observed"], stop),
+              "stopped": 1 - values_at_stop(record.fresh_error, stop), "stop": record.times[stop],
+              "read truly stopped": values_at_stop(noisy["true"], stop),
+              "memorised stopped": values_at_stop(noisy["observed"], stop),
               "memorised": noisy["observed"][:, -1], "flip rate": record.flipped.mean(1)}
     return {name: float(value[0]) for name, value in values.items()} | {"lr": lr, "seconds": record.config["seconds"]}
 
@@ -164,9 +174,9 @@ def _human_run(kind: str, loss: str, seed: int, n_train: int, side: int, width: 
     path = os.environ.get(CIFAR10_VARIABLE)
     checks.require(bool(path), CIFAR10_VARIABLE, path, "set to the files of CIFAR-10 (helpers.data.load_cifar10)")
     chosen = LOSSES[checks.one_of("loss", loss, LOSSES)]
-    data = human_labels(load_cifar10(path), kind).subset(n_train + n_val, seed=seed)
-    return noise_run(shrunk(data, checks.one_of("side", side, (16, 32))), seed, width=width,
-                     recipe=Recipe(epochs=epochs, lr=lr, loss=chosen), n_val=n_val)
+    data = add_cifar10n_labels(load_cifar10(path), kind).subset(n_train + n_val, seed=seed)
+    return human_noise_run(shrink_images(data, checks.one_of("side", side, (16, 32))), seed, width=width,
+                           recipe=Recipe(epochs=epochs, lr=lr, loss=chosen), n_val=n_val)
 
 
 def human_count_cell(labels: str, *, draws: int = 40, flows: int = 5) -> list[dict]:
@@ -175,9 +185,9 @@ def human_count_cell(labels: str, *, draws: int = 40, flows: int = 5) -> list[di
     Parameters
     ----------
     labels
-        a label set (`human_labels`), or "three people" for what the three random ones share.
+        a label set (`add_cifar10n_labels`), or "three people" for what the three random ones share.
     draws
-        permutations of each person's labels within the true classes (`shuffled_mistakes`).
+        permutations of each person's labels within the true classes (`shuffled_rater_mistakes`).
     flows
         how many of the largest entries beside the diagonal of the transition matrix.
 
@@ -191,19 +201,19 @@ def human_count_cell(labels: str, *, draws: int = 40, flows: int = 5) -> list[di
     true = file["clean_label"]
     if labels == "three people":
         three = np.stack([file[KINDS[f"random{k}"]] for k in (1, 2, 3)])
-        counted, shuffled = joint_mistakes(true, three), shuffled_mistakes(true, three, draws=draws, seed=0)
+        counted, shuffled = joint_rater_mistakes(true, three), shuffled_rater_mistakes(true, three, draws=draws, seed=0)
         rows = [{"statistic": name, "people": value, "permuted": float(shuffled[name].mean()),
                  "sd": float(shuffled[name].std(ddof=1))} for name, value in counted.items()]
-        right = np.prod([1 - class_means(row != true, true)[true] for row in three], axis=0)
+        right = np.prod([1 - rater_class_means(row != true, true)[true] for row in three], axis=0)
         return [*rows, {"statistic": "any wrong", "people": float((three != true).any(0).mean()),
                         "permuted": float(1 - right.mean()), "sd": np.nan}]
-    matrix = empirical_transition(true, file[KINDS[checks.one_of("labels", labels, KINDS)]], 10)[0]
+    matrix = label_noise_transition(true, file[KINDS[checks.one_of("labels", labels, KINDS)]], 10)[0]
     values = {"wrong": float((file[KINDS[labels]] != true).mean())}
     off = np.where(np.eye(10, dtype=bool), 0, matrix)
     for place in np.argsort(off, axis=None)[::-1][:flows]:
         a, b = np.unravel_index(place, off.shape)
         values[f"{CIFAR10_CLASSES[a]} to {CIFAR10_CLASSES[b]}"] = float(off[a, b])
-    rivals, least = competitors(matrix), int(matrix.diagonal().argmin())
+    rivals, least = rater_competitors(matrix), int(matrix.diagonal().argmin())
     values |= {"wrong classes, mean": float(rivals.mean()), "wrong classes, least": float(rivals.min()),
                "wrong classes, most": float(rivals.max()),
                f"read truly, least ({CIFAR10_CLASSES[least]})": float(matrix[least, least])}

@@ -13,8 +13,8 @@ from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.descent import descend
 from helpers.record import Record
-from helpers.theory.active_shares import initial_scale, share_law
-from helpers.theory.limit import LimitLaw, euler_law
+from helpers.theory.active_shares import active_share_law, active_share_scale
+from helpers.theory.limit import LimitLaw, limit_law_euler
 
 
 def initial_scale_runs(problem: SignalNoise, init_stds: Sequence[float], *, m: int, h: float, times: Sequence[float],
@@ -22,7 +22,7 @@ def initial_scale_runs(problem: SignalNoise, init_stds: Sequence[float], *, m: i
     """Margins and the share of active filters over sigma_0, in exact runs and by three laws.
 
     The laws have the c of the problem and the flip rate of the draws. "half" and "measured" are Euler schemes with the
-    step of the runs and the share 1/2 or, for each row, the share measured there; "predicted" is `share_law`, a
+    step of the runs and the share 1/2 or, for each row, the share measured there; "predicted" is `active_share_law`, a
     heuristic.
 
     Parameters
@@ -43,9 +43,10 @@ def initial_scale_runs(problem: SignalNoise, init_stds: Sequence[float], *, m: i
     Returns
     -------
     frame
-        One row per sigma_0 and time: `init_std`, `scale` (`initial_scale`), `time`, `share`, `share_error` (standard
-        error over runs), `share_predicted`; `clean` and `noisy`, mean margins of the runs; and those margins by the
-        laws, `clean_half`, `noisy_half`, `clean_measured`, `noisy_measured`, `clean_predicted`, `noisy_predicted`.
+        One row per sigma_0 and time: `init_std`, `scale` (`active_share_scale`), `time`, `share`, `share_error`
+        (standard error over runs), `share_predicted`; `clean` and `noisy`, mean margins of the runs; and those margins
+        by the laws, `clean_half`, `noisy_half`, `clean_measured`, `noisy_measured`, `clean_predicted`,
+        `noisy_predicted`.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def initial_scale_runs(problem: SignalNoise, init_stds: Sequence[float], *, m: i
     record = descend([problem] * len(init_stds), m, init_stds, lr, steps[-1], seeds, record_at=steps, n_test=1)
     # Runs with one seed have the same labels at every sigma_0.
     tau = float(record.flipped.mean())
-    half = euler_law(problem.n_snr2, tau, h, steps[-1])
+    half = limit_law_euler(problem.n_snr2, tau, h, steps[-1])
     return pd.concat([_rows(problem, sigma_0, h, tau, half, record, slice(k * len(seeds), (k + 1) * len(seeds)))
                       for k, sigma_0 in enumerate(init_stds)], ignore_index=True)
 
@@ -72,14 +73,14 @@ def initial_scale_runs(problem: SignalNoise, init_stds: Sequence[float], *, m: i
 def _rows(problem: SignalNoise, sigma_0: float, h: float, tau: float, half: LimitLaw, record: Record,
           runs: slice) -> pd.DataFrame:
     """The rows of one sigma_0, which has these runs of the record."""
-    c, times, scale = problem.n_snr2, h * record.times, initial_scale(problem, sigma_0)
+    c, times, scale = problem.n_snr2, h * record.times, active_share_scale(problem, sigma_0)
     shares = record.active[runs].mean(2)
     share, count = shares.mean(0), len(shares)
-    predicted = share_law(c, tau, times, scale=scale, orthogonal=problem.orthogonal)
+    predicted = active_share_law(c, tau, times, scale=scale, orthogonal=problem.orthogonal)
     frame = {"init_std": sigma_0, "scale": scale, "time": times, "share": share,
              "share_error": shares.std(0, ddof=1) / count**0.5 if count > 1 else np.nan,
              "share_predicted": predicted.share}
-    measured = [euler_law(c, tau, h, int(t), share=p) for t, p in zip(record.times, share)]
+    measured = [limit_law_euler(c, tau, h, int(t), share=p) for t, p in zip(record.times, share)]
     for which in ("clean", "noisy"):
         margin = f"{which}_margin"
         frame |= {which: np.nanmean(record.mean_over(record.margins, which)[runs], 0),

@@ -12,20 +12,22 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from helpers import checks
-from helpers.data.datasets import load_digit_classes, load_image_classes, load_mnist
-from helpers.data.images import CIFAR10_VARIABLE, LabelledImages, class_index, load_digits
+from helpers.data.datasets import CIFAR10_VARIABLE, load_digit_classes, load_digits, load_mnist, load_ten_class_dataset
+from helpers.data.images import LabelledImages, class_index
 from helpers.data.label_noise import add_label_noise
-from helpers.data.noise_kinds import MatrixNoise, PairFlip, Symmetric
+from helpers.data.noise_kinds import MatrixNoise, PairFlipNoise, SymmetricNoise
 from helpers.data.subsets import hold_out
-from helpers.experiments.settings import record_epochs, setting
-from helpers.reading.distances import distances_over_time, purity_gain
-from helpers.record import Record, concatenate
+from helpers.experiments.settings import setting, setting_epochs
+from helpers.reading.distances import loss_distances_over_time
+from helpers.reading.selection import selection_purity_gain
+from helpers.record import Record, concatenate_records
 from helpers.runtime import best_device
-from helpers.training.loop import fit, side_by_side
-from helpers.training.losses import margins
-from helpers.training.predictions import outputs, standardise
+from helpers.training.batches import standardise
+from helpers.training.loop import fit, fit_side_by_side
+from helpers.training.losses import loss_margins
+from helpers.training.predictions import predicted_outputs
 
-KINDS = {"symmetric": Symmetric, "pair": PairFlip}
+KINDS = {"symmetric": SymmetricNoise, "pair": PairFlipNoise}
 MNIST_VARIABLE = "SIGNAL_FIRST_MNIST"
 DATASETS = ("ten digits", "even or odd", "MNIST", "CIFAR-10")
 HELD_OUT = 10  # one training image in so many is held out, with its observed label
@@ -70,8 +72,8 @@ def loss_run(data: LabelledImages, noise: float | MatrixNoise, seed: int, *, n_v
     labels, seen = torch.from_numpy(class_index(noisy.y_test_obs, data.n_classes)), []
 
     def watch(epoch: int, model: nn.Module) -> None:
-        f = outputs(model, x.to(best_device()), epoch=epoch, n_classes=data.n_classes).cpu()
-        seen.append((margins(f, labels).numpy(), f.argmax(1).numpy() if f.ndim == 2 else None))
+        f = predicted_outputs(model, x.to(best_device()), epoch=epoch, n_classes=data.n_classes).cpu()
+        seen.append((loss_margins(f, labels).numpy(), f.argmax(1).numpy() if f.ndim == 2 else None))
 
     record = fit(model, held, recipe, seed, n_val=n_val, record_at=record_at, device=best_device(), watch=watch)
     found, predicted = zip(*seen)
@@ -89,7 +91,7 @@ def loss_runs(data: LabelledImages, noise: float | MatrixNoise, seeds: Sequence[
         record, tests[seed] = loss_run(data, noise, seed, n_val=n_val, **changes)
         return record
 
-    return side_by_side(run, seeds), concatenate([tests[seed] for seed in seeds])
+    return fit_side_by_side(run, seeds), concatenate_records([tests[seed] for seed in seeds])
 
 
 def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int = 0, n_test: int = 0, epochs: int = 0,
@@ -122,11 +124,12 @@ def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int =
     """
     lr = CHOSEN_STEPS.get((dataset, kind, rate)) if lr is None else lr
     train, test, available = _cell_run(dataset, kind, rate, seed, n_train, n_test, epochs, lr)
-    columns = {"epoch": train.times, "purity_gain": purity_gain(train)[0], "accuracy": 1 - train.fresh_error[0],
+    columns = {"epoch": train.times, "purity_gain": selection_purity_gain(train)[0],
+               "accuracy": 1 - train.fresh_error[0],
                "validation_noisy": 1 - train.validation_observed_error[0],
                "observed_fitted": train.mean_over(train.fits_observed)[0]}
     for name, record in (("", train), ("test_", test)):
-        found = distances_over_time(record)
+        found = loss_distances_over_time(record)
         columns |= {f"{name}{key}": value[0] for key, value in found._asdict().items()}
         for group, chosen in (("clean", ~record.flipped[0]), ("noisy", record.flipped[0])):
             columns[f"{name}{group}_loss"] = np.median(record.losses[0][:, chosen], axis=1)
@@ -168,7 +171,7 @@ def _cell_run(dataset: str, kind: str, rate: float, seed: int, n_train: int, n_t
     noise = KINDS[checks.one_of("kind", kind, KINDS)](rate)
     changes = {name: value for name, value in (("epochs", epochs), ("lr", lr)) if value}
     last = epochs or setting("loss_distributions", data).recipe.epochs
-    record, test = loss_run(data, noise, seed, n_val=data.n // HELD_OUT, record_at=record_epochs(last), **changes)
+    record, test = loss_run(data, noise, seed, n_val=data.n // HELD_OUT, record_at=setting_epochs(last), **changes)
     return record, test, available
 
 
@@ -180,4 +183,4 @@ def _load(dataset: str) -> LabelledImages:
     variable = {"MNIST": MNIST_VARIABLE, "CIFAR-10": CIFAR10_VARIABLE}[dataset]
     path = os.environ.get(variable)
     checks.require(bool(path), variable, path, f"the path of {dataset}'s files, as helpers.data reads them")
-    return load_mnist(path) if dataset == "MNIST" else load_image_classes()
+    return load_mnist(path) if dataset == "MNIST" else load_ten_class_dataset()

@@ -14,36 +14,37 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from helpers import checks
-from helpers.data.images import LabelledImages, class_index, load_images
+from helpers.data.datasets import load_two_class_dataset
+from helpers.data.images import LabelledImages, class_index
 from helpers.data.label_noise import add_label_noise
 from helpers.data.subsets import hold_out
-from helpers.experiments.deep_networks import ten_way
-from helpers.experiments.settings import record_epochs
-from helpers.reading.attribution import attribution_maps, effective_share, net_share
-from helpers.reading.selection import log2_threshold, selection_quality
-from helpers.reading.stopping import TRAINING_ONLY, plateau
+from helpers.experiments.deep_networks import deep_ten_way
+from helpers.experiments.settings import setting_epochs
+from helpers.reading.attribution import attribution_effective_share, attribution_maps, attribution_net_share
+from helpers.reading.selection import select_below_log2, selection_quality
+from helpers.reading.stopping import TRAINING_ONLY, stop_at_plateau
 from helpers.record import Record
 from helpers.runtime import best_device
 from helpers.streams import random_stream
-from helpers.training.checkpoints import folder
+from helpers.training.batches import standardise
+from helpers.training.checkpoints import checkpoint_folder
 from helpers.training.loop import Recipe, fit
 from helpers.training.models import vgg
-from helpers.training.predictions import standardise
 
 # Batches of 60, 60 epochs, no weight decay and a constant step are the defaults of the released training script, whose
 # default optimiser is Adam; the paper says SGD and no step. Momentum is ours: without it the small initial outputs
 # keep the network on its first plateau for most of the epochs.
 RECIPE = Recipe(epochs=60, lr=0.02, momentum=0.9, batch_size=60)
 STEPS = (0.01, 0.02, 0.05)
-CHOSEN = {0.0: 0.02, 0.2: 0.02}  # by flip rate, the `chosen_step` of the recorded table paper_steps
+CHOSEN = {0.0: 0.02, 0.2: 0.02}  # by flip rate, the `elr_chosen_step` of the recorded table paper_steps
 
 
 def paper_images(flip_rate: float, seed: int, *, n_train: int = 10_000, n_outputs: int = 10) -> LabelledImages:
     """The training images with exactly round(flip_rate n) wrong labels, before a head of two logits or of ten."""
-    data = load_images()
+    data = load_two_class_dataset()
     data = data.subset(min(checks.integer("n_train", n_train), data.n))
     data = add_label_noise(data, flip_rate, seed=seed, draw="exact")
-    return ten_way(data) if checks.one_of("n_outputs", n_outputs, (2, 10)) == 10 else data
+    return deep_ten_way(data) if checks.one_of("n_outputs", n_outputs, (2, 10)) == 10 else data
 
 
 def paper_image_run(data: LabelledImages, seed: int, recipe: Recipe, *, width: int = 64, n_val: int = 0,
@@ -63,18 +64,18 @@ def paper_image_run(data: LabelledImages, seed: int, recipe: Recipe, *, width: i
     n_val
         images held out of the training set for validation.
     precision, record_at
-        as of `fit`; by default the epochs of `record_epochs`.
+        as of `fit`; by default the epochs of `setting_epochs`.
     """
-    record_at = record_epochs(recipe.epochs) if record_at is None else record_at
+    record_at = setting_epochs(recipe.epochs) if record_at is None else record_at
     model = vgg(data.image_shape, data.n_classes, width=width, seed=seed, init="released")
     record = fit(model, hold_out(data, n_val) if n_val else data, recipe, seed, record_at=record_at, n_val=n_val,
-                 log_training=True, device=best_device(), precision=precision, checkpoint=folder())
+                 log_training=True, device=best_device(), precision=precision, checkpoint=checkpoint_folder())
     return record, model
 
 
 def paper_step_cell(lr: float, flip_rate: float, seed: int, *, epochs: int = 12, n_train: int = 4000,
                     n_val: int = 500, width: int = 64, precision: str = "bfloat16") -> dict[str, float]:
-    """How good a step size is, told by observed labels alone, for `chosen_step`.
+    """How good a step size is, told by observed labels alone, for `elr_chosen_step`.
 
     Parameters
     ----------
@@ -143,9 +144,10 @@ def paper_image_cell(flip_rate: float, seed: int, *, n_outputs: int = 10, lr: fl
         for name, values in (("logged", record.logged_fits), ("fits", record.fits_observed),
                              ("true", record.fits_true), ("loss", record.losses)):
             columns[f"{which} {name}"] = record.mean_over(values, which)[0]
-    chosen = selection_quality(log2_threshold(record.losses), record.flipped[:, None])
+    chosen = selection_quality(select_below_log2(record.losses), record.flipped[:, None])
     columns |= {"caught": chosen.recall[0], "lost": chosen.lost[0], "noise left": 1 - chosen.purity[0]}
-    stops = {"plateau": plateau(record, flip_rate)} | {name: rule(record) for name, rule in TRAINING_ONLY.items()}
+    stops = {"plateau": stop_at_plateau(record, flip_rate)} | {name: rule(record)
+                                                               for name, rule in TRAINING_ONLY.items()}
     fixed = {f"stop, {name}": int(record.times[stop[0]]) for name, stop in stops.items()}
     groups = paper_images(noisy_rate, seed, n_train=n_train).flipped
     fixed |= explanations(model, data, groups, seed, per_group=per_group, n_background=n_background)
@@ -176,8 +178,8 @@ def explanations(model: nn.Module, data: LabelledImages, noisy: Float[np.ndarray
     Returns
     -------
     dict
-        For "noisy" and "clean" images the means of `effective_share`, of `net_share`, and of `outline`, the rank
-        correlation over the pixels between the absolute map and the edges of the image (Sobel).
+        For "noisy" and "clean" images the means of `attribution_effective_share`, of `attribution_net_share`, and of
+        `outline`, the rank correlation over the pixels between the absolute map and the edges of the image (Sobel).
     """
     rng, device = random_stream(seed, "images explained"), next(model.parameters()).device
     clean = rng.permutation(np.flatnonzero(~noisy))
@@ -188,8 +190,8 @@ def explanations(model: nn.Module, data: LabelledImages, noisy: Float[np.ndarray
     for group, chosen in places.items():
         maps = attribution_maps(model, torch.from_numpy(x[chosen]).to(device), behind, y[chosen],
                                 method="integrated_gradients", steps=8)
-        found |= {f"{group} effective share": float(np.nanmean(effective_share(maps))),
-                  f"{group} net share": float(np.nanmean(net_share(maps))),
+        found |= {f"{group} effective share": float(np.nanmean(attribution_effective_share(maps))),
+                  f"{group} net share": float(np.nanmean(attribution_net_share(maps))),
                   f"{group} outline": float(np.mean(outline(maps, data.x[chosen])))}
     return found
 

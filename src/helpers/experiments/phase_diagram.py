@@ -13,7 +13,7 @@ from helpers.data.signal_noise import SignalNoise
 from helpers.engine.descent import descend
 from helpers.record import Record
 from helpers.theory.limit import LimitLaw, limit_law
-from helpers.theory.stage_two import noise_responses, signal_responses
+from helpers.theory.responses import noise_responses, signal_responses
 
 S_END, INITIAL_RESPONSE, RECORDED_TIMES, TEST_DRAWS = 30.0, 0.03, 20, 500
 _C = [float(f"{c:.4g}") for c in np.geomspace(0.25, 32, 29)]
@@ -83,7 +83,7 @@ def phase_cell(n_snr2: float, flip_rate: float, d_over_n: int | float, *, n: int
     truly, fitted = (record.mean_over(fits, "noisy") for fits in (record.fits_true, record.fits_observed))
     best = record.fresh_error.mean(0).argmin()
     rise = record.fresh_error[:, -1] - record.fresh_error[:, best]
-    reused, mislead = record.reused_error, misleading_patches(record)
+    reused, mislead = record.reused_error, _misleading_patches(record)
     low, high = np.quantile(reused[:, -1], [0.1, 0.9])
     return {"flipped": float(record.flipped.mean()),
             "stage_one": _mean(np.where(np.isnan(truly), np.nan, truly > 0.5).max(1)),
@@ -98,7 +98,7 @@ def phase_cell(n_snr2: float, flip_rate: float, d_over_n: int | float, *, n: int
             "clean_mislead": _mean(record.mean_over(mislead, "clean")[:, -1])}
 
 
-def misleading_patches(record: Record) -> Bool[np.ndarray, "runs T n"]:
+def _misleading_patches(record: Record) -> Bool[np.ndarray, "runs T n"]:
     """Which patches give a test sample whose true label is -y_obs_i the wrong label.
 
     Such a sample shows the signal of the class -y_obs_i: the noise response N_i outvotes that class's signal response.
@@ -113,7 +113,7 @@ def _mean(values: Float[np.ndarray, " runs"]) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def clean_patch_border(n_snr2: float, s_end: float) -> float:
+def phase_clean_patch_border(n_snr2: float, s_end: float) -> float:
     """The flip rate above which, by the limit law, clean patches mislead already at s_end: r_c = A there.
 
     It falls from (1 - 1/c) / 2 at s_end = 0 to (1 - 1/c) / 4, the line of prop-clean-patches, as s_end grows. To eight
@@ -126,7 +126,7 @@ def clean_patch_border(n_snr2: float, s_end: float) -> float:
     return 0.0 if lag(0.0) >= 0 else float(brentq(lag, 0.0, 0.5 - 1e-9, xtol=1e-9))
 
 
-def signal_to_noise_patch(law: LimitLaw) -> Float[np.ndarray, " T"]:
+def phase_signal_to_noise(law: LimitLaw) -> Float[np.ndarray, " T"]:
     """Q^2, the squared ratio of the signal response to the spread of a filter's response to a fresh patch, times n/d.
 
     In the limit law's setting that spread is sigma ``|w|``, equal to

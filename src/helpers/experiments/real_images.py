@@ -13,9 +13,9 @@ from helpers.data.subsets import hold_out
 from helpers.experiments.settings import setting
 from helpers.record import Record
 from helpers.runtime import best_device
-from helpers.training.batches import DeviceImages
-from helpers.training.loop import Recipe, fit, side_by_side
-from helpers.training.predictions import outputs, predicted, standardise
+from helpers.training.batches import ImageBatches, standardise
+from helpers.training.loop import Recipe, fit, fit_side_by_side
+from helpers.training.predictions import predicted_classes, predicted_outputs
 
 
 def image_run(data: LabelledImages, seed: int, *, recipe: Recipe | None = None, n_val: int = 0,
@@ -52,17 +52,18 @@ def image_run(data: LabelledImages, seed: int, *, recipe: Recipe | None = None, 
 
 def image_runs(data: LabelledImages, flip_rate: float, seeds: Iterable[int], *, n_val: int = 0) -> Record:
     """Record of one `image_run` for each seed, which also draws that run's wrong labels at `flip_rate`."""
-    return side_by_side(lambda seed: image_run(add_label_noise(data, flip_rate, seed=seed), seed, n_val=n_val), seeds)
+    return fit_side_by_side(lambda seed: image_run(add_label_noise(data, flip_rate, seed=seed), seed, n_val=n_val),
+                            seeds)
 
 
-def run_and_mistakes(data: LabelledImages, seed: int, *, n_val: int = 0, record_at: ArrayLike | None = None
-                     ) -> tuple[Record, Bool[np.ndarray, "T n_test"]]:
+def image_run_and_mistakes(data: LabelledImages, seed: int, *, n_val: int = 0, record_at: ArrayLike | None = None
+                           ) -> tuple[Record, Bool[np.ndarray, "T n_test"]]:
     """`image_run`, and which test images are misclassified at each recorded epoch (true labels)."""
     seen = []
-    images = DeviceImages(standardise(data.keep(np.arange(data.n) < data.n - n_val).x, data.x_test)[1], best_device())
+    images = ImageBatches(standardise(data.keep(np.arange(data.n) < data.n - n_val).x, data.x_test)[1], best_device())
 
     def watch(epoch: int, model: nn.Module) -> None:
-        found = predicted(outputs(model, images, epoch=epoch, n_classes=data.n_classes))
+        found = predicted_classes(predicted_outputs(model, images, epoch=epoch, n_classes=data.n_classes))
         seen.append(class_labels(found, data.n_classes) != data.y_test)
 
     record = image_run(data, seed, n_val=n_val, record_at=record_at, watch=watch)
@@ -75,8 +76,8 @@ def image_mistakes(data: LabelledImages, flip_rate: float, seeds: Iterable[int],
     seen, seeds = {}, list(seeds)
 
     def run(seed: int) -> Record:
-        record, seen[seed] = run_and_mistakes(add_label_noise(data, flip_rate, seed=seed), seed, n_val=n_val)
+        record, seen[seed] = image_run_and_mistakes(add_label_noise(data, flip_rate, seed=seed), seed, n_val=n_val)
         return record
 
-    record = side_by_side(run, seeds)
+    record = fit_side_by_side(run, seeds)
     return record, np.array([seen[seed] for seed in seeds])

@@ -20,7 +20,7 @@ from torch import nn
 
 from helpers import checks
 from helpers.data.images import LabelledImages
-from helpers.experiments.settings import Setting, setting, small_cnn, vgg_11
+from helpers.experiments.settings import Setting, setting, small_cnn_setting, vgg_11_setting
 from helpers.runtime import best_device, provenance
 from helpers.training.loop import Recipe
 from helpers.training.models import resnet, vgg
@@ -50,7 +50,7 @@ PAPERS = {
         "step": "0.1, divided by 10 at epoch 60; batch 128", "source": "released code"}}
 
 
-class Recording(Protocol):
+class ScaleRecording(Protocol):
     """A recorded table, as `helpers.sweeps.load_table` reads it."""
 
     name: str
@@ -59,7 +59,7 @@ class Recording(Protocol):
 
 
 @dataclass(frozen=True)
-class Setup:
+class ScaleSetup:
     """One network on one data set, as a column of the table counts it.
 
     Parameters
@@ -67,7 +67,7 @@ class Setup:
     setting
         the network and its recipe.
     data
-        the images, or a stand-in of their shape and number of classes (`stand_in`).
+        the images, or a stand-in of their shape and number of classes (`scale_stand_in`).
     images
         how many are trained on.
     """
@@ -104,7 +104,7 @@ class ScaleTable:
 
 
 def scale_table(paper: str, settings: Setting | Sequence[Setting], data: LabelledImages, seeds: Sized, *,
-                recorded: Recording | Sequence[Recording] = (), chapter: str = "") -> ScaleTable:
+                recorded: ScaleRecording | Sequence[ScaleRecording] = (), chapter: str = "") -> ScaleTable:
     """The table with which a chapter with images opens: paper, recorded here, on this page.
 
     Parameters
@@ -145,7 +145,7 @@ def scale_table(paper: str, settings: Setting | Sequence[Setting], data: Labelle
     settings = [settings] if isinstance(settings, Setting) else list(settings)
     recorded = [recorded] if hasattr(recorded, "made") else list(recorded)
     made = provenance()
-    here = _column([Setup(one, data, data.n) for one in settings])
+    here = _column([ScaleSetup(one, data, data.n) for one in settings])
     here |= {"seeds": str(len(seeds)), "precision": _precision("auto", best_device()),
              "device": f"{made['device']}, {made['profile']} profile", "hours": _chapter_hours(chapter),
              "source": data.name}
@@ -154,7 +154,7 @@ def scale_table(paper: str, settings: Setting | Sequence[Setting], data: Labelle
     return ScaleTable(pd.DataFrame(columns, index=list(ROWS)).fillna(""))
 
 
-def stand_in(name: str, image_shape: tuple[int, int, int], n_classes: int) -> LabelledImages:
+def scale_stand_in(name: str, image_shape: tuple[int, int, int], n_classes: int) -> LabelledImages:
     """Images of zeros with the name, shape and classes of a data set that need not be there."""
     x, two = np.zeros((2, *image_shape), np.float32), n_classes == 2
     labels = np.array([-1.0, 1.0]) if two else np.array([0, 1])
@@ -168,7 +168,7 @@ def _of_paper(paper: str) -> dict[str, str]:
     return found | ({} if isinstance(make, str) else {"parameters": _count(partial(make, (3, 32, 32), seed=0))})
 
 
-def _of_recording(recording: Recording) -> dict[str, str]:
+def _of_recording(recording: ScaleRecording) -> dict[str, str]:
     made, table = recording.made, recording.table
     describe = CELLS[checks.one_of("recorded", made["function"], CELLS)]
     device = made["made_by"]["device"]
@@ -185,7 +185,7 @@ def _of_recording(recording: Recording) -> dict[str, str]:
         "source": "; ".join(filter(None, (f"{recording.name}, {made['recorded']}", files, note)))}
 
 
-def _column(setups: Sequence[Setup]) -> dict[str, str]:
+def _column(setups: Sequence[ScaleSetup]) -> dict[str, str]:
     """The rows that a network, its recipe and its images decide, a value for each setup where they differ."""
     several = len({one.data.name for one in setups}) > 1
     rows = []
@@ -239,7 +239,7 @@ def _values(made: dict, name: str, default: object) -> list:
     return found if isinstance(found, list) else [found]
 
 
-def _core_hours(recording: Recording) -> float:
+def _core_hours(recording: ScaleRecording) -> float:
     """Hours of one core: those that the runs measured themselves, else those of the recording's last call."""
     table, grid = recording.table, list(recording.made["grid"])
     if "seconds" in table:
@@ -256,42 +256,43 @@ def _chapter_hours(chapter: str) -> str:
     return f"{float(found[-1]['seconds']) / 3600:.2g} (whole page, {found[-1]['device']})" if found else ""
 
 
-def _loss_setups(made: dict) -> list[Setup]:
+def _loss_setups(made: dict) -> list[ScaleSetup]:
     shapes = {"MNIST": (1, 28, 28), "CIFAR-10": (3, 32, 32), "ten digits": (1, 8, 8)}
     (n_train,), (epochs,), found = _values(made, "n_train", 0), _values(made, "epochs", 0), []
     for name in _values(made, "dataset", "CIFAR-10"):
-        data = stand_in(name, shapes[name], 10)
+        data = scale_stand_in(name, shapes[name], 10)
         chosen = setting("loss_distributions", data)
         recipe = replace(chosen.recipe, epochs=epochs or chosen.recipe.epochs)
-        found.append(Setup(replace(chosen, recipe=recipe), data, n_train))
+        found.append(ScaleSetup(replace(chosen, recipe=recipe), data, n_train))
     return found
 
 
-def _small_setups(made: dict, name: str = "CIFAR-10") -> list[Setup]:
+def _small_setups(made: dict, name: str = "CIFAR-10") -> list[ScaleSetup]:
     (width,), (side,), (epochs,), (lr,), (n_train,) = (
         _values(made, key, default) for key, default in (("width", 32), ("side", 32), ("epochs", 30), ("lr", 0.03),
                                                          ("n_train", 10_000)))
     side, lr = side or 32, lr or Recipe.lr  # where the step was chosen for each setting the table has it
-    return [Setup(small_cnn(width, Recipe(epochs=epochs, lr=lr)), stand_in(name, (3, side, side), 10), n_train)]
+    return [ScaleSetup(small_cnn_setting(width, Recipe(epochs=epochs, lr=lr)),
+                       scale_stand_in(name, (3, side, side), 10), n_train)]
 
 
-def _deep_setups(made: dict) -> list[Setup]:
-    data, (size,) = stand_in("CIFAR-10 images", (3, 32, 32), 2), _values(made, "size", "full")
-    return [Setup(setting("deep_networks", data, network=network, size=size), data, n_train)
+def _deep_setups(made: dict) -> list[ScaleSetup]:
+    data, (size,) = scale_stand_in("CIFAR-10 images", (3, 32, 32), 2), _values(made, "size", "full")
+    return [ScaleSetup(setting("deep_networks", data, network=network, size=size), data, n_train)
             for network in _values(made, "network", "VGG") for n_train in _values(made, "n_train", 2000)]
 
 
-def _attribution_setups(made: dict) -> list[Setup]:
-    data = stand_in("CIFAR-10 images", (3, 32, 32), 2)
+def _attribution_setups(made: dict) -> list[ScaleSetup]:
+    data = scale_stand_in("CIFAR-10 images", (3, 32, 32), 2)
     standard = setting("real_images", data)
-    kinds = {"small": partial(small_cnn, one_output=True), "vgg11": vgg_11}
+    kinds = {"small": partial(small_cnn_setting, one_output=True), "vgg11": vgg_11_setting}
     (width,), (n_train,) = _values(made, "width", None), _values(made, "n_train", None)
-    return [Setup(kinds[network](width or standard.width, standard.recipe), data, n_train or 10_000)
+    return [ScaleSetup(kinds[network](width or standard.width, standard.recipe), data, n_train or 10_000)
             for network in _values(made, "network", "small")]
 
 
 # By cell function: its networks and data, as the recording's JSON tells them.
-CELLS: dict[str, Callable[[dict], list[Setup]]] = {
+CELLS: dict[str, Callable[[dict], list[ScaleSetup]]] = {
     "loss_cell": _loss_setups, "cifar10n_cell": _small_setups,
     "human_loss_cell": _small_setups, "elr_cell": _small_setups, "deep_cell": _deep_setups,
     "attribution_cell": _attribution_setups}

@@ -17,7 +17,7 @@ from helpers.training.loop import Recipe
 from helpers.training.models import PreActResNet, SmallCNN, SmallVGG, resnet, vgg
 
 SIZES = ("quick", "full")  # of settings, one for each profile
-TEN_WAY = ", ten-way head"  # ends the name of two classes that stand before such a head (`ten_way`)
+TEN_WAY = ", ten-way head"  # ends the name of two classes that stand before such a head (`deep_ten_way`)
 MARKS = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 150, 200)
 
 
@@ -56,38 +56,40 @@ class Setting:
         return self.make(data.image_shape, n_outputs=n_outputs, seed=seed, **options)
 
 
-def small_cnn(width: int, recipe: Recipe, *, one_output: bool = False) -> Setting:
+def small_cnn_setting(width: int, recipe: Recipe, *, one_output: bool = False) -> Setting:
     """The Setting of a `SmallCNN`."""
     return Setting(f"small CNN, width {width}", SmallCNN, recipe, width, one_output=one_output)
 
 
-def vgg_11(width: int, recipe: Recipe, *, n_val: int = 0) -> Setting:
+def vgg_11_setting(width: int, recipe: Recipe, *, n_val: int = 0) -> Setting:
     """The Setting of torchvision's VGG-11 without batch normalisation, as in the code of Han et al. (2025)."""
     return Setting(f"VGG-11, width {width}", vgg, recipe, width, n_val)
 
 
 # (experiment, network, data.name): what is the same in both profiles. An experiment is called as its module.
 _IN_BOTH = {
-    ("real_images", "small CNN", "handwritten digits"): small_cnn(32, Recipe(epochs=60, lr=0.1), one_output=True),
-    ("real_images", "small CNN", "CIFAR-10 images"): small_cnn(16, Recipe(epochs=40, lr=0.03), one_output=True),
+    ("real_images", "small CNN", "handwritten digits"): small_cnn_setting(32, Recipe(epochs=60, lr=0.1),
+                                                                          one_output=True),
+    ("real_images", "small CNN", "CIFAR-10 images"): small_cnn_setting(16, Recipe(epochs=40, lr=0.03), one_output=True),
     ("deep_networks", "VGG", "handwritten digits"): Setting(
         "VGG of 6 layers, width 12", SmallVGG, Recipe(epochs=25, lr=0.04, batch_size=50), 12, n_val=297),
     ("deep_networks", "ResNet", "handwritten digits"): Setting(
         "PreAct ResNet of 6 layers, width 8", partial(PreActResNet, blocks=(1, 1)),
         Recipe(epochs=25, lr=0.05, batch_size=100), 8, n_val=297),
-    ("loss_distributions", "small CNN", "handwritten digits"): small_cnn(16, Recipe(epochs=40, lr=0.05),
+    ("loss_distributions", "small CNN", "handwritten digits"): small_cnn_setting(16, Recipe(epochs=40, lr=0.05),
                                                                         one_output=True),
-    ("loss_distributions", "small CNN", "ten digits"): small_cnn(16, Recipe(epochs=40, lr=0.05)),
-    ("loss_distributions", "small CNN", "MNIST"): small_cnn(16, Recipe(epochs=20, lr=0.05)),
-    ("loss_distributions", "small CNN", "CIFAR-10"): small_cnn(48, Recipe(epochs=20, lr=0.03)),
-    ("elr", "small CNN", "ten digits"): small_cnn(32, Recipe(epochs=40, lr=0.05)),
-    ("human_noise", "small CNN", "ten digits"): small_cnn(16, Recipe(epochs=25, lr=0.1))}
+    ("loss_distributions", "small CNN", "ten digits"): small_cnn_setting(16, Recipe(epochs=40, lr=0.05)),
+    ("loss_distributions", "small CNN", "MNIST"): small_cnn_setting(16, Recipe(epochs=20, lr=0.05)),
+    ("loss_distributions", "small CNN", "CIFAR-10"): small_cnn_setting(48, Recipe(epochs=20, lr=0.03)),
+    ("elr", "small CNN", "ten digits"): small_cnn_setting(32, Recipe(epochs=40, lr=0.05)),
+    ("human_noise", "small CNN", "ten digits"): small_cnn_setting(16, Recipe(epochs=25, lr=0.1))}
 _QUICK = {
-    ("deep_networks", "VGG", "CIFAR-10 images"): vgg_11(16, Recipe(epochs=30, lr=0.02, batch_size=50), n_val=500),
+    ("deep_networks", "VGG", "CIFAR-10 images"): vgg_11_setting(16, Recipe(epochs=30, lr=0.02, batch_size=50),
+                                                                n_val=500),
     ("deep_networks", "ResNet", "CIFAR-10 images"): Setting(
         "PreAct ResNet of 8 layers, width 16", partial(PreActResNet, blocks=(1, 1, 1)),
         Recipe(epochs=20, lr=0.02, batch_size=50), 16, n_val=500),
-    ("elr", "small CNN", "CIFAR-10"): small_cnn(16, Recipe(epochs=40, lr=0.03))}
+    ("elr", "small CNN", "CIFAR-10"): small_cnn_setting(16, Recipe(epochs=40, lr=0.03))}
 _FULL = {
     ("deep_networks", "VGG", "CIFAR-10 images"): Setting(
         "VGG-11", vgg, Recipe(epochs=60, lr=0.02, batch_size=100), 64, n_val=500),
@@ -139,6 +141,6 @@ def setting(experiment: str, data: LabelledImages, *, network: str | None = None
     return known[checks.one_of("network", network, networks), name]
 
 
-def record_epochs(last: int, *, marks: Sequence[int] = MARKS) -> list[int]:
+def setting_epochs(last: int, *, marks: Sequence[int] = MARKS) -> list[int]:
     """Epochs 0 to `last` at which a run is measured: each at first, then farther and farther apart."""
     return sorted({epoch for epoch in marks if epoch < last} | {last})

@@ -16,35 +16,37 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from helpers import checks
-from helpers.data.datasets import load_image_classes
-from helpers.data.images import LabelledImages, class_index, load_images
+from helpers.data.datasets import load_ten_class_dataset, load_two_class_dataset
+from helpers.data.images import LabelledImages, class_index
 from helpers.data.label_noise import add_label_noise
-from helpers.experiments.settings import Setting, setting, small_cnn, vgg_11
+from helpers.experiments.settings import Setting, setting, small_cnn_setting, vgg_11_setting
 from helpers.reading.attribution import (
+    attribution_effective_share,
     attribution_maps,
-    blend,
-    effective_share,
-    net_share,
-    ranked,
+    attribution_net_share,
+    attribution_turn,
+    blend_top_pixels,
+    rank_pixels,
     top_pixels,
-    turned,
 )
 from helpers.record import Record
 from helpers.runtime import best_device
 from helpers.streams import random_stream
+from helpers.training.batches import standardise
 from helpers.training.loop import Recipe, fit
-from helpers.training.losses import FreshFlips, margins
-from helpers.training.predictions import outputs, predicted, standardise
+from helpers.training.losses import FreshFlipsLoss, loss_margins
+from helpers.training.predictions import predicted_classes, predicted_outputs
 
 GROUPS = ("noisy", "clean", "test")
 MOMENTS = ("turn", "matched", "last", "control turn", "control last", "fresh turn", "fresh last")
 BEFORE = {"matched": "turn", "last": "turn", "control last": "control turn", "fresh last": "fresh turn"}
-KINDS = {"small": partial(small_cnn, one_output=True), "vgg11": vgg_11}  # of network: its Setting by width and recipe
-LOADERS = {"two classes": load_images, "all classes": load_image_classes}
+KINDS = {"small": partial(small_cnn_setting, one_output=True),
+         "vgg11": vgg_11_setting}  # of network: its Setting by width and recipe
+LOADERS = {"two classes": load_two_class_dataset, "all classes": load_ten_class_dataset}
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
+class ExplainedRun:
     """One run with wrong labels and its controls, explained at two epochs on the same n images.
 
     Attributes
@@ -94,16 +96,17 @@ class Explained:
     def predicted(self, moment: str, x: Float[torch.Tensor, "some channels height width"] | None = None
                   ) -> Int[np.ndarray, " some"]:
         """Positions of the classes predicted for the images x, by default those explained."""
-        return predicted(outputs(self.models[moment], self.x if x is None else x, n_classes=self.n_classes))
+        return predicted_classes(predicted_outputs(self.models[moment], self.x if x is None else x,
+                                                   n_classes=self.n_classes))
 
     def margins(self, moment: str) -> Float[np.ndarray, " n"]:
         """Margins of the true classes; with one output, y f."""
-        f = outputs(self.models[moment], self.x, n_classes=self.n_classes).cpu()
-        return margins(f, torch.as_tensor(self.y)).numpy()
+        f = predicted_outputs(self.models[moment], self.x, n_classes=self.n_classes).cpu()
+        return loss_margins(f, torch.as_tensor(self.y)).numpy()
 
     def moved(self, before: str, after: str) -> float:
         """Euclidean distance of all weights at two moments."""
-        return weight_distance(self.models[before], self.models[after])
+        return _weight_distance(self.models[before], self.models[after])
 
     def maps_toward(self, moment: str, classes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n height width"]:
         """Attributions toward `classes`; with two classes, those toward the true ones or their opposite."""
@@ -122,7 +125,7 @@ class Explained:
 
 def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_group: int = 40, n_background: int = 20,
                   recipe: Recipe | None = None, width: int | None = None, record_at: ArrayLike | None = None,
-                  method: str = "deep_shap", network: str = "small", fresh: bool = False) -> Explained:
+                  method: str = "deep_shap", network: str = "small", fresh: bool = False) -> ExplainedRun:
     """A run on `data` with symmetric wrong labels at `flip_rate`, and its controls, all explained.
 
     Parameters
@@ -152,7 +155,7 @@ def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_grou
     chosen, device = _setting(data, network, width, recipe), best_device()
     noisy = add_label_noise(data, flip_rate, seed=seed)
     watch, controls = _SinceTurn(noisy, device), {"control": (_Keep(), chosen.recipe.loss)}
-    controls |= {"fresh": (_Keep(), FreshFlips(flip_rate))} if fresh else {}
+    controls |= {"fresh": (_Keep(), FreshFlipsLoss(flip_rate))} if fresh else {}
     record = fit(chosen.network(data, seed), noisy, chosen.recipe, seed, record_at=record_at, device=device,
                  watch=watch)
     turn, last = watch.epoch, int(record.times[-1])
@@ -160,15 +163,15 @@ def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_grou
         fit(chosen.network(data, seed), data, replace(chosen.recipe, loss=loss), seed, record_at=sorted({turn, last}),
             device=device, watch=keep)
     kept = {name: keep for name, (keep, _) in controls.items()}
-    far = weight_distance(*(kept["control"].models[epoch] for epoch in (turn, last)))
-    gaps = {epoch: abs(weight_distance(watch.models[turn], model) - far) for epoch, model in watch.models.items()}
+    far = _weight_distance(*(kept["control"].models[epoch] for epoch in (turn, last)))
+    gaps = {epoch: abs(_weight_distance(watch.models[turn], model) - far) for epoch, model in watch.models.items()}
     epochs = {moment: turn if "turn" in moment else last for moment in MOMENTS if fresh or "fresh" not in moment}
     epochs["matched"] = min(gaps, key=gaps.get)
     models = {moment: kept.get(moment.split()[0], watch).models[epoch] for moment, epoch in epochs.items()}
     return _explain(noisy, models, epochs, record, seed, per_group, n_background, method, device)
 
 
-def weight_distance(a: nn.Module, b: nn.Module) -> float:
+def _weight_distance(a: nn.Module, b: nn.Module) -> float:
     """Euclidean distance between all weights of two networks of one kind."""
     pairs = zip(a.parameters(), b.parameters())
     return sum(float((p - q).detach().double().square().sum()) for p, q in pairs) ** 0.5
@@ -204,14 +207,15 @@ class _SinceTurn(_Keep):
         self.x, self.labels, self.k, self.margin, self.epoch = x, labels, data.n_classes, np.inf, None
 
     def __call__(self, epoch: int, model: nn.Module) -> None:
-        margin = float(margins(outputs(model, self.x, epoch=epoch, n_classes=self.k).cpu(), self.labels.cpu()).mean())
+        margin = float(loss_margins(predicted_outputs(model, self.x, epoch=epoch, n_classes=self.k).cpu(),
+                                    self.labels.cpu()).mean())
         if margin < self.margin:
             self.margin, self.epoch, self.models = margin, int(epoch), {}
         super().__call__(epoch, model)
 
 
 def _explain(data: LabelledImages, models: dict[str, nn.Module], epochs: dict[str, int], record: Record, seed: int,
-             per_group: int, n_background: int, method: str, device: torch.device | str) -> Explained:
+             per_group: int, n_background: int, method: str, device: torch.device | str) -> ExplainedRun:
     """Draw the images of each group and the background, and explain them at each moment."""
     rng, k = random_stream(seed, "images explained"), data.n_classes
     clean, noisy = (rng.permutation(np.flatnonzero(data.flipped == wrong)) for wrong in (False, True))
@@ -225,11 +229,11 @@ def _explain(data: LabelledImages, models: dict[str, nn.Module], epochs: dict[st
     y, y_obs = (class_index(np.concatenate([labels[train], data.y_test[test]]), k) for labels in (data.y, data.y_obs))
     wrong = np.where(y != y_obs, y_obs, (y + rng.integers(1, k, len(y))) % k)
     maps = {moment: attribution_maps(models[moment], images, base, y, method=method) for moment in models}
-    return Explained(images, np.concatenate([data.x[train], data.x_test[test]]), base, np.repeat(GROUPS, sizes), y,
-                     wrong, models, maps, epochs, record, int(seed))
+    return ExplainedRun(images, np.concatenate([data.x[train], data.x_test[test]]), base, np.repeat(GROUPS, sizes), y,
+                        wrong, models, maps, epochs, record, int(seed))
 
 
-def survival(run: Explained, moment: str, counts: Iterable[int], *, order: str = "largest", keep: bool = False
+def survival(run: ExplainedRun, moment: str, counts: Iterable[int], *, order: str = "largest", keep: bool = False
              ) -> Bool[np.ndarray, "counts n"]:
     """Is an image still predicted as before when so many of its pixels are deleted?
 
@@ -248,14 +252,14 @@ def survival(run: Explained, moment: str, counts: Iterable[int], *, order: str =
     """
     checks.one_of("order", order, ("largest", "random"))
     before, mean, alive = run.predicted(moment), run.background.mean(0, keepdim=True), []
-    places = ranked(_random_maps(run, "deleted") if order == "random" else run.maps_toward(moment, before))
+    places = rank_pixels(_random_maps(run, "deleted") if order == "random" else run.maps_toward(moment, before))
     for count in counts:
         first = top_pixels(places, count)
-        alive.append(run.predicted(moment, blend(run.x, mean, first if keep else ~first)) == before)
+        alive.append(run.predicted(moment, blend_top_pixels(run.x, mean, first if keep else ~first)) == before)
     return np.array(alive)
 
 
-def transplants(run: Explained, moment: str, count: int, *, order: str = "largest", donors: ArrayLike | None = None
+def transplants(run: ExplainedRun, moment: str, count: int, *, order: str = "largest", donors: ArrayLike | None = None
                 ) -> Float[np.ndarray, " n"]:
     """For each donor, the share of test images misread as its class `run.wrong` once they get `count` of its pixels.
 
@@ -276,21 +280,22 @@ def transplants(run: Explained, moment: str, count: int, *, order: str = "larges
     checks.one_of("order", order, ("largest", "random"))
     truly, donors = run.predicted(moment) == run.y, run.group != "test" if donors is None else np.asarray(donors)
     toward = _random_maps(run, "transplanted") if order == "random" else run.maps_toward(moment, run.wrong)
-    first, shares = top_pixels(ranked(toward), count), np.full(len(run.y), np.nan)
+    first, shares = top_pixels(rank_pixels(toward), count), np.full(len(run.y), np.nan)
     for i in np.flatnonzero(donors):
         to = np.flatnonzero((run.group == "test") & truly & (run.y == run.y[i]) & (np.arange(len(run.y)) != i))
         if len(to):
-            x = blend(run.x[i:i + 1].expand(len(to), -1, -1, -1), run.x[to], first[i:i + 1].repeat(len(to), 0))
+            x = blend_top_pixels(run.x[i:i + 1].expand(len(to), -1, -1, -1), run.x[to],
+                                 first[i:i + 1].repeat(len(to), 0))
             shares[i] = np.mean(run.predicted(moment, x) == run.wrong[i])
     return shares
 
 
-def _random_maps(run: Explained, what: str) -> Float[np.ndarray, "n height width"]:
+def _random_maps(run: ExplainedRun, what: str) -> Float[np.ndarray, "n height width"]:
     return random_stream(run.seed, f"pixels {what}").random(run.maps["turn"].shape)
 
 
-def group_means(runs: Sequence[Explained], values: Callable[[Explained], ArrayLike]
-                ) -> dict[str, Float[np.ndarray, " runs"]]:
+def explained_group_means(runs: Sequence[ExplainedRun], values: Callable[[ExplainedRun], ArrayLike]
+                          ) -> dict[str, Float[np.ndarray, " runs"]]:
     """By group, the mean over its images of values(run), which gives one value for each image; NaNs are left out."""
     found = [(run, np.asarray(values(run), float)) for run in runs]
     return {group: np.array([np.nanmean(v[run.group == group]) for run, v in found]) for group in GROUPS}
@@ -307,7 +312,7 @@ def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", 
         as of `explained_run`. The released code of Han et al. (2025) explains 100 noisy and 100 clean training images,
         with 100 clean ones as background.
     data
-        "two classes" (`load_images`) or "all classes" (`load_image_classes`).
+        "two classes" (`load_two_class_dataset`) or "all classes" (`load_ten_class_dataset`).
     n_train
         training images, by default all.
     deleted
@@ -317,10 +322,10 @@ def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", 
     -------
     list
         Rows with group, images, steady (noisy images that are memorised, others that are right at both epochs), pixels,
-        epochs, distances the weights moved; signed and place (`turned` since the turning point, of the maps and of
-        their absolute values) to four moments; at "turn" and "last" the shares read truly, `effective_share`,
-        `net_share` and the share of steady images that survive; transplanted last, the mean share of test images
-        misread. None where a group has no such image.
+        epochs, distances the weights moved; signed and place (`attribution_turn` since the turning point, of the maps
+        and of their absolute values) to four moments; at "turn" and "last" the shares read truly,
+        `attribution_effective_share`, `attribution_net_share` and the share of steady images that survive; transplanted
+        last, the mean share of test images misread. None where a group has no such image.
     """
     images = LOADERS[checks.one_of("data", data, LOADERS)]()
     images = images if n_train is None else images.subset(n_train)
@@ -331,11 +336,11 @@ def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", 
     columns = {}
     for after, before in BEFORE.items():
         for kind in ("signed", "place"):
-            columns[f"{kind} {after}"] = turned(run.maps[before], run.maps[after], kind=kind)
+            columns[f"{kind} {after}"] = attribution_turn(run.maps[before], run.maps[after], kind=kind)
     for moment in ("turn", "last"):
         columns |= {f"true {moment}": run.predicted(moment) == run.y,
-                    f"effective share {moment}": effective_share(run.maps[moment]),
-                    f"net share {moment}": net_share(run.maps[moment]),
+                    f"effective share {moment}": attribution_effective_share(run.maps[moment]),
+                    f"net share {moment}": attribution_net_share(run.maps[moment]),
                     f"survives {moment}": np.where(steady, survival(run, moment, [count])[0], np.nan)}
     columns["survives random last"] = np.where(steady, survival(run, "last", [count], order="random")[0], np.nan)
     columns["transplanted last"] = transplants(run, "last", count, donors=steady)

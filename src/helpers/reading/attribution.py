@@ -94,7 +94,7 @@ def coalition_worths(f: Callable[[torch.Tensor], torch.Tensor], x: Float[torch.T
     return (total / len(background)).numpy()
 
 
-def blocks(image_shape: Sequence[int], side: int) -> Int[torch.Tensor, "height width"]:
+def attribution_blocks(image_shape: Sequence[int], side: int) -> Int[torch.Tensor, "height width"]:
     """The number of the side-by-side block that holds a pixel, row by row."""
     side = checks.integer("side", side)
     height, width = (checks.integer("image_shape", size) for size in image_shape[-2:])
@@ -104,7 +104,7 @@ def blocks(image_shape: Sequence[int], side: int) -> Int[torch.Tensor, "height w
     return rows[:, None] * (width // side) + columns
 
 
-class Score(nn.Module):
+class AttributionScore(nn.Module):
     """What is explained: f of a network with one output; of K logits, each logit minus the mean of the others.
 
     The latter has a column for each class; with two logits its second column is their difference, the f of a network
@@ -165,7 +165,7 @@ def attribution_maps(
                    tuple(background.shape), f"(b, {', '.join(map(str, x.shape[1:]))}), as x")
     classes = torch.as_tensor(np.asarray(classes), dtype=torch.int64, device=x.device)
     checks.require(classes.shape == x.shape[:1], "classes.shape", tuple(classes.shape), f"({len(x)},)")
-    score = Score(model)
+    score = AttributionScore(model)
     with torch.no_grad():
         several = score(x[:1]).ndim == 2
     targets = classes if several else None
@@ -210,7 +210,7 @@ def _along_paths(score, x, background, targets, method, steps):
 
 def _by_blocks(score, x, background, targets, method, side, draws, seed):
     captum = import_captum()
-    groups = blocks(x.shape, side).to(x.device).expand(1, *x.shape[1:]).contiguous()  # or Captum's view fails
+    groups = attribution_blocks(x.shape, side).to(x.device).expand(1, *x.shape[1:]).contiguous()  # for Captum's view
     options = {"baselines": background.mean(0, keepdim=True), "target": targets, "feature_mask": groups}
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(random_stream(seed, "orders of blocks").integers(2**63)))  # Captum draws from it
@@ -221,7 +221,7 @@ def _by_blocks(score, x, background, targets, method, side, draws, seed):
     return found / (side**2 * x.shape[1])
 
 
-def turned(before: ArrayLike, after: ArrayLike, *, kind: str = "signed") -> Float[np.ndarray, " n"]:
+def attribution_turn(before: ArrayLike, after: ArrayLike, *, kind: str = "signed") -> Float[np.ndarray, " n"]:
     """How far maps have turned: one minus the cosine of the angle between the two maps of each image.
 
     Parameters
@@ -241,21 +241,21 @@ def turned(before: ArrayLike, after: ArrayLike, *, kind: str = "signed") -> Floa
     return 1 - np.divide((a * b).sum(1), lengths, out=np.full(len(a), np.nan), where=lengths > 0)
 
 
-def effective_share(maps: ArrayLike) -> Float[np.ndarray, " n"]:
+def attribution_effective_share(maps: ArrayLike) -> Float[np.ndarray, " n"]:
     """Share of the pixels that a map rests on: ``(sum |phi|)^2 / (pixels sum phi^2)``, 1 if all weigh the same."""
     flat = np.abs(_flat("maps", maps))
     squares = (flat**2).sum(1) * flat.shape[1]
     return np.divide(flat.sum(1) ** 2, squares, out=np.full(len(flat), np.nan), where=squares > 0)
 
 
-def net_share(maps: ArrayLike) -> Float[np.ndarray, " n"]:
+def attribution_net_share(maps: ArrayLike) -> Float[np.ndarray, " n"]:
     """``|sum phi| / sum |phi|``: 1 if no two contributions of a map cancel, 0 if they all do."""
     flat = _flat("maps", maps)
     total = np.abs(flat).sum(1)
     return np.divide(np.abs(flat.sum(1)), total, out=np.full(len(flat), np.nan), where=total > 0)
 
 
-def share_inside(maps: ArrayLike, inside: ArrayLike) -> Float[np.ndarray, " n"]:
+def attribution_share_inside(maps: ArrayLike, inside: ArrayLike) -> Float[np.ndarray, " n"]:
     """Share of the absolute contributions on the pixels of the masks `inside`, one per image."""
     flat = np.abs(_flat("maps", maps))
     chosen = _flat("inside", inside)
@@ -263,21 +263,21 @@ def share_inside(maps: ArrayLike, inside: ArrayLike) -> Float[np.ndarray, " n"]:
     return np.divide((flat * chosen).sum(1), total, out=np.full(len(flat), np.nan), where=total > 0)
 
 
-def ranked(maps: ArrayLike) -> Int[np.ndarray, "n pixels"]:
+def rank_pixels(maps: ArrayLike) -> Int[np.ndarray, "n pixels"]:
     """Positions of the pixels, the largest contribution first."""
     return np.argsort(-_flat("maps", maps), axis=1, kind="stable")
 
 
 def top_pixels(order: Int[np.ndarray, "n pixels"], count: int) -> Bool[np.ndarray, "n pixels"]:
-    """Mask of the first `count` pixels of each row of `order`, which `ranked` makes."""
+    """Mask of the first `count` pixels of each row of `order`, which `rank_pixels` makes."""
     count = checks.integer("count", count, 0, order.shape[1])
     chosen = np.zeros(order.shape, bool)
     np.put_along_axis(chosen, order[:, :count], True, axis=1)
     return chosen
 
 
-def blend(x: Float[torch.Tensor, "n channels height width"], others: Float[torch.Tensor, "..."],
-          chosen: Bool[np.ndarray, "n pixels"]) -> Float[torch.Tensor, "n channels height width"]:
+def blend_top_pixels(x: Float[torch.Tensor, "n channels height width"], others: Float[torch.Tensor, "..."],
+                     chosen: Bool[np.ndarray, "n pixels"]) -> Float[torch.Tensor, "n channels height width"]:
     """Images with the pixels `chosen` from x and the rest from `others`, all channels of a pixel together.
 
     `others` may have any shape that broadcasts to that of x.
@@ -286,30 +286,13 @@ def blend(x: Float[torch.Tensor, "n channels height width"], others: Float[torch
     return torch.where(there, x, others)
 
 
-def randomised(model: nn.Module, seed: int, *, layers: int | None = None) -> nn.Module:
-    """A copy of `model` in which the weights of the last `layers` layers that have some (default: all) are permuted.
-
-    Each weight tensor keeps its values and loses their order: the network has the sizes of the trained one and nothing
-    that it learnt (after Adebayo et al. 2018, who redraw the weights).
-    """
-    model = copy.deepcopy(model)
-    rng = random_stream(seed, "permuted weights")
-    owners = [module for module in model.modules() if getattr(module, "weight", None) is not None]
-    layers = len(owners) if layers is None else checks.integer("layers", layers, 0, len(owners))
-    with torch.no_grad():
-        for module in owners[len(owners) - layers:]:
-            order = torch.from_numpy(rng.permutation(module.weight.numel())).to(module.weight.device)
-            module.weight.copy_(module.weight.flatten()[order].reshape(module.weight.shape))
-    return model
-
-
 def _flat(name: str, maps: ArrayLike) -> Float[np.ndarray, "n pixels"]:
     maps = np.asarray(maps, float)
     checks.require(maps.ndim >= 2 and len(maps) > 0, f"{name}.shape", maps.shape, "(n, ...), one map per image")
     return maps.reshape(len(maps), -1)
 
 
-def matched_controls(values: ArrayLike, among: ArrayLike) -> Int[np.ndarray, " values"]:
+def attribution_controls(values: ArrayLike, among: ArrayLike) -> Int[np.ndarray, " values"]:
     """For each of `values` the position in `among` of the nearest value, its control; repeats are allowed."""
     values, among = np.asarray(values, float), np.asarray(among, float)
     checks.require(len(among) > 0, "among", among, "not empty")

@@ -10,7 +10,7 @@ from helpers.record import Record
 
 
 @dataclass(frozen=True, eq=False)
-class Largest:
+class LargestCoefficients:
     """The largest coefficients at each recorded time; NaN where a run has no such sample.
 
     Attributes
@@ -27,7 +27,7 @@ class Largest:
     clean: Float[np.ndarray, "runs T"]
 
 
-def largest_coefficients(record: Record) -> Largest:
+def largest_coefficients(record: Record) -> LargestCoefficients:
     """The curves of the paper's Figure 1 (a, c), of each run.
 
     Raises
@@ -39,11 +39,11 @@ def largest_coefficients(record: Record) -> Largest:
     checks.require(known, "record", record, "one with gamma and rho_max")
     over = {name: np.where(chosen[:, None], record.rho_max, -np.inf).max(-1)
             for name, chosen in (("noisy", record.flipped), ("clean", ~record.flipped))}
-    return Largest(record.gamma.max((-2, -1)), **{name: np.where(np.isfinite(found), found, np.nan)
-                                                  for name, found in over.items()})
+    return LargestCoefficients(record.gamma.max((-2, -1)), **{name: np.where(np.isfinite(found), found, np.nan)
+                                                              for name, found in over.items()})
 
 
-def overtaking(record: Record) -> Float[np.ndarray, " runs"]:
+def coefficient_overtaking(record: Record) -> Float[np.ndarray, " runs"]:
     """The recorded time from which on the largest rho on noisy samples exceeds every gamma, the paper's border.
 
     It is the time after the last one at which it does not, so that a lead of the first step or two, when all
@@ -56,11 +56,3 @@ def overtaking(record: Record) -> Float[np.ndarray, " runs"]:
     last_behind = np.where(behind.any(1), ahead.shape[1] - 1 - behind.argmax(1), -1)
     since = np.minimum(last_behind + 1, ahead.shape[1] - 1)
     return np.where(ahead[:, -1], record.times[since], np.nan)
-
-
-def accuracies(record: Record) -> dict[str, Float[np.ndarray, "runs T"]]:
-    """Share of the samples that are given their observed label, among "all", "clean" and "noisy" (Figure 1 b, d).
-
-    NaN where a run has no such sample.
-    """
-    return {which: record.mean_over(record.fits_observed, which) for which in ("all", "clean", "noisy")}

@@ -18,7 +18,13 @@ from scipy.stats import bootstrap
 
 from helpers import checks
 from helpers.intervals import t_interval
-from helpers.reading.stopping import TRAINING_ONLY, at, clean_validation, noisy_validation, plateau
+from helpers.reading.stopping import (
+    TRAINING_ONLY,
+    stop_at_plateau,
+    stop_by_clean_validation,
+    stop_by_noisy_validation,
+    values_at_stop,
+)
 from helpers.record import Record
 from helpers.streams import random_stream
 
@@ -109,8 +115,8 @@ def never(error: Float[np.ndarray, "runs T"]) -> Int[np.ndarray, " runs"]:
     return np.full(len(error), np.shape(error)[1] - 1)
 
 
-def stopping_rules(record: Record, flip_rate: ArrayLike, held_out: Record, *, error: str = "fresh",
-                   times: ArrayLike | None = None) -> list[Stop]:
+def stops_to_compare(record: Record, flip_rate: ArrayLike, held_out: Record, *, error: str = "fresh",
+                     times: ArrayLike | None = None) -> list[Stop]:
     """The rules of `helpers.reading.stopping`, each on the runs that it can have.
 
     Parameters
@@ -118,7 +124,7 @@ def stopping_rules(record: Record, flip_rate: ArrayLike, held_out: Record, *, er
     record
         runs on all training samples: for the rules that need no other label.
     flip_rate
-        what `plateau` believes.
+        what `stop_at_plateau` believes.
     held_out
         runs of the same seeds on the training samples left after n_val of them have become the validation set.
     error
@@ -129,10 +135,10 @@ def stopping_rules(record: Record, flip_rate: ArrayLike, held_out: Record, *, er
     labels = held_out.test_sizes["validation"]
     times = held_out.times if times is None else np.asarray(times)
     own = {"error": getattr(held_out, f"{error}_error"), "times": times}
-    return [Stop("clean validation", clean_validation(held_out), clean_labels=labels, **own),
-            Stop("noisy validation", noisy_validation(held_out), noisy_labels=labels, **own),
-            Stop("noisy validation, last", noisy_validation(held_out, tie="last"), noisy_labels=labels, **own),
-            Stop("plateau", plateau(record, flip_rate), knows_rate=True),
+    return [Stop("clean validation", stop_by_clean_validation(held_out), clean_labels=labels, **own),
+            Stop("noisy validation", stop_by_noisy_validation(held_out), noisy_labels=labels, **own),
+            Stop("noisy validation, last", stop_by_noisy_validation(held_out, tie="last"), noisy_labels=labels, **own),
+            Stop("plateau", stop_at_plateau(record, flip_rate), knows_rate=True),
             *(Stop(name, rule(record)) for name, rule in TRAINING_ONLY.items())]
 
 
@@ -187,7 +193,7 @@ def compare_stops(error: Float[np.ndarray, "runs T"], times: ArrayLike, rules: S
     return StopComparison(pd.DataFrame.from_dict(rows, orient="index"), costs, mean(best))
 
 
-def paired(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
+def paired_difference(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     """Mean of a - b over runs, and half of its 95% interval (Student's): one number per run, in the same order."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     checks.require(a.shape == b.shape, "b.shape", b.shape, f"{a.shape}, the shape of a")
@@ -195,7 +201,8 @@ def paired(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     return float(mean), float(half)
 
 
-def paired_over_images(wrong_a: ArrayLike, wrong_b: ArrayLike, *, seed: int = 0) -> tuple[float, float, float]:
+def paired_difference_over_images(wrong_a: ArrayLike, wrong_b: ArrayLike, *, seed: int = 0) -> tuple[float, float,
+                                                                                                     float]:
     """Difference of two error rates on the same test images, with a 95% interval over the images.
 
     The runs are taken as they are; what varies is which images are in the test set. The interval is the percentile
@@ -238,7 +245,7 @@ def compare_retraining(errors: Mapping[str, ArrayLike]) -> pd.DataFrame:
     return _against(errors, STOPPED, "minus stopped")
 
 
-def steps_of_advantage(errors: Mapping[str, ArrayLike]) -> pd.DataFrame:
+def compare_steps(errors: Mapping[str, ArrayLike]) -> pd.DataFrame:
     """What each step of a method adds, as paired differences of consecutive entries of `errors`.
 
     Parameters
@@ -254,10 +261,10 @@ def steps_of_advantage(errors: Mapping[str, ArrayLike]) -> pd.DataFrame:
     names = list(errors)
     wanted = [TO_THE_END, STOPPED]
     checks.require(names[:2] == wanted and len(names) > 2, "errors", names, f"first {wanted}, then at least one more")
-    whole = paired(errors[names[0]], errors[names[-1]])[0]
+    whole = paired_difference(errors[names[0]], errors[names[-1]])[0]
     rows = {}
     for before, after in pairwise(names):
-        saved, half = paired(errors[before], errors[after])
+        saved, half = paired_difference(errors[before], errors[after])
         rows[after] = {"saves": 100 * saved, "±": 100 * half, "share": saved / whole if whole else np.nan}
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -306,8 +313,8 @@ def verdict_table(claims: Mapping[str, tuple[tuple[float, float], str, float]]) 
     Parameters
     ----------
     claims
-        by name ((mean, half), side, bound), the first as of `paired` or `t_interval`. Side "above" ("below") claims
-        that the whole interval is above (below) the bound, "not above" ("not below") that it is not.
+        by name ((mean, half), side, bound), the first as of `paired_difference` or `t_interval`. Side "above" ("below")
+        claims that the whole interval is above (below) the bound, "not above" ("not below") that it is not.
 
     Returns
     -------
@@ -363,7 +370,7 @@ def _error_of(rule: Stop, error: Float[np.ndarray, "runs T"]) -> Float[np.ndarra
     own = error if rule.error is None else np.asarray(rule.error, float)
     checks.require(len(own) == len(error) == len(rule.chosen), "rules", f"<{rule.name}: {len(rule.chosen)} runs>",
                    f"of {len(error)} runs each, in the order of error")
-    return at(own, rule.chosen)
+    return values_at_stop(own, rule.chosen)
 
 
 def _median_time(rule: Stop, times: ArrayLike) -> float:

@@ -1,7 +1,7 @@
 """Where a quantity crosses a level along a parameter of the problem, estimated from several runs at each value.
 
-`half_crossing` is for shares of single runs, from which it makes an interval; `boundary` for the rows of a map. For a
-level that single runs pass in time see `first_passage`.
+`half_crossing` is for shares of single runs, from which it makes an interval; `crossing_boundary` for the rows of a
+map. For a level that single runs pass in time see `first_passage_time`.
 """
 
 import numpy as np
@@ -47,8 +47,8 @@ def _crossing(parameter: ArrayLike, means: Float[np.ndarray, " values"]) -> floa
     return float(np.interp(0.5, np.maximum.accumulate(means), parameter))
 
 
-def boundary(table: pd.DataFrame, quantity: str, *, level: float = 0.5, along: str = "n_snr2",
-             by: str = "flip_rate") -> pd.Series:
+def crossing_boundary(table: pd.DataFrame, quantity: str, *, level: float = 0.5, along: str = "n_snr2",
+                      by: str = "flip_rate") -> pd.Series:
     """Where a map crosses a level: for each value of `by`, the value of `along` at which `quantity` does.
 
     Each row of the map is made monotone (isotonic regression, rising or falling, whichever fits better) and read off

@@ -1,5 +1,5 @@
-"""How far apart the losses of clean and of noisy samples lie over a run, and what selection by loss gains from it
-(chapter 15, after Lim, Han and Lee 2020)."""
+"""How far apart the losses of clean and of noisy samples lie over a run (chapter 15, after Lim, Han and Lee
+2020)."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,10 @@ from scipy.stats import wasserstein_distance
 from sklearn.metrics import roc_auc_score
 
 from helpers import checks
-from helpers.reading.selection import selection_quality, small_loss
 from helpers.record import Record
 
 
-class Distances(NamedTuple):
+class LossDistances(NamedTuple):
     """Distances between the losses of clean and of noisy samples (def-loss-distances).
 
     Of one run at one time they are numbers, of a Record arrays. All but `auc` are 0 for equal samples.
@@ -38,7 +37,7 @@ class Distances(NamedTuple):
     shape: float | Float[np.ndarray, "runs T"]
 
 
-def loss_distances(losses: ArrayLike, flipped: ArrayLike) -> Distances:
+def loss_distances(losses: ArrayLike, flipped: ArrayLike) -> LossDistances:
     """Distances of n positive losses, of which `flipped` says which belong to noisy samples.
 
     All NaN if either group is empty. Raises ValueError for losses that are not positive and finite.
@@ -48,19 +47,19 @@ def loss_distances(losses: ArrayLike, flipped: ArrayLike) -> Distances:
     checks.require(flipped.shape == losses.shape, "flipped.shape", flipped.shape, f"{losses.shape}, as losses")
     checks.require(bool((losses > 0).all()), "losses", losses.min(initial=1.0), "positive")
     if flipped.all() or not flipped.any():
-        return Distances(*[np.nan] * 5)
+        return LossDistances(*[np.nan] * 5)
     clean = losses[~flipped]
     noisy = losses[flipped]
     logs = np.log(clean), np.log(noisy)
-    return Distances(_ks(clean, noisy), roc_auc_score(flipped, losses), wasserstein_distance(clean, noisy),
-                     wasserstein_distance(*logs), _ks(*(part - np.median(part) for part in logs)))
+    return LossDistances(_ks(clean, noisy), roc_auc_score(flipped, losses), wasserstein_distance(clean, noisy),
+                         wasserstein_distance(*logs), _ks(*(part - np.median(part) for part in logs)))
 
 
-def distances_over_time(record: Record) -> Distances:
+def loss_distances_over_time(record: Record) -> LossDistances:
     """`loss_distances` of each run of a Record at each of its times."""
     runs = zip(record.losses, record.flipped)
     values = [[loss_distances(row, flipped) for row in losses] for losses, flipped in runs]
-    return Distances(*np.moveaxis(np.array(values), -1, 0))
+    return LossDistances(*np.moveaxis(np.array(values), -1, 0))
 
 
 def _ks(a: Float[np.ndarray, " a"], b: Float[np.ndarray, " b"]) -> float:
@@ -70,7 +69,7 @@ def _ks(a: Float[np.ndarray, " a"], b: Float[np.ndarray, " b"]) -> float:
     return float(np.abs(below[0] - below[1]).max())
 
 
-def binned_tv(clean: ArrayLike, noisy: ArrayLike, edges: ArrayLike) -> float:
+def binned_tv_distance(clean: ArrayLike, noisy: ArrayLike, edges: ArrayLike) -> float:
     """Total variation of two samples after sorting them into the bins between `edges` (outermost bins open).
 
     Half the sum of the absolute differences of the shares. Without bins it would be 1 for any two samples that have no
@@ -79,18 +78,3 @@ def binned_tv(clean: ArrayLike, noisy: ArrayLike, edges: ArrayLike) -> float:
     edges = np.concatenate([[-np.inf], np.sort(np.asarray(edges, float)), [np.inf]])
     shares = [np.histogram(part, edges)[0] / len(part) for part in (clean, noisy)]
     return float(np.abs(shares[0] - shares[1]).sum() / 2)
-
-
-def purity_gain(record: Record) -> Float[np.ndarray, "runs T"]:
-    """Of the noise that is in the labels, the share that the small-loss rule removes.
-
-    It is (purity - (1 - rate)) / rate, where the rule keeps the share 1 - rate and `rate` is the run's share of noisy
-    samples: 0 for a blind choice, 1 for a perfect one, at most the ks of the losses (prop-purity-ks). NaN without noisy
-    samples.
-    """
-    gains = []
-    for losses, flipped in zip(record.losses, record.flipped):
-        rate = flipped.mean()
-        purity = selection_quality(small_loss(losses, 1 - rate), flipped).purity
-        gains.append((purity - (1 - rate)) / rate if rate > 0 else np.full(len(losses), np.nan))
-    return np.array(gains)

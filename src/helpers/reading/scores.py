@@ -1,8 +1,8 @@
 """Scores of trust in each sample's label beyond its training loss (chapter 10).
 
 From class probabilities out of fold (`helpers.training.out_of_fold`), by a model that has not seen the sample:
-`self_confidence` and confident learning. From the whole training run: `area_under_margin`. None reads a true label.
-Large is trustworthy.
+`self_confidence_scores` and confident learning. From the whole training run: `area_under_margin_scores`. None reads a
+true label. Large is trustworthy.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from helpers import checks
 from helpers.record import Record
 
 
-def self_confidence(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, " n"]:
+def self_confidence_scores(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, " n"]:
     """The probability that each sample's own observed label gets.
 
     Parameters
@@ -28,28 +28,30 @@ def self_confidence(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.nda
     return probabilities[np.arange(len(labels)), labels]
 
 
-def class_thresholds(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, " K"]:
+def score_class_thresholds(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, " K"]:
     """Of each class, the mean probability that it gets from the samples with its observed label."""
     probabilities, labels = _checked(probabilities, labels)
     return np.array([probabilities[labels == k, k].mean() for k in range(probabilities.shape[1])])
 
 
-def adjusted_confidence(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, " n"]:
-    """`self_confidence` minus the threshold of the sample's class: the order in which confident learning ranks."""
+def adjusted_confidence_scores(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, " n"]:
+    """`self_confidence_scores` minus the threshold of the sample's class: the order in which confident learning
+    ranks.
+    """
     probabilities, labels = _checked(probabilities, labels)
-    return self_confidence(probabilities, labels) - class_thresholds(probabilities, labels)[labels]
+    return self_confidence_scores(probabilities, labels) - score_class_thresholds(probabilities, labels)[labels]
 
 
-def confident_joint(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, "K K"]:
+def score_confident_joint(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, "K K"]:
     """Estimated shares of samples with each pair of an observed (row) and a true class (column).
 
     The counting rule of Northcutt, Jiang and Chuang (2021): a sample counts for the most probable class among those
-    that get at least the threshold of the class (`class_thresholds`), or for none. Each row is then scaled to the share
-    of its observed label. The sum off the diagonal estimates the flip rate.
+    that get at least the threshold of the class (`score_class_thresholds`), or for none. Each row is then scaled to the
+    share of its observed label. The sum off the diagonal estimates the flip rate.
     """
     probabilities, labels = _checked(probabilities, labels)
     counts, classes = np.zeros((probabilities.shape[1],) * 2), np.arange(probabilities.shape[1])
-    above = probabilities >= class_thresholds(probabilities, labels) - 1e-12
+    above = probabilities >= score_class_thresholds(probabilities, labels) - 1e-12
     believed = np.where(above, probabilities, -1).argmax(1)
     np.add.at(counts, (labels[above.any(1)], believed[above.any(1)]), 1)
     empty = counts.sum(1) == 0
@@ -57,15 +59,15 @@ def confident_joint(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.nda
     return counts / counts.sum(1, keepdims=True) * np.bincount(labels, minlength=len(counts))[:, None] / len(labels)
 
 
-def confident_learning(probabilities: ArrayLike, labels: ArrayLike) -> Bool[np.ndarray, " n"]:
+def score_confident_learning(probabilities: ArrayLike, labels: ArrayLike) -> Bool[np.ndarray, " n"]:
     """Keep the samples that confident learning does not hold to be mislabelled: pruning by noise rate.
 
-    Of the samples observed as i, for each other class j, as many are dropped as `confident_joint` puts into (i, j):
-    those with the largest excess of the probability of j over that of i. No flip rate is needed.
+    Of the samples observed as i, for each other class j, as many are dropped as `score_confident_joint` puts into (i,
+    j): those with the largest excess of the probability of j over that of i. No flip rate is needed.
     """
     probabilities, labels = _checked(probabilities, labels)
     kept = np.ones(len(labels), bool)
-    counts = np.rint(len(labels) * confident_joint(probabilities, labels)).astype(int)
+    counts = np.rint(len(labels) * score_confident_joint(probabilities, labels)).astype(int)
     for i, j in np.argwhere(counts * (1 - np.eye(len(counts), dtype=int))):
         mine = np.flatnonzero(labels == i)
         excess = probabilities[mine, j] - probabilities[mine, i]
@@ -73,7 +75,8 @@ def confident_learning(probabilities: ArrayLike, labels: ArrayLike) -> Bool[np.n
     return kept
 
 
-def area_under_margin(record: Record, *, until: Int[np.ndarray, " runs"] | None = None) -> Float[np.ndarray, "runs n"]:
+def area_under_margin_scores(record: Record, *, until: Int[np.ndarray, " runs"] | None = None) -> Float[np.ndarray,
+                                                                                                        "runs n"]:
     """The mean margin of each sample over the epochs of training (Pleiss et al. 2020).
 
     With two classes the margin is the observed class's logit minus the other's. Epochs that were not recorded are

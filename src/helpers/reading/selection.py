@@ -21,12 +21,12 @@ from helpers.record import Record
 LOG2 = math.log(2)
 
 
-def log2_threshold(losses: ArrayLike) -> Bool[np.ndarray, "..."]:
+def select_below_log2(losses: ArrayLike) -> Bool[np.ndarray, "..."]:
     """Keep the samples whose loss is at most log 2: those that are given their observed label (prop-log-two)."""
     return np.asarray(losses) <= LOG2
 
 
-def small_loss(losses: ArrayLike, keep_share: float) -> Bool[np.ndarray, "... n"]:
+def select_small_loss(losses: ArrayLike, keep_share: float) -> Bool[np.ndarray, "... n"]:
     """Keep the round(keep_share n) samples of smallest loss of each row; among equals, those that come first."""
     losses = np.asarray(losses)
     keep_share = checks.real("keep_share", keep_share, 0.0, 1.0)
@@ -34,7 +34,7 @@ def small_loss(losses: ArrayLike, keep_share: float) -> Bool[np.ndarray, "... n"
     return rank < round(keep_share * losses.shape[-1])
 
 
-def loss_mixture(losses: ArrayLike, *, seed: int = 0, log: bool = False) -> Bool[np.ndarray, "... n"]:
+def select_by_mixture(losses: ArrayLike, *, seed: int = 0, log: bool = False) -> Bool[np.ndarray, "... n"]:
     """Keep what the lower component of a two-component Gaussian mixture claims, row by row.
 
     Each row is standardised and fitted by EM. A sample is kept if the component of smaller mean has a posterior of 1/2
@@ -67,7 +67,7 @@ def _low_component(values: Float[np.ndarray, " n"], seed: int) -> Bool[np.ndarra
     return model.predict_proba(values)[:, model.means_[:, 0].argmin()] >= 0.5
 
 
-class Quality(NamedTuple):
+class SelectionQuality(NamedTuple):
     """How good a selection is: shares in [0, 1], one for each row of samples.
 
     Attributes
@@ -88,7 +88,7 @@ class Quality(NamedTuple):
     lost: Float[np.ndarray, "..."]
 
 
-def selection_quality(kept: ArrayLike, flipped: ArrayLike) -> Quality:
+def selection_quality(kept: ArrayLike, flipped: ArrayLike) -> SelectionQuality:
     """How good a choice of samples is, given which of them are noisy.
 
     Parameters
@@ -105,15 +105,15 @@ def selection_quality(kept: ArrayLike, flipped: ArrayLike) -> Quality:
 
     Examples
     --------
-    >>> from helpers.reading import log2_threshold, selection_quality
-    >>> kept = log2_threshold([0.1, 0.2, 0.9, 1.5])  # the last two are dropped, and one of them is noisy
+    >>> from helpers.reading import select_below_log2, selection_quality
+    >>> kept = select_below_log2([0.1, 0.2, 0.9, 1.5])  # the last two are dropped, and one of them is noisy
     >>> found = selection_quality(kept, [False, False, False, True])
     >>> float(found.precision), float(found.recall), float(found.lost.round(2))
     (0.5, 1.0, 0.33)
     """
     kept, flipped = np.broadcast_arrays(np.asarray(kept, bool), np.asarray(flipped, bool))
-    return Quality(precision=_share(flipped, ~kept, 1.0), recall=_share(~kept, flipped, 1.0),
-                   purity=_share(~flipped, kept, 1.0), lost=_share(~kept, ~flipped, 0.0))
+    return SelectionQuality(precision=_share(flipped, ~kept, 1.0), recall=_share(~kept, flipped, 1.0),
+                            purity=_share(~flipped, kept, 1.0), lost=_share(~kept, ~flipped, 0.0))
 
 
 def _share(part: Bool[np.ndarray, "... n"], whole: Bool[np.ndarray, "... n"],
@@ -122,7 +122,7 @@ def _share(part: Bool[np.ndarray, "... n"], whole: Bool[np.ndarray, "... n"],
     return np.divide((part & whole).sum(-1), whole.sum(-1), out=np.full(whole.shape[:-1], empty), where=whole.any(-1))
 
 
-def assess(record: Record, rules: Mapping[str, Callable[[np.ndarray], np.ndarray]]) -> pd.DataFrame:
+def assess_selection(record: Record, rules: Mapping[str, Callable[[np.ndarray], np.ndarray]]) -> pd.DataFrame:
     """Tidy table of what rules do over a run, with a row for each rule, run and recorded time.
 
     Parameters
@@ -135,7 +135,7 @@ def assess(record: Record, rules: Mapping[str, Callable[[np.ndarray], np.ndarray
     Returns
     -------
     table
-        with the columns rule, run, time, kept (the share of samples kept) and those of `Quality`.
+        with the columns rule, run, time, kept (the share of samples kept) and those of `SelectionQuality`.
     """
     runs, steps, _ = record.margins.shape
     losses = record.losses
@@ -149,7 +149,7 @@ def assess(record: Record, rules: Mapping[str, Callable[[np.ndarray], np.ndarray
     return pd.concat(parts, ignore_index=True)
 
 
-def best_quality(flip_share: ArrayLike, drop_share: ArrayLike) -> Quality:
+def best_selection_quality(flip_share: ArrayLike, drop_share: ArrayLike) -> SelectionQuality:
     """Quality of dropping a share of the samples when each noisy one has a larger loss than each clean one.
 
     No rule that drops as many does better in any of the four (prop-small-loss). Arguments broadcast; in [0, 1].
@@ -158,9 +158,9 @@ def best_quality(flip_share: ArrayLike, drop_share: ArrayLike) -> Quality:
     for name, value in (("flip_share", flips), ("drop_share", drops)):
         checks.require(((value >= 0) & (value <= 1)).all(), name, value, "in [0, 1]")
     caught = np.minimum(flips, drops)
-    return Quality(precision=_ratio(caught, drops, 1.0), recall=_ratio(caught, flips, 1.0),
-                   purity=_ratio(1 - drops - flips + caught, 1 - drops, 1.0),
-                   lost=_ratio(drops - caught, 1 - flips, 0.0))
+    return SelectionQuality(precision=_ratio(caught, drops, 1.0), recall=_ratio(caught, flips, 1.0),
+                            purity=_ratio(1 - drops - flips + caught, 1 - drops, 1.0),
+                            lost=_ratio(drops - caught, 1 - flips, 0.0))
 
 
 def _ratio(a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."], empty: float) -> Float[np.ndarray, "..."]:
@@ -168,7 +168,7 @@ def _ratio(a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."], empty: floa
     return np.divide(a, b, out=np.full(a.shape, empty), where=b > 0)
 
 
-def ranking_auc(record: Record) -> Float[np.ndarray, "runs T"]:
+def selection_auc(record: Record) -> Float[np.ndarray, "runs T"]:
     """The chance that a noisy sample of a run has a larger loss than a clean one (area under the ROC curve).
 
     NaN for a run without noisy or without clean samples.
@@ -180,8 +180,8 @@ def ranking_auc(record: Record) -> Float[np.ndarray, "runs T"]:
     return np.divide(above, pairs, out=np.full(above.shape, np.nan), where=pairs > 0)
 
 
-def gap_and_spread(losses: Float[np.ndarray, "runs n"], flipped: Bool[np.ndarray, "runs n"],
-                   ) -> tuple[Float[np.ndarray, " runs"], Float[np.ndarray, " runs"]]:
+def selection_gap_and_spread(losses: Float[np.ndarray, "runs n"], flipped: Bool[np.ndarray, "runs n"],
+                             ) -> tuple[Float[np.ndarray, " runs"], Float[np.ndarray, " runs"]]:
     """How far apart the log losses of the noisy and of the clean samples of each run are, and how wide they spread.
 
     For two normal groups the chance that a noisy sample has the larger loss is Phi(gap / spread).
@@ -210,3 +210,18 @@ def gap_and_spread(losses: Float[np.ndarray, "runs n"], flipped: Bool[np.ndarray
     noisy, clean = (np.ma.masked_where(flipped != side, np.log(losses)) for side in (True, False))
     gap, spread = noisy.mean(-1) - clean.mean(-1), np.ma.sqrt(noisy.var(-1) + clean.var(-1))
     return gap.filled(np.nan), spread.filled(np.nan)
+
+
+def selection_purity_gain(record: Record) -> Float[np.ndarray, "runs T"]:
+    """Of the noise that is in the labels, the share that the small-loss rule removes.
+
+    It is (purity - (1 - rate)) / rate, where the rule keeps the share 1 - rate and `rate` is the run's share of noisy
+    samples: 0 for a blind choice, 1 for a perfect one, at most the ks of the losses (prop-purity-ks). NaN without noisy
+    samples.
+    """
+    gains = []
+    for losses, flipped in zip(record.losses, record.flipped):
+        rate = flipped.mean()
+        purity = selection_quality(select_small_loss(losses, 1 - rate), flipped).purity
+        gains.append((purity - (1 - rate)) / rate if rate > 0 else np.full(len(losses), np.nan))
+    return np.array(gains)

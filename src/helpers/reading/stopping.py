@@ -1,9 +1,9 @@
 """When to stop: rules that choose a recorded time of each run, and what their choice costs (chapter 9).
 
 A rule reads a Record and returns, for each run, an index into its times. Rules that need labels beyond the training
-set: `clean_validation`, `noisy_validation`. Rules that need the flip rate: `plateau`. Rules that need neither: those of
-TRAINING_ONLY, which read the training run and its labels. `lowest` of a test error is the oracle, in hindsight.
-"""
+set: `stop_by_clean_validation`, `stop_by_noisy_validation`. Rules that need the flip rate: `stop_at_plateau`. Rules
+that need neither: those of TRAINING_ONLY, which read the training run and its labels. `stop_at_lowest` of a test error
+is the oracle, in hindsight. """
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from helpers.record import Record
 TIES = ("first", "middle", "last")
 
 
-def lowest(values: ArrayLike, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
+def stop_at_lowest(values: ArrayLike, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
     """Where each row of `values`, of shape (runs, T), is lowest.
 
     Of several such times `tie` takes the "first", the "last", or the "middle" one (the lower of two).
@@ -35,17 +35,17 @@ def lowest(values: ArrayLike, *, tie: str = "first") -> Int[np.ndarray, " runs"]
     return least.argmax(1) if tie == "first" else values.shape[1] - 1 - least[:, ::-1].argmax(1)
 
 
-def clean_validation(record: Record, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
+def stop_by_clean_validation(record: Record, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
     """Lowest error on the validation set against true labels."""
-    return lowest(_present(record, "validation_error"), tie=tie)
+    return stop_at_lowest(_present(record, "validation_error"), tie=tie)
 
 
-def noisy_validation(record: Record, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
+def stop_by_noisy_validation(record: Record, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
     """Lowest error on the validation set against its observed labels (prop-noisy-validation)."""
-    return lowest(_present(record, "validation_observed_error"), tie=tie)
+    return stop_at_lowest(_present(record, "validation_observed_error"), tie=tie)
 
 
-def plateau(record: Record, flip_rate: ArrayLike) -> Int[np.ndarray, " runs"]:
+def stop_at_plateau(record: Record, flip_rate: ArrayLike) -> Int[np.ndarray, " runs"]:
     """First time at which the training accuracy on observed labels reaches 1 - flip_rate; the last time if never.
 
     `flip_rate` is a number in [0, 1/2], or one for each run.
@@ -56,7 +56,7 @@ def plateau(record: Record, flip_rate: ArrayLike) -> Int[np.ndarray, " runs"]:
     return np.where(reached.any(1), reached.argmax(1), len(record.times) - 1)
 
 
-def deepest_misfit(record: Record) -> Int[np.ndarray, " runs"]:
+def stop_at_deepest_misfit(record: Record) -> Int[np.ndarray, " runs"]:
     """Where the misfit max(-margin, 0), averaged over the training samples, is largest.
 
     In the limit law only noisy samples have negative margins, and only in Stage I: the misfit is tau (A - r_n)_+, whose
@@ -65,7 +65,7 @@ def deepest_misfit(record: Record) -> Int[np.ndarray, " runs"]:
     return _highest(record, np.maximum(-record.margins, 0).mean(-1))
 
 
-def widest_losses(record: Record) -> Int[np.ndarray, " runs"]:
+def stop_at_widest_losses(record: Record) -> Int[np.ndarray, " runs"]:
     """Where the standard deviation of the loss over the training samples is largest.
 
     In the limit law it is sqrt(tau (1 - tau)) times the gap between the noisy and the clean loss.
@@ -73,16 +73,16 @@ def widest_losses(record: Record) -> Int[np.ndarray, " runs"]:
     return _highest(record, record.losses.std(-1))
 
 
-def clearest_split(record: Record) -> Int[np.ndarray, " runs"]:
+def stop_at_clearest_split(record: Record) -> Int[np.ndarray, " runs"]:
     """Where the losses fall most clearly into two groups: a threshold explains the largest share of their variance.
 
     The criterion of Otsu (1979). In the limit law it is 1 at all times; at finite sizes the scatter within the groups
     counts.
     """
-    return _highest(record, split_share(record.losses))
+    return _highest(record, _split_share(record.losses))
 
 
-def first_lull(record: Record, *, window: int = 3) -> Int[np.ndarray, " runs"]:
+def stop_at_first_lull(record: Record, *, window: int = 3) -> Int[np.ndarray, " runs"]:
     """Where the changes of the training predictions first cease to fall.
 
     They change fast while the signal is learnt, hardly in Stage I, and again when noisy samples are memorised. After
@@ -99,14 +99,15 @@ def first_lull(record: Record, *, window: int = 3) -> Int[np.ndarray, " runs"]:
     return rises.argmax(1) + window
 
 
-TRAINING_ONLY = {"deepest misfit": deepest_misfit, "widest losses": widest_losses, "clearest split": clearest_split,
-              "first lull": first_lull}
+TRAINING_ONLY = {"deepest misfit": stop_at_deepest_misfit, "widest losses": stop_at_widest_losses,
+                 "clearest split": stop_at_clearest_split,
+              "first lull": stop_at_first_lull}
 
 
 def all_stops(record: Record, flip_rate: ArrayLike) -> dict[str, Int[np.ndarray, " runs"]]:
     """Where every rule stops the runs of a Record with a validation set, by the rule's name.
 
-    `flip_rate` is what `plateau` believes; the other rules need none.
+    `flip_rate` is what `stop_at_plateau` believes; the other rules need none.
 
     Examples
     --------
@@ -118,13 +119,14 @@ def all_stops(record: Record, flip_rate: ArrayLike) -> dict[str, Int[np.ndarray,
     >>> {rule: record.times[stops[rule]].tolist() for rule in ("noisy validation", "deepest misfit", "never")}
     {'noisy validation': [1, 2, 1], 'deepest misfit': [66, 19, 16], 'never': [2000, 2000, 2000]}
     """
-    return {"clean validation": clean_validation(record), "noisy validation": noisy_validation(record),
-            "noisy validation, last": noisy_validation(record, tie="last"), "plateau": plateau(record, flip_rate)} | {
+    return {"clean validation": stop_by_clean_validation(record), "noisy validation": stop_by_noisy_validation(record),
+            "noisy validation, last": stop_by_noisy_validation(record, tie="last"),
+            "plateau": stop_at_plateau(record, flip_rate)} | {
             name: rule(record) for name, rule in TRAINING_ONLY.items()} | {
             "never": np.full(len(record.y), len(record.times) - 1)}
 
 
-def split_share(values: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "..."]:
+def _split_share(values: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "..."]:
     """Largest share, over thresholds, of the variance of n values that lies between the two sides.
 
     0 where all values are equal.
@@ -139,19 +141,20 @@ def split_share(values: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "..."]:
     return np.divide(best, total, out=np.zeros_like(total), where=total > 0)
 
 
-def at(values: ArrayLike, chosen: Int[np.ndarray, " runs"]) -> Shaped[np.ndarray, "runs ..."]:
+def values_at_stop(values: ArrayLike, chosen: Int[np.ndarray, " runs"]) -> Shaped[np.ndarray, "runs ..."]:
     """The entries of `values`, of shape (runs, T, ...), at the chosen time of each run."""
     return np.asarray(values)[np.arange(len(chosen)), chosen]
 
 
-def regret(error: Float[np.ndarray, "runs T"], chosen: Int[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:
+def stopping_regret(error: Float[np.ndarray, "runs T"], chosen: Int[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:
     """The error at the chosen times minus the lowest of the run: what the oracle of this error would save."""
-    return at(error, chosen) - np.min(error, axis=1)
+    return values_at_stop(error, chosen) - np.min(error, axis=1)
 
 
-def regret_table(record: Record, stops: Mapping[str, Int[np.ndarray, " runs"]], *, times: ArrayLike | None = None,
-                 errors: Sequence[str] = ("fresh", "reused")) -> pd.DataFrame:
-    """What rules cost: the mean `regret` over the runs and its 10-90% range, in percentage points.
+def stopping_regret_table(record: Record, stops: Mapping[str, Int[np.ndarray, " runs"]], *,
+                          times: ArrayLike | None = None,
+                          errors: Sequence[str] = ("fresh", "reused")) -> pd.DataFrame:
+    """What rules cost: the mean `stopping_regret` over the runs and its 10-90% range, in percentage points.
 
     Parameters
     ----------
@@ -173,13 +176,13 @@ def regret_table(record: Record, stops: Mapping[str, Int[np.ndarray, " runs"]], 
     rows = {name: {"stops at": np.median(times[chosen])} for name, chosen in stops.items()}
     for which in errors:
         for name, chosen in stops.items():
-            cost = 100 * regret(_present(record, f"{which}_error"), chosen)
+            cost = 100 * stopping_regret(_present(record, f"{which}_error"), chosen)
             low, high = np.quantile(cost, [0.1, 0.9])
             rows[name] |= {f"{which} regret": cost.mean(), f"{which}, 10-90%": f"{low:.1f} to {high:.1f}"}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def validation_size(flip_rate: float, gap: float, candidates: int, *, delta: float = 0.1) -> int:
+def stopping_validation_size(flip_rate: float, gap: float, candidates: int, *, delta: float = 0.1) -> int:
     """Validation samples with observed labels that suffice to choose among `candidates` times with a regret <= `gap`.
 
     With probability at least 1 - delta, by Hoeffding's inequality and a union bound (prop-noisy-validation):
@@ -196,7 +199,7 @@ def _highest(record: Record, score: Float[np.ndarray, "runs T"]) -> Int[np.ndarr
     """The first time after the start of training at which `score` is highest."""
     started = record.times > 0
     checks.require(bool(started.any()), "record.times", record.times, "some after the start of training")
-    return lowest(np.where(started, -score, np.inf))
+    return stop_at_lowest(np.where(started, -score, np.inf))
 
 
 def _present(record: Record, name: str) -> np.ndarray:

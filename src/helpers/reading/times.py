@@ -1,6 +1,6 @@
 """Times at which a run changes its behaviour, read off its Record.
 
-One moment, the lowest mean margin of the noisy samples, comes in two forms: `turning_index` is a recorded time, an
+One moment, the lowest mean margin of the noisy samples, comes in two forms: `turning_time_index` is a recorded time, an
 index by which to read the other entries of the Record; `turning_times` is in steps, finer than the recording, to be
 compared with a theory.
 """
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Num
 from numpy.typing import ArrayLike
 
 from helpers import checks
-from helpers.reading.stopping import lowest
+from helpers.reading.stopping import stop_at_lowest
 from helpers.record import Record
 
 
@@ -30,7 +30,7 @@ def turning_times(record: Record) -> Float[np.ndarray, " runs"]:
     checks.require(not np.isnan(margins).any(), "record", "<a run without noisy samples>", "one with some in each run")
     checks.require(len(record.times) >= 3, "record.times", record.times, "three or more")
     times = record.times.astype(float)
-    return np.array([_vertex(times, row, k) for row, k in zip(margins, lowest(margins))])
+    return np.array([_vertex(times, row, k) for row, k in zip(margins, stop_at_lowest(margins))])
 
 
 def _vertex(times: Float[np.ndarray, " T"], values: Float[np.ndarray, " T"], k: int | np.integer) -> float:
@@ -41,17 +41,17 @@ def _vertex(times: Float[np.ndarray, " T"], values: Float[np.ndarray, " T"], k: 
     return times[k] - b / (2 * a)
 
 
-def turning_index(record: Record) -> Int[np.ndarray, " runs"]:
+def turning_time_index(record: Record) -> Int[np.ndarray, " runs"]:
     """The recorded time at which the mean margin of the noisy samples is lowest: an index into record.times."""
-    return lowest(record.mean_over(record.margins, "noisy"))
+    return stop_at_lowest(record.mean_over(record.margins, "noisy"))
 
 
-def crest(record: Record) -> Int[np.ndarray, " runs"]:
+def crest_time_index(record: Record) -> Int[np.ndarray, " runs"]:
     """The recorded time at which most noisy samples are read by their true label: an index into record.times."""
     return record.mean_over(record.fits_true, "noisy").argmax(1)
 
 
-def first_passage(times: Num[np.ndarray, " T"], values: ArrayLike, level: float) -> Float[np.ndarray, " runs"]:
+def first_passage_time(times: Num[np.ndarray, " T"], values: ArrayLike, level: float) -> Float[np.ndarray, " runs"]:
     """The time at which each row of `values`, of shape (runs, T), first exceeds `level`, interpolated.
 
     inf if it never does, times[0] if it starts there. (For shares that climb along a parameter see `half_crossing`, for

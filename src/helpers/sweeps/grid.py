@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from helpers import checks
-from helpers.sweeps.store import Cell, Row, Scalar, cell_keys, load, plain, save
+from helpers.sweeps.store import Cell, Row, Scalar, load_from_store, plain_for_store, save_in_store, store_keys
 
 Result = TypeVar("Result")
 
@@ -45,7 +45,7 @@ def sweep(function: Callable, grid: dict[str, Sequence | np.ndarray] | Sequence[
         able to send the function to its workers: a process pool needs one that can be imported.
     store
         a folder. Each finished cell is written there at once, and not computed again by a later call. See
-        `helpers.sweeps.store.cell_keys` for when a cell counts as the same.
+        `helpers.sweeps.store.store_keys` for when a cell counts as the same.
     progress
         whether to draw a progress bar; None: only where standard error is a terminal.
     damaged
@@ -81,14 +81,14 @@ def sweep(function: Callable, grid: dict[str, Sequence | np.ndarray] | Sequence[
     checks.one_of("progress", progress, (None, False, True))
     checks.one_of("damaged", damaged, ("error", "recompute"))
     cells = _cells(grid)
-    paths = [] if store is None else _paths(store, cell_keys(function, cells))
-    results = {i: rows for i, path in enumerate(paths) if (rows := load(path, damaged)) is not None}
+    paths = [] if store is None else _paths(store, store_keys(function, cells))
+    results = {i: rows for i, path in enumerate(paths) if (rows := load_from_store(path, damaged)) is not None}
     missing = {i: cell for i, cell in enumerate(cells) if i not in results}
     bar = tqdm(total=len(cells), initial=len(results), disable=None if progress is None else not progress)
 
     def keep(index, rows):
         if paths:
-            save(paths[index], rows)
+            save_in_store(paths[index], rows)
         results[index] = rows
         bar.update()
 
@@ -202,5 +202,5 @@ def _cells(grid: dict[str, Sequence | np.ndarray] | Sequence[Cell]) -> list[Cell
              for cell in cells]
     for cell in cells:
         for name, value in cell.items():
-            plain(name, value)
+            plain_for_store(name, value)
     return cells

@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from os import PathLike
 from pathlib import Path, PurePath
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 
@@ -27,7 +28,7 @@ class StoreFileError(ValueError):
     """A file in the store that is not the whole, readable result of its cell."""
 
 
-def cell_keys(function: Callable, cells: Sequence[Cell]) -> list[str]:
+def store_keys(function: Callable, cells: Sequence[Cell]) -> list[str]:
     """The store's key of each cell: 32 hex digits of the function, the arguments and source of this package.
 
     Of this package the whole source counts; for a function of this package only its module's source, and that of the
@@ -45,21 +46,21 @@ def cell_keys(function: Callable, cells: Sequence[Cell]) -> list[str]:
     """
     package, _, module = getattr(inspect.unwrap(function), "__module__", "").partition(".")
     shared = [FORMAT, source_hash(module if package == "helpers" else None), _identity(function)]
-    keys = [json.dumps([shared, {name: plain(name, value) for name, value in cell.items()}], sort_keys=True)
+    keys = [json.dumps([shared, {name: plain_for_store(name, value) for name, value in cell.items()}], sort_keys=True)
             for cell in cells]
     return [hashlib.sha256(key.encode()).hexdigest()[:32] for key in keys]
 
 
-def plain(name: str, value: object) -> object:
+def plain_for_store(name: str, value: object) -> object:
     """`value` as JSON that tells its type, so that 1, 1.0, True and "1" differ. The argument's `name` is for errors."""
     if isinstance(value, np.generic):
         value = value.item()
     if type(value) in (type(None), bool, int, float, str):
         return value
     if type(value) is list:
-        return [plain(name, item) for item in value]
+        return [plain_for_store(name, item) for item in value]
     if type(value) is tuple:
-        return {"tuple": [plain(name, item) for item in value]}
+        return {"tuple": [plain_for_store(name, item) for item in value]}
     if isinstance(value, PurePath):
         return {"path": str(value)}
     frozen = dataclasses.is_dataclass(value) and not isinstance(value, type) and value.__dataclass_params__.frozen
@@ -67,7 +68,7 @@ def plain(name: str, value: object) -> object:
     attributes = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     attributes |= getattr(value, "__dict__", {})  # also what is not a field, e.g. which of several forms was given
     kind = type(value)
-    return {f"{kind.__module__}.{kind.__qualname__}": {k: plain(name, v) for k, v in attributes.items()}}
+    return {f"{kind.__module__}.{kind.__qualname__}": {k: plain_for_store(name, v) for k, v in attributes.items()}}
 
 
 def _identity(function: Callable) -> list:
@@ -128,12 +129,12 @@ def _surroundings(function: FunctionType) -> dict[str, object]:
 
 
 def _data(name: str, value: object) -> object:
-    """Like `plain`, for what a function reads: dicts and arrays have keys too."""
+    """Like `plain_for_store`, for what a function reads: dicts and arrays have keys too."""
     if isinstance(value, dict):
         value = list(value.items())
     if isinstance(value, np.ndarray) and value.dtype != object:
         value = [value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
-    return plain(name, value)
+    return plain_for_store(name, value)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -158,7 +159,7 @@ def _source(function: FunctionType) -> str:
     return source
 
 
-def save(path: Path, rows: list[Row]) -> None:
+def save_in_store(path: Path, rows: list[Row]) -> None:
     """Write the rows of a cell to `path`, whose stem is the cell's key."""
     content = {"format": FORMAT, "key": path.stem, "rows": rows}
     write_atomically(path, json.dumps(content | {"sha256": _checksum(rows)}).encode())
@@ -168,7 +169,7 @@ def _checksum(rows: list[Row]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def load(path: Path, damaged: str) -> list[Row] | None:
+def load_from_store(path: Path, damaged: str) -> list[Row] | None:
     """Rows of a stored cell, or None where it must be computed. JSON writes a float as repr does: exactly.
 
     A file that is not whole, or not this cell's, raises StoreFileError; with damaged="recompute" it counts as absent.
@@ -187,3 +188,8 @@ def load(path: Path, damaged: str) -> list[Row] | None:
             return None
         raise StoreFileError(f"store file {str(path)!r}: must be the whole result of its cell; {type(error).__name__}: "
                              f"{error}. Delete it, or call sweep with damaged='recompute'") from error
+
+
+def stored_cells(store: str | PathLike) -> int:
+    """How many finished cells a store holds."""
+    return sum(1 for _ in checks.path("store", store).rglob("*.json"))

@@ -1,7 +1,7 @@
 """Recorded tables: a sweep that takes long, kept as NAME.csv beside NAME.json, which says how it was made.
 
-A `TablePlan` says what to sweep. `make_table` sweeps it and writes both files, `fault` tells whether they are still
-what the plan says, and `load_table` reads them as a `Table`. Nothing else knows their format.
+A `TablePlan` says what to sweep. `make_table` sweeps it and writes both files, `table_fault` tells whether they are
+still what the plan says, and `load_table` reads them as a `Table`. Nothing else knows their format.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from helpers import checks
 from helpers.files import write_atomically
 from helpers.runtime import CHECKPOINTS_VARIABLE, code_fingerprints, provenance
 from helpers.sweeps.grid import sweep
-from helpers.sweeps.store import Cell, Scalar
+from helpers.sweeps.store import Cell, Scalar, stored_cells
 
 FORMAT, DIGITS = "signal-first recording 1", 5
 AT_A_TIME = 200  # cells given to a pool at once: CPython 3.11 may hang if a worker dies with thousands in the queue
@@ -150,7 +150,7 @@ def load_table(name: str) -> Table:
     return Table(name, pd.read_csv(table), json.loads(made.read_text("utf-8")))
 
 
-def fault(name: str, plan: TablePlan, results: Path) -> str | None:
+def table_fault(name: str, plan: TablePlan, results: Path) -> str | None:
     """Why the table has to be made, in words; None if its files in `results` are whole and what the plan says."""
     table, made = _paths(results, name)
     try:
@@ -221,7 +221,7 @@ def _sources(plan: TablePlan) -> dict:
     return {"module": module, "sources": code_fingerprints(module)}
 
 
-def files_read(plan: TablePlan) -> dict[str, str]:
+def table_files_read(plan: TablePlan) -> dict[str, str]:
     """What the files are that a plan's cells read, by environment variable: name and start of the SHA-256 checksum.
 
     A folder is told by its name alone: torchvision checks the files in it itself. Raises ValueError where a variable
@@ -235,11 +235,6 @@ def files_read(plan: TablePlan) -> dict[str, str]:
         digest = "" if path.is_dir() else f", sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
         found[variable] = path.name + digest
     return found
-
-
-def stored_cells(store: str | PathLike) -> int:
-    """How many finished cells a store holds."""
-    return sum(1 for _ in checks.path("store", store).rglob("*.json"))
 
 
 def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike, workers: int, *,
@@ -260,7 +255,7 @@ def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike,
     deadline
         a time of `time.monotonic` at which to begin no new part of the grid.
     files
-        as from `files_read`. The cells of other files are other cells, and kept apart.
+        as from `table_files_read`. The cells of other files are other cells, and kept apart.
     note, commit
         kept in the JSON.
 

@@ -1,104 +1,96 @@
 from .active_shares import (
-    ShareLaw as ShareLaw,
-    initial_scale as initial_scale,
-    share_law as share_law,
+    ActiveShareLaw as ActiveShareLaw,
+    active_share_law as active_share_law,
+    active_share_scale as active_share_scale,
 )
 from .assumptions import conditions as conditions, largest_init_std as largest_init_std
 from .concentration import (
     LEMMAS as LEMMAS,
-    CrossTalk as CrossTalk,
-    Deviations as Deviations,
-    cross_talk_bounds as cross_talk_bounds,
+    ConcentrationDeviations as ConcentrationDeviations,
+    concentration_bounds as concentration_bounds,
+    concentration_violations as concentration_violations,
     good_event as good_event,
-    lemma_bounds as lemma_bounds,
-    norm_bound as norm_bound,
-    signal_noise_bound as signal_noise_bound,
-    simulate as simulate,
-    violation_frequency as violation_frequency,
+    norm_concentration as norm_concentration,
+    signal_noise_concentration as signal_noise_concentration,
+    simulate_concentration as simulate_concentration,
 )
+from .cross_talk import CrossTalk as CrossTalk, cross_talk_bounds as cross_talk_bounds
 from .early_stopping import (
-    EarlyBound as EarlyBound,
-    early_bound as early_bound,
-    fresh_error_exponents as fresh_error_exponents,
-    limit_exponent as limit_exponent,
-    one_sided_bound as one_sided_bound,
+    EarlyStoppingBound as EarlyStoppingBound,
+    early_stopping_bound as early_stopping_bound,
+    early_stopping_error_bound as early_stopping_error_bound,
+    early_stopping_exponents as early_stopping_exponents,
+    early_stopping_limit_exponent as early_stopping_limit_exponent,
 )
-from .elr_limit import (
-    Certificate as Certificate,
+from .elr_theory import (
+    ElrCertificate as ElrCertificate,
     ElrLaw as ElrLaw,
-    certificate as certificate,
-    dividing_margin as dividing_margin,
+    elr_certificate as elr_certificate,
+    elr_dividing_margin as elr_dividing_margin,
     elr_euler as elr_euler,
+    elr_last_noisy_margin as elr_last_noisy_margin,
     elr_law as elr_law,
-    last_noisy_margin as last_noisy_margin,
-    pull as pull,
-    settled_pull as settled_pull,
-    strength_needed as strength_needed,
+    elr_pull as elr_pull,
+    elr_strength_needed as elr_strength_needed,
+    settled_elr_pull as settled_elr_pull,
 )
-from .late_ranking import late_auc as late_auc, late_losses as late_losses
+from .error_bounds import (
+    fresh_error_bound as fresh_error_bound,
+    gaussian_fresh_error as gaussian_fresh_error,
+    reused_error_bound as reused_error_bound,
+    reused_error_parts as reused_error_parts,
+)
+from .late_ranking import late_ranking_auc as late_ranking_auc, late_ranking_losses as late_ranking_losses
 from .limit import (
     LimitLaw as LimitLaw,
-    Margins as Margins,
-    class_laws as class_laws,
-    euler_law as euler_law,
+    LimitMargins as LimitMargins,
     limit_law as limit_law,
-    sample_margins as sample_margins,
+    limit_law_euler as limit_law_euler,
+    limit_laws_of_both_classes as limit_laws_of_both_classes,
+    limit_margins_of_samples as limit_margins_of_samples,
 )
 from .limit_distance import (
-    Course as Course,
-    LimitErrors as LimitErrors,
-    descend_products as descend_products,
-    euler_error as euler_error,
-    limit_errors as limit_errors,
-)
-from .linear_limits import (
-    cover_probability as cover_probability,
-    first_alignment as first_alignment,
-    law_of_run as law_of_run,
-    separability_threshold as separability_threshold,
+    DistanceFromLimit as DistanceFromLimit,
+    distance_from_limit as distance_from_limit,
+    euler_distance_from_limit as euler_distance_from_limit,
 )
 from .linear_theory import (
-    EarlyLearning as EarlyLearning,
-    MixtureConstants as MixtureConstants,
-    early_learning as early_learning,
-    likely_constants as likely_constants,
-    limit_constants as limit_constants,
-    measured_constants as measured_constants,
+    LinearConstants as LinearConstants,
+    LinearEarlyLearning as LinearEarlyLearning,
+    likely_linear_constants as likely_linear_constants,
+    linear_cover_probability as linear_cover_probability,
+    linear_early_learning as linear_early_learning,
+    linear_first_alignment as linear_first_alignment,
+    linear_law_of_run as linear_law_of_run,
+    linear_limit_constants as linear_limit_constants,
+    linear_separability_threshold as linear_separability_threshold,
+    measured_linear_constants as measured_linear_constants,
 )
-from .loss_decay import Convergence as Convergence, convergence as convergence
+from .loss_decay import LossDecay as LossDecay, loss_decay_constants as loss_decay_constants
 from .multiclass_laws import (
-    ClassesLaw as ClassesLaw,
-    NextClassLaw as NextClassLaw,
-    classes_law as classes_law,
-    loss_levels as loss_levels,
-    next_class_law as next_class_law,
-    next_class_lead as next_class_lead,
+    MulticlassLaw as MulticlassLaw,
+    MulticlassPairLaw as MulticlassPairLaw,
+    multiclass_law as multiclass_law,
+    multiclass_loss_levels as multiclass_loss_levels,
+    multiclass_pair_law as multiclass_pair_law,
+    multiclass_pair_lead as multiclass_pair_lead,
 )
 from .no_noise import NoNoise as NoNoise, no_noise_bounds as no_noise_bounds
 from .orthogonal_draws import (
-    ideal_products as ideal_products,
+    orthogonal_products as orthogonal_products,
     orthogonal_sample as orthogonal_sample,
-    orthogonalised as orthogonalised,
+    orthogonalise_products as orthogonalise_products,
 )
-from .paper_lemmas import lemma_deviations as lemma_deviations, margins_of_coefficients as margins_of_coefficients
-from .signal_lead import Barrier as Barrier, signal_barrier as signal_barrier
+from .paper_lemmas import paper_lemma_deviations as paper_lemma_deviations, paper_lemma_margins as paper_lemma_margins
+from .responses import noise_responses as noise_responses, signal_responses as signal_responses
+from .signal_lead import SignalLead as SignalLead, signal_lead_barrier as signal_lead_barrier
 from .stage_one import StageOne as StageOne, stage_one_bounds as stage_one_bounds
-from .stage_two import (
-    final_weight_gram as final_weight_gram,
-    fresh_error_bound as fresh_error_bound,
-    gaussian_fresh_error as gaussian_fresh_error,
-    noise_responses as noise_responses,
-    products_of as products_of,
-    reused_error_bound as reused_error_bound,
-    reused_parts as reused_parts,
-    signal_responses as signal_responses,
-)
 from .variant_laws import (
-    PairLaw as PairLaw,
-    label_noise_drift as label_noise_drift,
-    leaky_law as leaky_law,
-    leaky_threshold as leaky_threshold,
-    pair_law as pair_law,
-    squared_passage as squared_passage,
-    squared_threshold as squared_threshold,
+    PatchVariantLaw as PatchVariantLaw,
+    leaky_relu_law as leaky_relu_law,
+    leaky_relu_threshold as leaky_relu_threshold,
+    patch_variant_law as patch_variant_law,
+    squared_relu_drift as squared_relu_drift,
+    squared_relu_passage as squared_relu_passage,
+    squared_relu_threshold as squared_relu_threshold,
 )

@@ -16,8 +16,8 @@ throughout, and one with g < 0 becomes active when M first exceeds kappa_0 |g|::
 
     p(s) = 1/2 + P[max_{s' <= s} M(s') > kappa_0 |g|] / 2.                                                     (5)
 
-At first M grows in one direction, and (5) is a closed form, `early_share`: it rises from 1/2 to 3/4. Later the parts of
-M grow in other proportions, and p passes 3/4.
+At first M grows in one direction, and (5) is a closed form, `_early_share`: it rises from 1/2 to 3/4. Later the parts
+of M grow in other proportions, and p passes 3/4.
 
 What makes this a heuristic: shares are put in for counts, the noise of each filter is treated as fresh, filters that
 join later are treated as if they had been active in proportion, and sqrt(n/d) as small. It has no free constant, and
@@ -39,13 +39,13 @@ from scipy.stats import qmc
 
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
-from helpers.theory.limit import Margins, law_times, response_slopes, strength_and_rate
+from helpers.theory.limit import LimitMargins, limit_law_slopes, limit_law_times, limit_strength_and_rate
 
 DRAWS_LOG2, STEPS_PER_E_FOLD, ROUNDS, LARGEST_C, LARGEST_S = 12, 15, 4, 1e3, 1e6
 
 
 @dataclass(frozen=True, eq=False)
-class ShareLaw(Margins):
+class ActiveShareLaw(LimitMargins):
     """The law (3) with the predicted share (5) in the place of p, at `times`; a heuristic.
 
     Attributes
@@ -68,11 +68,11 @@ class ShareLaw(Margins):
     share: Float[np.ndarray, " T"]
 
     def __repr__(self) -> str:
-        return f"ShareLaw(n_snr2={self.n_snr2:g}, flip_rate={self.flip_rate:g}, scale={self.scale:g}, " \
+        return f"ActiveShareLaw(n_snr2={self.n_snr2:g}, flip_rate={self.flip_rate:g}, scale={self.scale:g}, " \
                f"{len(self.times)} times)"
 
 
-def initial_scale(problem: SignalNoise, init_std: float) -> float:
+def active_share_scale(problem: SignalNoise, init_std: float) -> float:
     """kappa_0 = sigma_0 sigma d / sqrt(n), the initial responses over the cross-talk sqrt(n/d).
 
     Condition 4.1 of Han et al. (2025) wants it at most 1/C; the limit law with p = 1/2 wants it large.
@@ -87,14 +87,15 @@ def initial_scale(problem: SignalNoise, init_std: float) -> float:
     Examples
     --------
     >>> from helpers import SignalNoise
-    >>> from helpers.theory import initial_scale
-    >>> round(initial_scale(SignalNoise(100, 2000, n_snr2=20.0), 1e-3), 3)
+    >>> from helpers.theory import active_share_scale
+    >>> round(active_share_scale(SignalNoise(100, 2000, n_snr2=20.0), 1e-3), 3)
     0.2
     """
     return checks.real("init_std", init_std, 0.0) * problem.noise_std * problem.d / problem.n**0.5
 
 
-def share_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: float, orthogonal: bool = False) -> ShareLaw:
+def active_share_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: float,
+                     orthogonal: bool = False) -> ActiveShareLaw:
     """The law with the share of active filters that equation (5) predicts; a heuristic.
 
     Parameters
@@ -102,13 +103,13 @@ def share_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: float
     n_snr2, flip_rate, times
         as in `limit_law`, with c at most 1000 and times at most 1e6.
     scale
-        kappa_0 >= 0 (`initial_scale`).
+        kappa_0 >= 0 (`active_share_scale`).
     orthogonal
         whether the noise is projected off the signal.
 
     Returns
     -------
-    ShareLaw
+    ActiveShareLaw
         The share is averaged over 4096 quasi-random points: to about three digits.
 
     Raises
@@ -118,11 +119,11 @@ def share_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: float
 
     Examples
     --------
-    >>> from helpers.theory import share_law
-    >>> [share_law(8.0, 0.1, [10.0], scale=scale).share.round(2) for scale in (0.0, 0.5, 100.0)]
+    >>> from helpers.theory import active_share_law
+    >>> [active_share_law(8.0, 0.1, [10.0], scale=scale).share.round(2) for scale in (0.0, 0.5, 100.0)]
     [array([0.8]), array([0.7]), array([0.5])]
     """
-    (c, tau), times = strength_and_rate(n_snr2, flip_rate), law_times(times)
+    (c, tau), times = limit_strength_and_rate(n_snr2, flip_rate), limit_law_times(times)
     checks.real("n_snr2", n_snr2, 0.0, LARGEST_C, open_low=True)
     checks.require(times[-1] <= LARGEST_S, "times", times, f"at most {LARGEST_S:g}")
     scale = checks.real("scale", scale, 0.0)
@@ -133,23 +134,23 @@ def share_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: float
         path = _responses(c, tau, grid, share)
         share = _first_passages(path, c, tau, share, scale, points * [1, 1, not orthogonal])
     at = [np.interp(np.log1p(times), np.log1p(grid), row) for row in (*path, share)]
-    return ShareLaw(c, tau, scale, times, *at)
+    return ActiveShareLaw(c, tau, scale, times, *at)
 
 
-def early_share(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: float,
-                orthogonal: bool = False) -> Float[np.ndarray, " T"]:
+def _early_share(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: float,
+                 orthogonal: bool = False) -> Float[np.ndarray, " T"]:
     """The predicted share while all losses still have their first slope: 1/2 + arctan(D s / kappa_0) / (2 pi).
 
     D = [1 + c (1 - 2 tau)^2]^(1/2) / 4, or 1/4 for orthogonal noise. It is (5) for s small, where in (4) r_c = r_n =
-    p s / 2, p = 1/2 and A = c (1 - 2 tau) s / 4. Arguments as of `share_law`.
+    p s / 2, p = 1/2 and A = c (1 - 2 tau) s / 4. Arguments as of `active_share_law`.
 
     Examples
     --------
-    >>> from helpers.theory.active_shares import early_share
-    >>> early_share(20.0, 0.1, [0.0, 0.1, 1.0], scale=0.2).round(2)
+    >>> from helpers.theory.active_shares import _early_share
+    >>> _early_share(20.0, 0.1, [0.0, 0.1, 1.0], scale=0.2).round(2)
     array([0.5 , 0.57, 0.72])
     """
-    (c, tau), times = strength_and_rate(n_snr2, flip_rate), law_times(times)
+    (c, tau), times = limit_strength_and_rate(n_snr2, flip_rate), limit_law_times(times)
     drift = math.sqrt(1 + (0 if orthogonal else c * (1 - 2 * tau)**2)) / 4
     return 0.5 + np.arctan2(drift * times, checks.real("scale", scale, 0.0)) / (2 * math.pi)
 
@@ -167,7 +168,7 @@ def _responses(c: float, tau: float, grid: Float[np.ndarray, " G"],
     """A, r_c and r_n of (3) with this share over time."""
     def slopes(x, y):
         s = math.expm1(x)
-        return (1 + s) * response_slopes(y, c, tau, np.interp(s, grid, share))
+        return (1 + s) * limit_law_slopes(y, c, tau, np.interp(s, grid, share))
 
     x = np.log1p(grid)
     return solve_ivp(slopes, (0.0, x[-1]), np.zeros(3), t_eval=x, method="LSODA", rtol=1e-7, atol=1e-12).y

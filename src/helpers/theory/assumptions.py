@@ -7,7 +7,7 @@ import pandas as pd
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.theory import concentration
-from helpers.theory.loss_decay import likely_curvature
+from helpers.theory.loss_decay import loss_decay_curvature
 from helpers.theory.stage_one import likely_stage_one
 
 PAPER, KOU, GOOD_EVENT = "Condition 4.1", "Kou et al., 2023", "good event"
@@ -76,7 +76,7 @@ def conditions(problem: SignalNoise, m: int, init_std: float, lr: float, *, delt
     checks.positive("lr", lr)
     event = concentration.good_event(problem, m, init_std, delta)
     big_log = concentration.good_event_log(n, m, delta)
-    fewest = min(concentration.expected_counts(problem)[name] for name in ("noisy_plus", "noisy_minus"))
+    fewest = min(concentration.expected_concentration_counts(problem)[name] for name in ("noisy_plus", "noisy_minus"))
     clock = lr * unit**2 / (n * m)
     rows = _paper_rows(problem, m, init_std, lr, delta, eps, constant)
     rows += [
@@ -88,7 +88,7 @@ def conditions(problem: SignalNoise, m: int, init_std: float, lr: float, *, delt
     stage = likely_stage_one(problem, m, init_std, event, delta=delta, s1=s1).to_frame()
     rows += [(STAGE_ONE, row.conclusion, row.left, row.right) for row in stage.itertuples()]
     rows += [
-        (STEP, "1 >= h Xi", 1.0, clock * likely_curvature(problem, event, delta=delta)),
+        (STEP, "1 >= h Xi", 1.0, clock * loss_decay_curvature(problem, event, delta=delta)),
         (STEP, "1 >= h (1 + c)", 1.0, clock * (1 + c)),
         (LIMIT, "Stage I exists: c (1 - 2 tau) > 1", c * (1 - 2 * flips), 1.0),
         (LIMIT, "clean patches safe: c (1 - 4 tau) > 1", c * (1 - 4 * flips), 1.0),

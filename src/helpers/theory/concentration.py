@@ -3,7 +3,7 @@
 Every bound holds with probability at least 1 - delta over the data and the initial weights, with the constants written
 out; the statement that a function evaluates is named in its docstring and proved in the chapter. Arguments: n samples,
 dimension d, m filters of either sign, noise_std (sigma), mu_norm (``|mu|``), init_std (sigma_0). With noise projected
-off the signal, pass d - 1 for d and read 0 for `signal_noise_bound`.
+off the signal, pass d - 1 for d and read 0 for `signal_noise_concentration`.
 """
 
 import math
@@ -17,7 +17,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from helpers import checks
-from helpers.data.signal_noise import SignalNoise
+from helpers.data.signal_noise import SignalNoise, noise_dimension
 from helpers.engine.gram import InnerProducts, inner_products
 
 # Each lemma, and the deviations that it bounds.
@@ -26,41 +26,41 @@ LEMMAS = {"lem-norms": ("norms",), "lem-inner-products": ("inner_products",), "l
           "lem-counts": ("counts",)}
 
 
-def norm_bound(n: int, d: int, delta: float) -> float:
+def norm_concentration(n: int, d: int, delta: float) -> float:
     """epsilon with ``| |xi_i|^2 / (sigma^2 d) - 1 | <= epsilon`` for all i (lem-norms, from lem-chi-square)."""
     x = math.log(2 * checks.integer("n", n) / _probability(delta)) / checks.integer("d", d)
     return 2 * math.sqrt(x) + 2 * x
 
 
-def inner_product_bound(n: int, d: int, noise_std: float, delta: float) -> float:
+def inner_product_concentration(n: int, d: int, noise_std: float, delta: float) -> float:
     """Bound on ``|<xi_i, xi_k>|`` for all i != k (lem-inner-products)."""
     longest = _longest_noise(n, d, noise_std, delta)
     return checks.positive("noise_std", noise_std) * longest * _gaussian_quantile(n * n, delta)
 
 
-def signal_noise_bound(n: int, noise_std: float, mu_norm: float, delta: float) -> float:
+def signal_noise_concentration(n: int, noise_std: float, mu_norm: float, delta: float) -> float:
     """Bound on ``|<mu, xi_i>|`` for all i (lem-signal-noise)."""
     scale = checks.positive("mu_norm", mu_norm) * checks.positive("noise_std", noise_std)
     return scale * _gaussian_quantile(checks.integer("n", n), delta)
 
 
-def signal_response_bound(n: int, m: int, mu_norm: float, init_std: float, delta: float) -> float:
+def signal_response_concentration(n: int, m: int, mu_norm: float, init_std: float, delta: float) -> float:
     """Bound on ``|<w_{j,r}(0), mu>|`` for both j and all r (lem-initial-responses)."""
     return checks.positive("mu_norm", mu_norm) * _response_per_length(n, m, init_std, delta)
 
 
-def noise_response_bound(n: int, d: int, m: int, noise_std: float, init_std: float, delta: float) -> float:
+def noise_response_concentration(n: int, d: int, m: int, noise_std: float, init_std: float, delta: float) -> float:
     """Bound on ``|<w_{j,r}(0), xi_i>|`` for both j, all r and all i (lem-initial-responses)."""
     return _longest_noise(n, d, noise_std, delta) * _response_per_length(n, m, init_std, delta)
 
 
-def active_filter_bound(n: int, m: int, delta: float) -> float:
+def active_filter_concentration(n: int, m: int, delta: float) -> float:
     """Bound on ``|#{r : <w_{j,r}(0), v> > 0} - m/2|`` for both j, v = mu, xi_1, ..., xi_n (lem-active-filters)."""
     return _hoeffding(checks.integer("m", m), 2 * (checks.integer("n", n) + 1), delta)
 
 
-def count_bound(n: int, delta: float) -> float:
-    """Bound on ``|count - its mean|`` for the six counts of lem-counts, see `label_counts`."""
+def count_concentration(n: int, delta: float) -> float:
+    """Bound on ``|count - its mean|`` for the six counts of lem-counts, see `_label_counts`."""
     return _hoeffding(checks.integer("n", n), 6, delta)
 
 
@@ -80,7 +80,7 @@ def _hoeffding(size: int, counts: int, delta: float) -> float:
 
 def _longest_noise(n: int, d: int, noise_std: float, delta: float) -> float:
     """Upper bound on all ``|xi_i|`` but for probability delta / 2: only the upper half of lem-norms is used."""
-    return checks.positive("noise_std", noise_std) * math.sqrt(d * (1 + norm_bound(n, d, delta)))
+    return checks.positive("noise_std", noise_std) * math.sqrt(d * (1 + norm_concentration(n, d, delta)))
 
 
 def _response_per_length(n: int, m: int, init_std: float, delta: float) -> float:
@@ -90,7 +90,7 @@ def _response_per_length(n: int, m: int, init_std: float, delta: float) -> float
 
 
 @dataclass(frozen=True)
-class Deviations:
+class ConcentrationDeviations:
     """The largest deviations of one draw, or bounds on them.
 
     Attributes
@@ -117,27 +117,27 @@ class Deviations:
     active_filters: float
     counts: float
 
-    def within(self, bounds: "Deviations") -> bool:
+    def within(self, bounds: "ConcentrationDeviations") -> bool:
         """Whether no deviation exceeds its bound."""
         return all(getattr(self, field.name) <= getattr(bounds, field.name) for field in fields(self))
 
 
-def lemma_bounds(problem: SignalNoise, m: int, init_std: float, delta: float) -> Deviations:
+def concentration_bounds(problem: SignalNoise, m: int, init_std: float, delta: float) -> ConcentrationDeviations:
     """The bound of each lemma, every one with failure probability delta of its own."""
-    n, d, sigma, mu_norm = problem.n, degrees(problem), problem.noise_std, problem.mu_norm
-    return Deviations(
-        norms=norm_bound(n, d, delta),
-        inner_products=inner_product_bound(n, d, sigma, delta),
-        signal_noise=0.0 if problem.orthogonal else signal_noise_bound(n, sigma, mu_norm, delta),
-        signal_responses=signal_response_bound(n, m, mu_norm, init_std, delta),
-        noise_responses=noise_response_bound(n, d, m, sigma, init_std, delta),
-        active_filters=active_filter_bound(n, m, delta),
-        counts=count_bound(n, delta))
+    n, d, sigma, mu_norm = problem.n, noise_dimension(problem), problem.noise_std, problem.mu_norm
+    return ConcentrationDeviations(
+        norms=norm_concentration(n, d, delta),
+        inner_products=inner_product_concentration(n, d, sigma, delta),
+        signal_noise=0.0 if problem.orthogonal else signal_noise_concentration(n, sigma, mu_norm, delta),
+        signal_responses=signal_response_concentration(n, m, mu_norm, init_std, delta),
+        noise_responses=noise_response_concentration(n, d, m, sigma, init_std, delta),
+        active_filters=active_filter_concentration(n, m, delta),
+        counts=count_concentration(n, delta))
 
 
-def good_event(problem: SignalNoise, m: int, init_std: float, delta: float) -> Deviations:
+def good_event(problem: SignalNoise, m: int, init_std: float, delta: float) -> ConcentrationDeviations:
     """The bounds that hold all together with probability at least 1 - delta (prop-good-event)."""
-    return lemma_bounds(problem, m, init_std, _probability(delta) / len(LEMMAS))
+    return concentration_bounds(problem, m, init_std, _probability(delta) / len(LEMMAS))
 
 
 def good_event_log(n: int, m: int, delta: float) -> float:
@@ -145,73 +145,23 @@ def good_event_log(n: int, m: int, delta: float) -> float:
     return math.log(48 * checks.integer("m", m) * (checks.integer("n", n) + 1) ** 2 / _probability(delta))
 
 
-@dataclass(frozen=True)
-class CrossTalk:
-    """How much of a learned direction leaks where it does not belong, in units of the coefficients gamma and rho.
-
-    Attributes
-    ----------
-    noise_on_noise
-        max over k of ``sum_{i != k} |<xi_i, xi_k>| / |xi_i|^2``.
-    noise_on_signal
-        ``sum_i |<xi_i, mu>| / |xi_i|^2``.
-    signal_on_noise
-        max over i of ``|<mu, xi_i>| / |mu|^2``.
-    """
-
-    noise_on_noise: float
-    noise_on_signal: float
-    signal_on_noise: float
-
-
-def cross_talk_bounds(problem: SignalNoise, m: int, delta: float) -> CrossTalk:
-    """The bounds of lem-cross-talk, which hold on the good event of probability 1 - delta.
-
-    Raises
-    ------
-    ValueError
-        Where the noise fills fewer than 24 Lambda dimensions (`good_event_log`), where the lemma is silent.
-    """
-    n, d, log = problem.n, degrees(problem), good_event_log(problem.n, m, delta)
-    checks.require(d >= 24 * log, "dimension of the noise", d, f">= 24 Lambda = {24 * log:.1f}")
-    noise = 2 * n * math.sqrt(3 * log / d)
-    if problem.orthogonal:
-        return CrossTalk(noise, 0.0, 0.0)
-    ratio = problem.mu_norm / problem.noise_std
-    return CrossTalk(noise, 2 * n * ratio * math.sqrt(2 * log) / d, math.sqrt(2 * log) / ratio)
-
-
-def cross_talk(products: InnerProducts) -> CrossTalk:
-    """The cross-talk in one draw."""
-    squares = products.gram.diagonal()
-    leaks = products.gram.abs() / squares[:, None]  # row: the direction learned; column: the patch that hears it
-    leaks = leaks - leaks.diagonal().diag()
-    parts = leaks[1:, 1:].sum(0).max(), leaks[1:, 0].sum(), leaks[0, 1:].max()
-    return CrossTalk(*map(float, parts))
-
-
-def degrees(problem: SignalNoise) -> int:
-    """Dimension of the space that the noise fills: d, or d - 1 where it is projected off the signal."""
-    return problem.d - int(problem.orthogonal)
-
-
-def deviations(problem: SignalNoise, products: InnerProducts) -> Deviations:
+def concentration_deviations(problem: SignalNoise, products: InnerProducts) -> ConcentrationDeviations:
     """The largest deviations in one draw from `problem`."""
     squares = products.gram[1:, 1:].diagonal()
     cross = products.gram[1:, 1:] - squares.diag()
     responses = products.responses.abs().amax((0, 1))
     active = (products.responses > 0).sum(1)
-    counts = label_counts(products.y, products.y_obs)
-    means = expected_counts(problem)
+    counts = _label_counts(products.y, products.y_obs)
+    means = expected_concentration_counts(problem)
     largest = (
-        (squares / (problem.noise_std**2 * degrees(problem)) - 1).abs().max(), cross.abs().max(),
+        (squares / (problem.noise_std**2 * noise_dimension(problem)) - 1).abs().max(), cross.abs().max(),
         products.gram[0, 1:].abs().max(), responses[0], responses[1:].max(),
         (active - products.responses.shape[1] / 2).abs().max(), max(abs(counts[name] - means[name]) for name in counts))
-    return Deviations(*map(float, largest))
+    return ConcentrationDeviations(*map(float, largest))
 
 
-def label_counts(y: Float[np.ndarray | torch.Tensor, " n"],
-                 y_obs: Float[np.ndarray | torch.Tensor, " n"]) -> dict[str, int]:
+def _label_counts(y: Float[np.ndarray | torch.Tensor, " n"],
+                  y_obs: Float[np.ndarray | torch.Tensor, " n"]) -> dict[str, int]:
     """The six counts of lem-counts from true and observed labels: number of samples by name."""
     plus, noisy = y > 0, y != y_obs
     groups = {"clean_plus": plus & ~noisy, "clean_minus": ~plus & ~noisy, "noisy_plus": plus & noisy,
@@ -219,21 +169,22 @@ def label_counts(y: Float[np.ndarray | torch.Tensor, " n"],
     return {name: int(group.sum()) for name, group in groups.items()}
 
 
-def expected_counts(problem: SignalNoise) -> dict[str, float]:
-    """Means of the six counts of `label_counts`."""
+def expected_concentration_counts(problem: SignalNoise) -> dict[str, float]:
+    """Means of the six counts of `_label_counts`."""
     half, plus, minus = problem.n / 2, problem.flip_plus, problem.flip_minus
     return {"clean_plus": half * (1 - plus), "clean_minus": half * (1 - minus), "noisy_plus": half * plus,
             "noisy_minus": half * minus, "plus": half, "noisy": half * (plus + minus)}
 
 
-def simulate(problem: SignalNoise, m: int, init_std: float, seeds: Sequence[int]) -> pd.DataFrame:
+def simulate_concentration(problem: SignalNoise, m: int, init_std: float, seeds: Sequence[int]) -> pd.DataFrame:
     """The deviations of a draw for each seed, one per row, indexed by seed. Any d >= n + 1 costs the same."""
     with threadpool_limits(1):  # products this small lose more to waiting threads than they gain
-        rows = [asdict(deviations(problem, inner_products(problem, m, init_std, seed))) for seed in seeds]
-    return pd.DataFrame(rows, index=pd.Index(list(seeds), name="seed"), columns=[f.name for f in fields(Deviations)])
+        rows = [asdict(concentration_deviations(problem, inner_products(problem, m, init_std, seed))) for seed in seeds]
+    return pd.DataFrame(rows, index=pd.Index(list(seeds), name="seed"),
+                        columns=[f.name for f in fields(ConcentrationDeviations)])
 
 
-def violation_frequency(simulated: pd.DataFrame, bounds: Deviations) -> dict[str, float]:
-    """For each lemma the share of the rows of `simulate` in which a deviation exceeds its bound."""
+def concentration_violations(simulated: pd.DataFrame, bounds: ConcentrationDeviations) -> dict[str, float]:
+    """For each lemma the share of the rows of `simulate_concentration` in which a deviation exceeds its bound."""
     exceeds = {lemma: [simulated[name] > getattr(bounds, name) for name in names] for lemma, names in LEMMAS.items()}
     return {lemma: float(pd.concat(columns, axis=1).any(axis=1).mean()) for lemma, columns in exceeds.items()}

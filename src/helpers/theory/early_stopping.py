@@ -11,12 +11,12 @@ from jaxtyping import Float
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.gram import InnerProducts
-from helpers.engine.network import SIGNS
+from helpers.engine.network_decomposition import SIGNS
 from helpers.record import Record
 from helpers.theory.stage_one import StageOne, stage_one_bounds
 
 
-def fresh_error_exponents(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
+def early_stopping_exponents(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
                         ) -> Float[np.ndarray, "runs 2"]:
     """The error of fresh samples of class +1 and -1 at the last recorded time is at most exp(-this) (lem-one-sided).
 
@@ -42,14 +42,16 @@ def fresh_error_exponents(record: Record, weight_gram: Float[np.ndarray, "runs f
     return np.stack(exponents, -1)
 
 
-def one_sided_bound(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
-                    ) -> Float[np.ndarray, " runs"]:
-    """Bound of lem-one-sided on the fresh error, the mean over both classes; arguments of `fresh_error_exponents`."""
-    return np.exp(-fresh_error_exponents(record, weight_gram)).mean(-1)
+def early_stopping_error_bound(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
+                               ) -> Float[np.ndarray, " runs"]:
+    """Bound of lem-one-sided on the fresh error, averaged over the classes; arguments of
+    `early_stopping_exponents`.
+    """
+    return np.exp(-early_stopping_exponents(record, weight_gram)).mean(-1)
 
 
 @dataclass(frozen=True)
-class EarlyBound:
+class EarlyStoppingBound:
     """The constants of thm-early-stopping, in units of s_1 / 2.
 
     Attributes
@@ -137,7 +139,7 @@ class EarlyBound:
         return (lead / scale) ** 2 / 2 if applies else 0.0
 
 
-def early_bound(problem: SignalNoise, products: InnerProducts, s1: float, steps: int) -> EarlyBound:
+def early_stopping_bound(problem: SignalNoise, products: InnerProducts, s1: float, steps: int) -> EarlyStoppingBound:
     """The constants of thm-early-stopping for one draw, before any training.
 
     Parameters
@@ -157,9 +159,9 @@ def early_bound(problem: SignalNoise, products: InnerProducts, s1: float, steps:
 
     >>> from helpers import SignalNoise
     >>> from helpers.engine import inner_products
-    >>> from helpers.theory import early_bound
+    >>> from helpers.theory import early_stopping_bound
     >>> problem = SignalNoise(200, 10**9, n_snr2=8.0, flip_plus=0.1, flip_minus=0.1)
-    >>> bound = early_bound(problem, inner_products(problem, 20, 1e-9, 0), 0.02, 40)
+    >>> bound = early_stopping_bound(problem, inner_products(problem, 20, 1e-9, 0), 0.02, 40)
     >>> bound.reused_lead > 0, bound.fresh_exponent > 10**6
     (True, True)
     """
@@ -169,11 +171,12 @@ def early_bound(problem: SignalNoise, products: InnerProducts, s1: float, steps:
     norm = max(float(torch.linalg.eigvalsh(block)[-1]) for block in (gram[:m, :m], gram[m:, m:])) ** 0.5
     lengths = np.sqrt(gram.diagonal().numpy()).reshape(2, m)
     plus = float((products.y_obs > 0).double().mean())
-    return EarlyBound(stage_one_bounds(problem, products, s1), steps, problem.n / problem.d, max(plus, 1 - plus),
-                      sigma * norm / math.sqrt(m), sigma * float(lengths.mean(1).max()))
+    return EarlyStoppingBound(stage_one_bounds(problem, products, s1), steps, problem.n / problem.d,
+                              max(plus, 1 - plus),
+                              sigma * norm / math.sqrt(m), sigma * float(lengths.mean(1).max()))
 
 
-def limit_exponent(n_snr2: float, flip_rate: float, *, active_share: float = 0.5) -> float:
+def early_stopping_limit_exponent(n_snr2: float, flip_rate: float, *, active_share: float = 0.5) -> float:
     """What the exponent of thm-early-stopping tends to, in units of d/n: c^2 (1-2 tau)^2 / (2 c (1-tau)^2 + 4 p^2).
 
     `n_snr2` is c, `flip_rate` tau, and `active_share` p.

@@ -8,8 +8,8 @@ from scipy.stats import binom
 from helpers import checks
 
 
-def late_losses(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
-                shares: ArrayLike) -> tuple[Float[np.ndarray, " n"], dict[int, float]]:
+def late_ranking_losses(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
+                        shares: ArrayLike) -> tuple[Float[np.ndarray, " n"], dict[int, float]]:
     """The limits of s times the loss of each sample, and kappa of each class, +1 and -1 (thm-unequal-shares).
 
     Over a class, kappa = (1 + (2c/n) sum over clean of 1/p) / (1 + (2c/n) sum over noisy of 1/p); the limits are
@@ -34,7 +34,7 @@ def late_losses(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
     return limits, kappas
 
 
-def late_auc(kappa: float, m: int) -> float:
+def late_ranking_auc(kappa: float, m: int) -> float:
     """The chance that a noisy sample ends with the larger loss if shares are those of m fair coins, not all tails.
 
     P(p < kappa q) + P(p = kappa q) / 2 for independent p, q ~ Binomial(m, 1/2) / m given that they are positive.

@@ -43,7 +43,7 @@ LARGEST_N_SNR2, LARGEST_TIME = 1e6, 1e300
 STIFF = 1000.0  # the gap relaxes in log time at a rate of about 4 c tau (1 - tau): explicit steps become too many
 
 
-class Margins:
+class LimitMargins:
     """What the three responses of a law, A, r_c and r_n, say of its margins and of its reused error."""
 
     signal: Float[np.ndarray, " T"]
@@ -66,7 +66,7 @@ class Margins:
 
 
 @dataclass(frozen=True, eq=False)
-class LimitLaw(Margins):
+class LimitLaw(LimitMargins):
     """The law at `times` s = eta sigma^2 d t / (n m), for one class with flip rate tau and c = n SNR^2.
 
     Attributes
@@ -244,8 +244,8 @@ def limit_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, share: float
     >>> limit_law(1.5, 0.1, [1.0]).stage_one_exists, limit_law(1.5, 0.1, [1.0], share=0.75).stage_one_exists
     (True, False)
     """
-    c, tau = strength_and_rate(n_snr2, flip_rate)
-    times, share = law_times(times), checks.real("share", share, 0.0, 1.0, open_low=True)
+    c, tau = limit_strength_and_rate(n_snr2, flip_rate)
+    times, share = limit_law_times(times), checks.real("share", share, 0.0, 1.0, open_low=True)
     strength = c / (2 * share)
     checks.require(strength <= LARGEST_N_SNR2, "share", share, f"at least n_snr2 / {2 * LARGEST_N_SNR2:g}")
     x, where = np.unique(np.log1p(2 * share * times), return_inverse=True)  # neighbours may share a logarithm
@@ -254,23 +254,23 @@ def limit_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, share: float
     return LimitLaw(c, tau, times, signal, u - signal, v + signal, share)
 
 
-def euler_law(n_snr2: float, flip_rate: float, h: float, steps: int, *, share: float = 0.5) -> LimitLaw:
+def limit_law_euler(n_snr2: float, flip_rate: float, h: float, steps: int, *, share: float = 0.5) -> LimitLaw:
     """The Euler scheme of (3), by default of (1), with step h, as a LimitLaw at the times 0, h, ..., steps h.
 
     It is what gradient descent does on an idealised draw (prop-limit-exact). `n_snr2`, `flip_rate` and `share` as in
     `limit_law`.
     """
-    c, tau = strength_and_rate(n_snr2, flip_rate)
+    c, tau = limit_strength_and_rate(n_snr2, flip_rate)
     h, steps = checks.positive("h", h), checks.integer("steps", steps)
     share = checks.real("share", share, 0.0, 1.0, open_low=True)
     path = np.zeros((steps + 1, 3))
     for t, responses in enumerate(path[:-1]):
-        path[t + 1] = responses + h * response_slopes(responses, c, tau, share)
+        path[t + 1] = responses + h * limit_law_slopes(responses, c, tau, share)
     return LimitLaw(c, tau, h * np.arange(steps + 1), *path.T, share)
 
 
-def class_laws(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
-               law: Callable[[float, float], LimitLaw]) -> dict[int, LimitLaw]:
+def limit_laws_of_both_classes(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
+                               law: Callable[[float, float], LimitLaw]) -> dict[int, LimitLaw]:
     """The laws of the classes +1 and -1 in a run with these labels (prop-two-copies).
 
     Class y has the strength c_y = 2 c n_y / n and its own share of noisy samples, which must be below 1/2.
@@ -288,29 +288,31 @@ def class_laws(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
     return {side: law(2 * n_snr2 * np.mean(y == side), np.mean(y_obs[y == side] != side)) for side in (1, -1)}
 
 
-def sample_margins(laws: LimitLaw | Mapping[int, LimitLaw], y: ArrayLike,
-                   y_obs: ArrayLike) -> Float[np.ndarray, "T n"]:
-    """The margins that a law gives to n samples: one LimitLaw for all, or one for each class as in `class_laws`."""
+def limit_margins_of_samples(laws: LimitLaw | Mapping[int, LimitLaw], y: ArrayLike,
+                             y_obs: ArrayLike) -> Float[np.ndarray, "T n"]:
+    """The margins that a law gives to n samples: one LimitLaw for all, or one for each class as in
+    `limit_laws_of_both_classes`.
+    """
     laws = {1: laws, -1: laws} if isinstance(laws, LimitLaw) else laws
     columns = {(side, side * sign): law.clean_margin if sign > 0 else law.noisy_margin
                for side, law in laws.items() for sign in (1, -1)}
     return np.stack([columns[pair] for pair in zip(np.asarray(y), np.asarray(y_obs))], -1)
 
 
-def response_slopes(responses: Float[np.ndarray, "3"], c: float, tau: float, share: float) -> Float[np.ndarray, "3"]:
+def limit_law_slopes(responses: Float[np.ndarray, "3"], c: float, tau: float, share: float) -> Float[np.ndarray, "3"]:
     """The right-hand side of (3): the derivatives of A, r_c and r_n in s."""
     signal, r_clean, r_noisy = responses
     clean, noisy = expit(-(signal + r_clean)), expit(-(r_noisy - signal))
     return np.array([c / 2 * ((1 - tau) * clean - tau * noisy), share * clean, share * noisy])
 
 
-def strength_and_rate(n_snr2: float, flip_rate: float) -> tuple[float, float]:
+def limit_strength_and_rate(n_snr2: float, flip_rate: float) -> tuple[float, float]:
     """c and tau, checked."""
     return (checks.real("n_snr2", n_snr2, 0.0, LARGEST_N_SNR2, open_low=True),
             checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True))
 
 
-def law_times(value: ArrayLike) -> Float[np.ndarray, " T"]:
+def limit_law_times(value: ArrayLike) -> Float[np.ndarray, " T"]:
     """The times of a law, checked."""
     try:
         times = np.array(value, dtype=float)

@@ -1,85 +1,26 @@
-"""How far gradient descent is from the limit law: runs on given inner products, bounds of thm-limit-law (chapter 7).
+"""How far gradient descent is from the limit law: the bounds of thm-limit-law (chapter 7).
 
-On an idealised draw (`ideal_products`) gradient descent is the Euler scheme of the law. A real draw departs from one in
-five ways, whose sizes `limit_errors` reads off: initial responses, cross-talk, norms, active shares, counts.
-`orthogonalised` takes the cross-talk and the norms away and leaves the rest as drawn.
+On an idealised draw (`orthogonal_products`) gradient descent is the Euler scheme of the law. A real draw departs from
+one in five ways, whose sizes `distance_from_limit` reads off: initial responses, cross-talk, norms, active shares,
+counts. `orthogonalise_products` takes the cross-talk and the norms away and leaves the rest as drawn.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.gram import InnerProducts
-from helpers.engine.observables import readings
-from helpers.engine.reduced import reduced_engine
 from helpers.theory.limit import LimitLaw
-from helpers.theory.stage_one import own_responses, stage_one_bounds
-
-CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, eq=False)
-class Course:
-    """One run at T recorded times.
-
-    Attributes
-    ----------
-    times
-        s, in units of n m / (eta sigma^2 d) steps.
-    margins
-        y_obs f of each sample.
-    gamma
-        signal coefficients, index 0 for j = +1.
-    rho
-        mean of rho_{j,r,i} over the filters with j = y_obs_i.
-    active
-        share of those filters that are active on xi_i.
-    reused_error
-        error on reused noise with zeta = 0.
-    """
-
-    times: Float[np.ndarray, " T"]
-    margins: Float[np.ndarray, "T n"]
-    gamma: Float[np.ndarray, "T 2 m"]
-    rho: Float[np.ndarray, "T n"]
-    active: Float[np.ndarray, "T n"]
-    reused_error: Float[np.ndarray, " T"]
-
-
-def descend_products(products: InnerProducts, h: float, steps: int, *, unit: float = 1.0, every: int = 1) -> Course:
-    """Gradient descent on given inner products, in the time of the limit law.
-
-    Parameters
-    ----------
-    products
-        the inner products of one draw.
-    h
-        the step in s, eta sigma^2 d / (n m).
-    steps
-        gradient steps.
-    unit
-        sigma^2 d of the draw.
-    every
-        record each `every`-th step.
-    """
-    steps, every, h = checks.integer("steps", steps, 0), checks.integer("every", every), checks.positive("h", h)
-    n, m = len(products.y), products.responses.shape[1]
-    engine = reduced_engine([products], [h * n * m / checks.positive("unit", unit)], CPU, torch.float64)
-    times, seen = range(0, steps + 1, every), []
-    for step in times:
-        engine.advance(step - engine.step)
-        seen.append(readings(engine.state(), engine.y, engine.y_obs))
-    names = [field.name for field in fields(Course)][1:]
-    return Course(h * np.array(times), *(torch.stack([one[name][0] for one in seen]).numpy() for name in names))
+from helpers.theory.responses import own_responses
+from helpers.theory.stage_one import stage_one_bounds
 
 
 @dataclass(frozen=True)
-class LimitErrors:
+class DistanceFromLimit:
     """What separates one draw from the limit law until the time s1, and the bounds of thm-limit-law.
 
     Attributes
@@ -144,7 +85,8 @@ class LimitErrors:
         return None
 
 
-def limit_errors(problem: SignalNoise, products: InnerProducts, flip_rate: float, s1: float) -> LimitErrors:
+def distance_from_limit(problem: SignalNoise, products: InnerProducts, flip_rate: float,
+                        s1: float) -> DistanceFromLimit:
     """What separates one draw from the limit law with this flip rate (thm-limit-law).
 
     Parameters
@@ -164,11 +106,11 @@ def limit_errors(problem: SignalNoise, products: InnerProducts, flip_rate: float
     shares = np.stack([(own > reach).mean(0), (own >= -reach).mean(0)])
     pairs = [(np.mean((y == side) & (y_obs == y)) - (1 - flip_rate) / 2,
               np.mean((y == side) & (y_obs != y)) - flip_rate / 2) for side in (1, -1)]
-    return LimitErrors(s1, base.n_snr2, base.initial, base.cross_talk, base.norm_error,
-                       float(np.abs(shares - 0.5).max()), float(np.abs(pairs).sum(1).max()))
+    return DistanceFromLimit(s1, base.n_snr2, base.initial, base.cross_talk, base.norm_error,
+                             float(np.abs(shares - 0.5).max()), float(np.abs(pairs).sum(1).max()))
 
 
-def euler_error(n_snr2: float, h: float, times: ArrayLike) -> Float[np.ndarray, "..."] | float:
+def euler_distance_from_limit(n_snr2: float, h: float, times: ArrayLike) -> Float[np.ndarray, "..."] | float:
     """Bound on ``|Euler scheme - law|`` for both margins, A, r_c and r_n: s h (1 + c)^2 / 16, where h (1 + c) <= 8.
 
     `n_snr2` is c, h the step, and `times` are those of the law.

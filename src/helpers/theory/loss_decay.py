@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike
 
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.gram import InnerProducts
-from helpers.engine.network import SIGNS
+from helpers.engine.network_decomposition import SIGNS
 from helpers.record import Record
-from helpers.theory.concentration import Deviations
+from helpers.theory.concentration import ConcentrationDeviations
 
 
 @dataclass(frozen=True)
-class Convergence:
+class LossDecay:
     """The constants of thm-convergence for one run.
 
     Attributes
@@ -57,7 +57,7 @@ class Convergence:
         return 2 * self.spread * (math.log(4 / loss) + 4 * self.initial) ** 2 / loss
 
 
-def convergence(record: Record, products: Sequence[InnerProducts], *, run: int = 0) -> Convergence:
+def loss_decay_constants(record: Record, products: Sequence[InnerProducts], *, run: int = 0) -> LossDecay:
     """The constants of thm-convergence for one run of a Record.
 
     Parameters
@@ -65,7 +65,7 @@ def convergence(record: Record, products: Sequence[InnerProducts], *, run: int =
     record
         the runs. p_i is the smallest share at the *recorded* times, so record every step for a proof.
     products
-        the inner products behind each run, e.g. from `products_of`.
+        the inner products behind each run, e.g. from `inner_products_of_record`.
     run
         which of the runs.
 
@@ -74,10 +74,11 @@ def convergence(record: Record, products: Sequence[InnerProducts], *, run: int =
     When the mean loss has been at most 0.1, by the theorem:
 
     >>> from helpers import SignalNoise, descend
-    >>> from helpers.theory import convergence, products_of
+    >>> from helpers.theory import loss_decay_constants
+    >>> from helpers.engine import inner_products_of_record
     >>> problem = SignalNoise(20, 400, n_snr2=4.0, flip_plus=0.1, flip_minus=0.1)
     >>> record = descend(problem, 10, 1e-3, 0.1, 50, 0, record_at=range(51))
-    >>> found = convergence(record, products_of(record))
+    >>> found = loss_decay_constants(record, inner_products_of_record(record))
     >>> found.holds, round(found.time_to(0.1))
     (True, 1884)
     """
@@ -95,11 +96,11 @@ def convergence(record: Record, products: Sequence[InnerProducts], *, run: int =
     crossing = np.linalg.norm(gram[0, 1:])
     curvature = largest_class * gram[0, 0] + 2 * math.sqrt(largest_class) * crossing
     curvature += np.linalg.eigvalsh(gram[1:, 1:])[-1]
-    return Convergence(law["lr"] * unit / (n * m), float(curvature), float(spread),
-                       float(torch.abs(one.responses).max()), shares)
+    return LossDecay(law["lr"] * unit / (n * m), float(curvature), float(spread),
+                     float(torch.abs(one.responses).max()), shares)
 
 
-def likely_curvature(problem: SignalNoise, event: Deviations, *, delta: float) -> float:
+def loss_decay_curvature(problem: SignalNoise, event: ConcentrationDeviations, *, delta: float) -> float:
     """Bound on Xi of thm-convergence: operator norm and length of Gaussian entries by their means plus a tail.
 
     ``E ||X|| <= sqrt(n) + sqrt(d)`` for n rows of d normals (Vershynin 2018, theorem 7.3.1), and the norm concentrates

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 
 from helpers import checks
 from helpers.data.noise_kinds import MatrixNoise
-from helpers.theory.variant_laws import integrate_law
+from helpers.theory.variant_laws import integrate_variant_law
 
 
-class ClassesLaw(NamedTuple):
+class MulticlassLaw(NamedTuple):
     """The law of symmetric flips among K classes.
 
     Attributes
@@ -44,7 +44,7 @@ class ClassesLaw(NamedTuple):
         return self.r_noisy - np.log(np.exp(self.signal) + self.classes - 2)
 
 
-def classes_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLike) -> ClassesLaw:
+def multiclass_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLike) -> MulticlassLaw:
     """The limit law of symmetric flips among K classes with orthogonal signals (prop-classes).
 
     Half of the filters of a class are active on its signal.
@@ -60,8 +60,8 @@ def classes_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLike)
     --------
     With more classes the same signal is learned more slowly:
 
-    >>> from helpers.theory import classes_law
-    >>> laws = [classes_law(8.0, 0.1, classes, [0.0, 1.0]) for classes in (2, 10)]
+    >>> from helpers.theory import multiclass_law
+    >>> laws = [multiclass_law(8.0, 0.1, classes, [0.0, 1.0]) for classes in (2, 10)]
     >>> [round(float(law.signal[-1]), 2) for law in laws]
     [0.6, 0.3]
     """
@@ -74,10 +74,10 @@ def classes_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLike)
         gain = (1 - tau) * miss_clean - tau * np.exp(signal) / total
         return c / (2 * classes) * gain, miss_clean / 2, (1 - np.exp(noisy) / total) / 2
 
-    return ClassesLaw(*integrate_law(slopes, 3, times), classes)
+    return MulticlassLaw(*integrate_variant_law(slopes, 3, times), classes)
 
 
-class NextClassLaw(NamedTuple):
+class MulticlassPairLaw(NamedTuple):
     """The law of pair flips, of each class to the next, among K classes.
 
     Attributes
@@ -107,7 +107,7 @@ class NextClassLaw(NamedTuple):
         return self.leak + self.r_noisy - np.log(np.exp(self.signal) + self.classes - 2)
 
 
-def next_class_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLike) -> NextClassLaw:
+def multiclass_pair_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLike) -> MulticlassPairLaw:
     """The limit law of pair flips among K classes with orthogonal signals (prop-pair-law).
 
     Parameters
@@ -140,12 +140,12 @@ def next_class_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLi
         gain_leak = tau * miss_noisy - (1 - tau) * np.exp(leak - total_clean)
         return c / (2 * k) * gain, (tau > 1 / k) * c / (2 * k) * gain_leak, miss_clean / 2, miss_noisy / 2
 
-    states = integrate_law(slopes, 4, times, method="LSODA")
+    states = integrate_variant_law(slopes, 4, times, method="LSODA")
     checks.require(bool((states[1] >= 0).all()), "times", times[-1], "a time up to which the leak is not negative")
-    return NextClassLaw(*states, k)
+    return MulticlassPairLaw(*states, k)
 
 
-def next_class_lead(n_snr2: float, flip_rate: float, classes: int) -> float:
+def multiclass_pair_lead(n_snr2: float, flip_rate: float, classes: int) -> float:
     """What has to exceed 1 for noisy samples of pair flips to be given their true label at first (prop-pair-law).
 
     With c, tau and K it is c/K (1 - K tau / (K - 1)) where tau <= 1/K, as for symmetric flips, and
@@ -156,7 +156,7 @@ def next_class_lead(n_snr2: float, flip_rate: float, classes: int) -> float:
     return n_snr2 * lead / (k - 1)
 
 
-def loss_levels(noise: MatrixNoise, classes: int | Sequence[str]) -> tuple[float, float]:
+def multiclass_loss_levels(noise: MatrixNoise, classes: int | Sequence[str]) -> tuple[float, float]:
     """Loss of a clean sample, and mean loss of a noisy one, for a network that answers T_y (prop-two-levels).
 
     T_y is the distribution of the observed label of class y. The levels are means over equally frequent classes of

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from helpers import checks
 from helpers.engine.gram import InnerProducts
-from helpers.engine.network import SIGNS
+from helpers.engine.network_decomposition import SIGNS
 from helpers.record import Record
 
 

@@ -27,8 +27,8 @@ def orthogonal_sample(problem: SignalNoise, seed: int) -> Sample:
     return Sample(vectors[0], vectors[1:], y, y_obs, np.empty((0, d)), np.empty(0), problem)
 
 
-def ideal_products(counts: Mapping[tuple[int, int], int], m: int, n_snr2: float, size: float,
-                   seed: int) -> InnerProducts:
+def orthogonal_products(counts: Mapping[tuple[int, int], int], m: int, n_snr2: float, size: float,
+                        seed: int) -> InnerProducts:
     """InnerProducts of an idealised draw, in units in which sigma^2 d = 1.
 
     An idealised draw has orthogonal vectors, noise patches of one length, given numbers of clean and noisy samples, and
@@ -63,7 +63,7 @@ def ideal_products(counts: Mapping[tuple[int, int], int], m: int, n_snr2: float,
                                                  *empty)))
 
 
-def orthogonalised(products: InnerProducts, unit: float) -> InnerProducts:
+def orthogonalise_products(products: InnerProducts, unit: float) -> InnerProducts:
     """The same labels and initial responses on orthogonal vectors, ``|mu|`` as it was, every ``|xi_i|^2 = unit``."""
     unit = checks.positive("unit", unit)
     squares = torch.full((len(products.gram),), unit, dtype=torch.float64)

@@ -14,7 +14,7 @@ from helpers import checks
 from helpers.record import Record
 
 
-def margins_of_coefficients(record: Record) -> Float[np.ndarray, "runs T n"]:
+def paper_lemma_margins(record: Record) -> Float[np.ndarray, "runs T n"]:
     """The margins as Lemma 5.1 writes them, from coefficients alone.
 
     ``mean_r(rho_{y_obs_i,r,i} + gamma_{y_obs_i,r})`` for a clean sample, ``mean_r(rho_{y_obs_i,r,i} -
@@ -30,7 +30,7 @@ def _signal(record: Record) -> Float[np.ndarray, "runs T n"]:
     return np.where(record.y[:, None] > 0, plus[..., None], minus[..., None])
 
 
-def lemma_deviations(record: Record) -> pd.DataFrame:
+def paper_lemma_deviations(record: Record) -> pd.DataFrame:
     """What each run of a signal-noise Record says to the paper's lemmas, over all recorded times.
 
     Returns
@@ -38,7 +38,7 @@ def lemma_deviations(record: Record) -> pd.DataFrame:
     DataFrame
         One row per run, with these columns:
 
-        - ``margin``, of Lemma 5.1: the largest ``|margin - margins_of_coefficients|`` over samples and times, to be at
+        - ``margin``, of Lemma 5.1: the largest ``|margin - paper_lemma_margins|`` over samples and times, to be at
           most 1/C_1;
         - ``gamma_least``, ``largest``, ``log_steps``, of Proposition 5.1: the smallest gamma, to be >= 0; the largest
           gamma or rho, to be of the order of log T*; and the logarithm of the last recorded step;
@@ -61,9 +61,9 @@ def lemma_deviations(record: Record) -> pd.DataFrame:
     --------
     The formula for the margins is as exact as d is large:
 
-    >>> from helpers.experiments import paper_run
-    >>> from helpers.theory import lemma_deviations
-    >>> [round(float(lemma_deviations(paper_run(0, d=d, n_test=1)).margin[0]), 4) for d in (2000, 2 * 10**9)]
+    >>> from helpers.experiments import synthetic_run
+    >>> from helpers.theory import paper_lemma_deviations
+    >>> [round(float(paper_lemma_deviations(synthetic_run(0, d=d, n_test=1)).margin[0]), 4) for d in (2000, 2 * 10**9)]
     [1.0638, 0.0012]
     """
     known = record.gamma is not None and record.rho_final is not None and "init_std" in record.runs[0]
@@ -71,7 +71,7 @@ def lemma_deviations(record: Record) -> pd.DataFrame:
     balance = np.ptp(record.rho + _signal(record), axis=-1).max(1)
     low, high = _ratios(record)
     return pd.DataFrame({
-        "margin": np.abs(record.margins - margins_of_coefficients(record)).max((1, 2)),
+        "margin": np.abs(record.margins - paper_lemma_margins(record)).max((1, 2)),
         "gamma_least": record.gamma.min((1, 2, 3)) + 0.0,  # no -0.0
         "largest": np.maximum(record.gamma.max((1, 2, 3)), record.rho_max.max((1, 2))),
         "log_steps": math.log(max(record.times[-1], 1)),

@@ -9,14 +9,13 @@ from scipy.special import expit
 
 from helpers import checks
 from helpers.engine.gram import InnerProducts
-from helpers.engine.network import SIGNS
+from helpers.engine.network_decomposition import SIGNS
 from helpers.record import Record
-from helpers.theory.stage_one import own_responses
-from helpers.theory.stage_two import noise_responses
+from helpers.theory.responses import noise_responses, own_responses
 
 
 @dataclass(frozen=True)
-class Barrier:
+class SignalLead:
     """The condition of prop-signal-stays in one run on orthogonal vectors, from a recorded step t0 on.
 
     Attributes
@@ -47,7 +46,7 @@ class Barrier:
         return bool(ahead and self.silent and self.largest_step <= 4)
 
 
-def signal_barrier(record: Record, products: InnerProducts, start: int, steps: int, *, run: int = 0) -> Barrier:
+def signal_lead_barrier(record: Record, products: InnerProducts, start: int, steps: int, *, run: int = 0) -> SignalLead:
     """Barrier of one run at the recorded time number `start`, followed for `steps` more steps.
 
     It never looks at the run after `start`: the X_i are scalar recursions.
@@ -85,4 +84,4 @@ def signal_barrier(record: Record, products: InnerProducts, start: int, steps: i
             if wrong > 0:
                 ratio = min(ratio, weights[~noisy & (y == side)].sum() / wrong)
         responses = responses + rate * weights
-    return Barrier(level, signal, float(ratio), silent, float(largest_step))
+    return SignalLead(level, signal, float(ratio), silent, float(largest_step))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from scipy.special import ndtr
 
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.gram import InnerProducts
-from helpers.theory.concentration import Deviations
+from helpers.theory.concentration import ConcentrationDeviations
+from helpers.theory.responses import own_responses
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,7 @@ def stage_one_bounds(problem: SignalNoise, products: InnerProducts, s1: float) -
         active_share=float((own_responses(products) >= -s1 * cross_talk).mean(0).max()))
 
 
-def own_responses(products: InnerProducts) -> Float[np.ndarray, "m n"]:
-    """The initial responses <w_{j,r}(0), xi_i> of the filters with j = y_obs_i."""
-    plus, minus = products.responses[..., 1:].numpy()
-    return np.where(products.y_obs.numpy() > 0, plus, minus)
-
-
-def likely_stage_one(problem: SignalNoise, m: int, init_std: float, event: Deviations, *, delta: float,
+def likely_stage_one(problem: SignalNoise, m: int, init_std: float, event: ConcentrationDeviations, *, delta: float,
                      s1: float) -> StageOne:
     """StageOne constants that hold for every draw in the good event, with p bounded by eq-active-share.
 

@@ -19,7 +19,7 @@ from helpers.streams import random_stream
 from helpers.theory.limit import LimitLaw, limit_law
 
 
-def leaky_threshold(leak: float) -> float:
+def leaky_relu_threshold(leak: float) -> float:
     """The value of c (1 - 2 tau) above which noisy samples are first given their true label (prop-leaky).
 
     It is 2 (1 + leak^2) / (1 + leak)^2 for a slope `leak` in (0, 1] on negative inputs, and 1 for relu, leak = 0, where
@@ -29,17 +29,17 @@ def leaky_threshold(leak: float) -> float:
     return 2 * (1 + leak**2) / (1 + leak) ** 2 if leak else 1.0
 
 
-def leaky_law(n_snr2: float, flip_rate: float, leak: float, times: ArrayLike) -> LimitLaw:
+def leaky_relu_law(n_snr2: float, flip_rate: float, leak: float, times: ArrayLike) -> LimitLaw:
     """The limit law of leaky relu with slope `leak` in (0, 1] (prop-leaky); else as `limit_law`.
 
-    It is relu's with c / leaky_threshold in the place of c and 2 (1 + leak^2) s in that of s; the ``n_snr2`` and the
-    ``times`` of the result are those.
+    It is relu's with c / leaky_relu_threshold in the place of c and 2 (1 + leak^2) s in that of s; the ``n_snr2`` and
+    the ``times`` of the result are those.
     """
     leak = checks.real("leak", leak, 0.0, 1.0, open_low=True)
-    return limit_law(n_snr2 / leaky_threshold(leak), flip_rate, 2 * (1 + leak**2) * np.asarray(times, float))
+    return limit_law(n_snr2 / leaky_relu_threshold(leak), flip_rate, 2 * (1 + leak**2) * np.asarray(times, float))
 
 
-class PairLaw(NamedTuple):
+class PatchVariantLaw(NamedTuple):
     """The law of flips that fall on one kind of samples only, beside a recurring patch a nu with a = -1 or +1.
 
     Attributes
@@ -64,7 +64,7 @@ class PairLaw(NamedTuple):
         return self.recurring - self.signal + self.r_noisy
 
 
-def pair_law(n_snr2: float, strength: float, flip_rate: float, times: ArrayLike) -> PairLaw:
+def patch_variant_law(n_snr2: float, strength: float, flip_rate: float, times: ArrayLike) -> PatchVariantLaw:
     """The limit law where flips fall on samples with a = -y only, with probability 2 tau (prop-patch-flips).
 
     Three kinds of samples: a = y (share 1/2, clean), a = -y clean (1/2 - tau), a = -y flipped (tau).
@@ -84,8 +84,8 @@ def pair_law(n_snr2: float, strength: float, flip_rate: float, times: ArrayLike)
     --------
     Beside a strong recurring patch, noisy samples are given their wrong label from the start:
 
-    >>> from helpers.theory import pair_law
-    >>> laws = [pair_law(4.0, strength, 0.2, [0.0, 1.0]) for strength in (0.1, 8.0)]
+    >>> from helpers.theory import patch_variant_law
+    >>> laws = [patch_variant_law(4.0, strength, 0.2, [0.0, 1.0]) for strength in (0.1, 8.0)]
     >>> [round(float(law.noisy_margin[-1]), 2) for law in laws]
     [-0.18, 0.27]
     """
@@ -98,18 +98,18 @@ def pair_law(n_snr2: float, strength: float, flip_rate: float, times: ArrayLike)
         clean, rest = g_agreeing / 2, (0.5 - tau) * g_opposed - tau * g_noisy
         return c / 2 * (clean + rest), c_nu / 2 * (clean - rest), g_agreeing / 2, g_opposed / 2, g_noisy / 2
 
-    return PairLaw(*integrate_law(slopes, 5, times))
+    return PatchVariantLaw(*integrate_variant_law(slopes, 5, times))
 
 
-def integrate_law(slopes: Callable[[float, np.ndarray], tuple], size: int, times: ArrayLike, *,
-                  method: str = "RK45") -> Float[np.ndarray, "size T"]:
+def integrate_variant_law(slopes: Callable[[float, np.ndarray], tuple], size: int, times: ArrayLike, *,
+                          method: str = "RK45") -> Float[np.ndarray, "size T"]:
     """The path at `times` of `size` numbers that are 0 at s = 0 and have these `slopes` of (s, state)."""
     times = np.asarray(times, float)
     solution = solve_ivp(slopes, (0.0, times[-1]), np.zeros(size), method, t_eval=times, rtol=1e-9, atol=1e-12)
     return solution.y
 
 
-def squared_passage(rate: float, start: float, level: float, h: float) -> float:
+def squared_relu_passage(rate: float, start: float, level: float, h: float) -> float:
     """Time s at which start^2 / 2 (1 + h rate)^(2 s / h) reaches `level` (prop-squared).
 
     That is the mean over filters of relu(z)^2 when half of the z are positive, have mean square start^2 and grow by the
@@ -118,7 +118,7 @@ def squared_passage(rate: float, start: float, level: float, h: float) -> float:
     return np.log(np.sqrt(2 * level) / start) * h / np.log1p(h * rate)
 
 
-def squared_threshold(n: int, flip_rate: float, start: float, level: float, *, h: float = 0.0) -> float:
+def squared_relu_threshold(n: int, flip_rate: float, start: float, level: float, *, h: float = 0.0) -> float:
     """The c (1 - 2 tau) above which a squared relu lifts the signal to `level` before the noise (prop-squared).
 
     For h = 0 it solves c (1 - 2 tau) = 2 + log(n / c) / log(sqrt(2 level) / start). Found by iteration.
@@ -141,7 +141,7 @@ def squared_threshold(n: int, flip_rate: float, start: float, level: float, *, h
     return float(lead)
 
 
-def label_noise_drift(h: float, flip_rate: float, *, steps: int = 3000, samples: int = 500, seed: int = 0) -> float:
+def squared_relu_drift(h: float, flip_rate: float, *, steps: int = 3000, samples: int = 500, seed: int = 0) -> float:
     """D, the mean of (1 - p) g(r) - p g(-r) in the stationary state of a squared relu's noise response r.
 
     Each step multiplies r by (1 + 2 h g(r))^2, or with probability p, the step's flip, by (1 - 2 h g(-r))^2: the

@@ -1,26 +1,17 @@
-from .batches import DeviceImages as DeviceImages
+from .batches import ImageBatches as ImageBatches, standardise as standardise
 from .checkpoints import CheckpointError as CheckpointError
 from .cross_validation import out_of_fold as out_of_fold
 from .elr_plus import ELRPlus as ELRPlus
-from .loop import (
-    Recipe as Recipe,
-    TrainingRun as TrainingRun,
-    fit as fit,
-    side_by_side as side_by_side,
-)
-from .losses import (
-    ELR as ELR,
-    CrossEntropy as CrossEntropy,
-    FreshFlips as FreshFlips,
-    Loss as Loss,
-)
+from .loop import Recipe as Recipe, TrainingRun as TrainingRun, fit as fit, fit_side_by_side as fit_side_by_side
+from .losses import CrossEntropy as CrossEntropy, ELRLoss as ELRLoss, FreshFlipsLoss as FreshFlipsLoss, Loss as Loss
 from .models import (
     Dropout as Dropout,
-    Pair as Pair,
+    ModelPair as ModelPair,
     PreActResNet as PreActResNet,
     SmallCNN as SmallCNN,
     SmallVGG as SmallVGG,
+    randomise_model as randomise_model,
     resnet as resnet,
     vgg as vgg,
 )
-from .predictions import outputs as outputs, predicted as predicted, standardise as standardise
+from .predictions import predicted_classes as predicted_classes, predicted_outputs as predicted_outputs

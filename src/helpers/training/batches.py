@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 PADDING = 4  # pixels around an image in which a crop of its own size may lie, as usual for CIFAR-10
 
 
-class DeviceImages:
+class ImageBatches:
     """Standardised images on a device; `batch` returns some of them, channels last in memory.
 
     Parameters
@@ -60,3 +60,13 @@ class DeviceImages:
         edge, (height, width) = self.padding, self.shape[2:]
         for part in self.images.split(size):
             yield part[:, edge:edge + height, edge:edge + width].permute(0, 3, 1, 2)
+
+
+def standardise(x: Float[np.ndarray, "n channels height width"],
+                x_test: Float[np.ndarray, "n_test channels height width"]
+                ) -> tuple[Float[np.ndarray, "n channels height width"],
+                           Float[np.ndarray, "n_test channels height width"]]:
+    """Both sets of images minus the mean and over the standard deviation of `x`, channel by channel, in float32."""
+    mean, std = x.mean((0, 2, 3), keepdims=True), x.std((0, 2, 3), keepdims=True)
+    std = np.where(std > 0, std, 1)
+    return tuple(((images - mean) / std).astype(np.float32) for images in (x, x_test))

@@ -28,13 +28,14 @@ class CheckpointError(ValueError):
     """A file that is not the whole checkpoint of this run."""
 
 
-def folder() -> Path | None:
+def checkpoint_folder() -> Path | None:
     """The folder that SIGNAL_FIRST_CHECKPOINTS names, where runs that are given no file keep theirs; None if unset."""
     named = os.environ.get(CHECKPOINTS_VARIABLE)
     return Path(named).expanduser() if named else None
 
 
-def identity(settings: dict, seed: int, times: Int[np.ndarray, " T"], data: LabelledImages, model: nn.Module) -> str:
+def checkpoint_identity(settings: dict, seed: int, times: Int[np.ndarray, " T"], data: LabelledImages,
+                        model: nn.Module) -> str:
     """What decides a run's numbers, as text: a checkpoint made by another identity is refused."""
     pixels = [zlib.crc32(np.ascontiguousarray(getattr(data, field.name))) for field in dataclasses.fields(data)
               if isinstance(getattr(data, field.name), np.ndarray)]
@@ -53,12 +54,12 @@ class Checkpoint:
     place
         the file or, where it is a folder, the folder of a file that is named after the run's identity.
     made_by
-        the run's `identity`.
+        the run's `checkpoint_identity`.
     """
 
     def __init__(self, place: str | os.PathLike, made_by: str):
         place, self.made_by, self.saved = checks.path("checkpoint", place), made_by, time.monotonic()
-        inside = place.is_dir() or place == folder()
+        inside = place.is_dir() or place == checkpoint_folder()
         self.path = place / f"{hashlib.sha256(made_by.encode()).hexdigest()[:24]}.pt" if inside else place
 
     def save(self, run, *, finished: bool) -> None:

@@ -12,12 +12,12 @@ from torch import nn
 from helpers import checks
 from helpers.data.images import LabelledImages, class_index
 from helpers.streams import random_stream
-from helpers.training.batches import DeviceImages
+from helpers.training.batches import ImageBatches, standardise
 from helpers.training.loop import Recipe, fit
-from helpers.training.predictions import outputs, standardise
+from helpers.training.predictions import predicted_outputs
 
 
-def folds_of(n: int, folds: int, seed: int) -> Int[np.ndarray, " n"]:
+def cross_validation_folds(n: int, folds: int, seed: int) -> Int[np.ndarray, " n"]:
     """The fold, 0 to folds - 1, in which each of n samples is held out: a random split into parts of one size.
 
     The same for all models and all labels of that n and seed.
@@ -46,7 +46,7 @@ def out_of_fold(model: BaseEstimator | Callable[[LabelledImages, int], nn.Module
         epochs, 1 or later, among which one is chosen for each fold: the one with the lowest error on the observed
         labels of the other folds' held-out images. The last epoch of the recipe alone by default.
     folds
-        into how many parts the images are split (`folds_of`).
+        into how many parts the images are split (`cross_validation_folds`).
     seed
         of the split, of the network's weights and of its batches.
     device
@@ -61,7 +61,7 @@ def out_of_fold(model: BaseEstimator | Callable[[LabelledImages, int], nn.Module
     >>> out_of_fold(KNeighborsClassifier(5), data).shape
     (200, 2)
     """
-    parts = folds_of(data.n, folds, seed)
+    parts = cross_validation_folds(data.n, folds, seed)
     if isinstance(model, BaseEstimator):
         checks.require(recipe is None, "recipe", recipe, "None for a scikit-learn classifier")
         return _in_order(parts, [_by_estimator(model, data, parts == k) for k in range(folds)])
@@ -95,10 +95,10 @@ def _by_network(make: Callable[[LabelledImages, int], nn.Module], data: Labelled
                 ) -> Float[np.ndarray, "T held K"]:
     """Probabilities of the held images at each of the epochs."""
     part, seen = data.keep(~held), []
-    images = DeviceImages(standardise(part.x, data.x[held])[1], device)
+    images = ImageBatches(standardise(part.x, data.x[held])[1], device)
 
     def watch(epoch: int, model: nn.Module) -> None:
-        f = outputs(model, images, epoch=epoch, n_classes=data.n_classes)
+        f = predicted_outputs(model, images, epoch=epoch, n_classes=data.n_classes)
         logits = torch.stack([torch.zeros_like(f), f], 1) if f.ndim == 1 else f
         seen.append(logits.softmax(1).cpu().numpy())
 

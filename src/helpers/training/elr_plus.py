@@ -21,8 +21,8 @@ from torch.nn.functional import one_hot
 from torch.optim.swa_utils import AveragedModel
 
 from helpers import checks
-from helpers.training.losses import ELR, Loss, as_logits, probabilities, regulariser
-from helpers.training.models import Pair
+from helpers.training.losses import ELRLoss, Loss, elr_loss_regulariser, loss_logits, loss_probabilities
+from helpers.training.models import ModelPair
 
 RELEASED_IMAGES, RELEASED_EPOCHS = 45_000, 200  # of the released configuration for CIFAR-10
 STEPS_PER_EPOCH = -(-RELEASED_IMAGES // 128)
@@ -32,13 +32,14 @@ TESTED = ("live", "averaged")
 
 
 @dataclass(frozen=True)
-class ELRPlus(ELR):
-    """ELR+ on a `Pair` of networks. The defaults are the paper's for CIFAR-10; `for_run` scales them to another run.
+class ELRPlus(ELRLoss):
+    """ELR+ on a `ModelPair` of networks. The defaults are the paper's for CIFAR-10; `for_run` scales them to another
+    run.
 
     Parameters
     ----------
     strength, momentum
-        as of `ELR`; with strength 0 this is cross-entropy with mixup, averaged weights and two networks.
+        as of `ELRLoss`; with strength 0 this is cross-entropy with mixup, averaged weights and two networks.
     average
         weight of the past in a step of the running mean of the weights.
     ramp
@@ -46,7 +47,7 @@ class ELRPlus(ELR):
     mixup
         alpha of the Beta(alpha, alpha) from which the share of the larger part is drawn; 0 for no mixup.
     networks
-        2, a `Pair`; or 1, a network whose targets come from the running mean of its own weights.
+        2, a `ModelPair`; or 1, a network whose targets come from the running mean of its own weights.
     tested
         "live": `fit` measures the networks as they are. "averaged": those with the averaged weights.
 
@@ -92,7 +93,7 @@ class ELRPlus(ELR):
     def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
         """The loss as a module with `targets` for each network of `model` and averaged copies of these networks."""
         pair = getattr(model, "networks", ())
-        wanted = "a models.Pair under ELRPlus" if self.networks == 2 else "one network under ELRPlus(networks=1)"
+        wanted = "a models.ModelPair under ELRPlus" if self.networks == 2 else "one network under ELRPlus(networks=1)"
         checks.require(len(pair) == (2 if self.networks == 2 else 0), "model", f"<{type(model).__name__}>", wanted)
         networks = pair or [model]
         return _ELRPlus(self, n, n_classes, networks).to(device)
@@ -126,19 +127,19 @@ class _ELRPlus(Loss):
             share = rng.beta(self.loss.mixup, self.loss.mixup)
             share, order = max(share, 1 - share), torch.from_numpy(rng.permutation(len(x))).to(x.device)
         mixed = lambda values: share * values + (1 - share) * values[order]  # noqa: E731
-        logits = as_logits(network(mixed(x))).float()
+        logits = loss_logits(network(mixed(x))).float()
         truth = mixed(one_hot(labels, target.shape[1]).float())
         cross_entropy = -(truth * logits.log_softmax(1)).sum(1).mean()
         if not self.loss.strength:
             return cross_entropy
-        return cross_entropy + self.loss.strength * regulariser(probabilities(logits), mixed(target))
+        return cross_entropy + self.loss.strength * elr_loss_regulariser(loss_probabilities(logits), mixed(target))
 
     @torch.no_grad()
     def _update_target(self, k: int, x: Float[torch.Tensor, "batch channels height width"],
                        index: Int[torch.Tensor, " batch"]) -> Float[torch.Tensor, "batch K"]:
         """Targets of network k, moved toward what the other network's average says of the images, or its own."""
         teacher = self.averaged[len(self.averaged) - 1 - k].eval()
-        seen = probabilities(as_logits(teacher(x)).float())
+        seen = loss_probabilities(loss_logits(teacher(x)).float())
         beta = self.loss.momentum
         self.targets[k, index] = beta * self.targets[k, index] + (1 - beta) * seen / seen.sum(1, keepdim=True)
         return self.targets[k, index]
@@ -150,9 +151,9 @@ class _ELRPlus(Loss):
     def tested(self, model: nn.Module) -> nn.Module:
         if self.loss.tested == "live":
             return model
-        return Pair(*self.averaged) if self.loss.networks == 2 else self.averaged[0]
+        return ModelPair(*self.averaged) if self.loss.networks == 2 else self.averaged[0]
 
 
 def _networks(model: nn.Module) -> Sequence[nn.Module]:
-    """The two networks of a `Pair`, or the one that `model` is."""
+    """The two networks of a `ModelPair`, or the one that `model` is."""
     return getattr(model, "networks", [model])

@@ -22,16 +22,16 @@ from tqdm import tqdm
 
 from helpers import checks, runtime
 from helpers.data.images import LabelledImages, class_index, class_labels
-from helpers.record import Record, concatenate, log_times
+from helpers.record import Record, concatenate_records, log_times
 from helpers.streams import random_stream
 from helpers.training import checkpoints
-from helpers.training.batches import PADDING, DeviceImages
+from helpers.training.batches import PADDING, ImageBatches, standardise
 from helpers.training.elr_plus import ELRPlus
-from helpers.training.losses import ELR, CrossEntropy, FreshFlips, margins
+from helpers.training.losses import CrossEntropy, ELRLoss, FreshFlipsLoss, loss_margins
 from helpers.training.models import Dropout
-from helpers.training.predictions import outputs, predicted, require_finite, standardise
+from helpers.training.predictions import predicted_classes, predicted_outputs, require_finite_predictions
 
-LOSSES = (CrossEntropy, FreshFlips, ELR, ELRPlus)
+LOSSES = (CrossEntropy, FreshFlipsLoss, ELRLoss, ELRPlus)
 PRECISIONS = ("auto", "float32", "bfloat16")
 SHARED_RANDOMNESS = (nn.modules.dropout._DropoutNd, nn.RReLU)  # layers that draw from torch's global generator
 
@@ -54,9 +54,10 @@ class Recipe:
         if `restart_every` is positive, `lr` falls along a cosine to `lowest_lr` and jumps back every so many epochs
         (Loshchilov and Hutter 2017); with `restart_every` equal to `epochs` it falls once.
     augment, padding
-        train on random crops and mirror images, of images padded by so many pixels (`DeviceImages`).
+        train on random crops and mirror images, of images padded by so many pixels (`ImageBatches`).
     loss
-        `CrossEntropy`, `FreshFlips`, `ELR`, or `ELRPlus`, which trains a `Pair` of networks unless it says networks=1.
+        `CrossEntropy`, `FreshFlipsLoss`, `ELRLoss`, or `ELRPlus`, which trains a `ModelPair` of networks unless it says
+        networks=1.
 
     Examples
     --------
@@ -78,7 +79,7 @@ class Recipe:
     lowest_lr: float = 0.0
     augment: bool = False
     padding: int = PADDING
-    loss: CrossEntropy | FreshFlips | ELR | ELRPlus = field(default_factory=CrossEntropy)
+    loss: CrossEntropy | FreshFlipsLoss | ELRLoss | ELRPlus = field(default_factory=CrossEntropy)
 
     def __post_init__(self):
         checks.integer("epochs", self.epochs)
@@ -96,7 +97,7 @@ class Recipe:
         checks.one_of("augment", self.augment, (False, True))
         checks.integer("padding", self.padding)
         checks.require(isinstance(self.loss, LOSSES), "loss", self.loss,
-                       "CrossEntropy(), FreshFlips(...), ELR(...) or ELRPlus(...)")
+                       "CrossEntropy(), FreshFlipsLoss(...), ELR(...) or ELRPlus(...)")
 
     def lr_at(self, epoch: int) -> float:
         """The step size in an epoch, counted from 0."""
@@ -185,13 +186,14 @@ def fit(model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, *, re
     settings = _settings(model, data, recipe, device, _precision(precision, device), threads)
     settings |= {"log_training": True} if log_training else {}
     if checkpoint is None and watch is None:
-        checkpoint = checkpoints.folder()
+        checkpoint = checkpoints.checkpoint_folder()
     with _threads(checks.integer("threads", threads)):
         run = TrainingRun(model.to(device, memory_format=torch.channels_last), data, recipe, seed, device,
                           settings["precision"] == "bfloat16", log_training=log_training)
         kept = None
         if checkpoint is not None:
-            kept = checkpoints.Checkpoint(checkpoint, checkpoints.identity(settings, seed, times, data, model))
+            kept = checkpoints.Checkpoint(checkpoint,
+                                          checkpoints.checkpoint_identity(settings, seed, times, data, model))
             kept.restore(run)
         last = int(times[-1])
         for epoch in tqdm(range(run.epoch + 1, last + 1), desc="epochs", disable=not progress, leave=False,
@@ -274,8 +276,8 @@ class TrainingRun:
     def __init__(self, model: nn.Module, data: LabelledImages, recipe: Recipe, seed: int, device: torch.device,
                  autocast: bool, *, log_training: bool = False):
         x, x_test = standardise(data.x, data.x_test)
-        self.images = DeviceImages(x, device, augment=recipe.augment, padding=recipe.padding)
-        self.test = DeviceImages(x_test, device)
+        self.images = ImageBatches(x, device, augment=recipe.augment, padding=recipe.padding)
+        self.test = ImageBatches(x_test, device)
         self.labels = torch.from_numpy(class_index(data.y_obs, data.n_classes)).to(device)
         self.model, self.recipe, self.seed, self.device, self.autocast = model, recipe, seed, device, autocast
         self.optimizer = torch.optim.SGD(model.parameters(), recipe.lr, recipe.momentum,
@@ -302,12 +304,12 @@ class TrainingRun:
 
     def _measure(self):
         model = self.loss.tested(self.model)
-        f = outputs(model, self.images, epoch=self.epoch, n_classes=self.n_classes)
-        self.margins.append(margins(f, self.labels).cpu().numpy())
-        self.predicted.append(predicted(f))
+        f = predicted_outputs(model, self.images, epoch=self.epoch, n_classes=self.n_classes)
+        self.margins.append(loss_margins(f, self.labels).cpu().numpy())
+        self.predicted.append(predicted_classes(f))
         self.logged += [self.fits.copy()] if self.log_training else []
-        self.test_predicted.append(predicted(outputs(model, self.test, epoch=self.epoch,
-                                                     n_classes=self.n_classes)))
+        self.test_predicted.append(predicted_classes(predicted_outputs(model, self.test, epoch=self.epoch,
+                                                                       n_classes=self.n_classes)))
 
     def _train(self):
         self.model.train()
@@ -331,8 +333,8 @@ class TrainingRun:
             total += loss.detach()
             if self.log_training:
                 part = batch.cpu().numpy()
-                self.fits[part] = predicted(self.loss.seen) == self.labels[batch].cpu().numpy()
-        require_finite(total, self.epoch)
+                self.fits[part] = predicted_classes(self.loss.seen) == self.labels[batch].cpu().numpy()
+        require_finite_predictions(total, self.epoch)
 
     def resume(self, epoch: int) -> None:
         """Take up after `epoch`, once the rest of the state is restored: the orders drawn so far are drawn again."""
@@ -380,10 +382,10 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def side_by_side(run: Callable[[int], Record], seeds: Iterable[int]) -> Record:
+def fit_side_by_side(run: Callable[[int], Record], seeds: Iterable[int]) -> Record:
     """One Record of the Records run(seed), in the order of the seeds.
 
     Runs go side by side, one on each of torch's CPU threads: a network this small cannot use more than one.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return concatenate(pool.map(run, seeds))
+        return concatenate_records(pool.map(run, seeds))

@@ -1,8 +1,8 @@
 """Training losses: cross-entropy, and Early-Learning Regularization (Liu et al. 2020; derived in chapter 17).
 
 For each image a network gives one output f (two classes; positive for the second) or K logits. Labels are positions in
-the list of classes. `CrossEntropy`, `FreshFlips` and `ELR` describe a loss; `start` makes of it the module that a run
-trains with.
+the list of classes. `CrossEntropy`, `FreshFlipsLoss` and `ELRLoss` describe a loss; `start` makes of it the module that
+a run trains with.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -51,7 +51,7 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True)
-class FreshFlips:
+class FreshFlipsLoss:
     """Cross-entropy of labels that are flipped anew each time that a sample is seen: there is nothing to memorise.
 
     Trained on true labels, the network sees as many wrong ones in each epoch as under symmetric noise of this rate, but
@@ -74,7 +74,7 @@ class FreshFlips:
 
 
 @dataclass(frozen=True)
-class ELR:
+class ELRLoss:
     """Early-learning regularisation: cross-entropy plus `strength` times the mean of log(1 - <p_i, t_i>).
 
     The added term (eq-elr-loss in chapter 17) pulls the network's probabilities p_i toward the target t_i, the running
@@ -91,8 +91,8 @@ class ELR:
     Examples
     --------
     >>> import torch
-    >>> from helpers.training import ELR
-    >>> loss = ELR(strength=3.0, momentum=0.7).start(2, 2)
+    >>> from helpers.training import ELRLoss
+    >>> loss = ELRLoss(strength=3.0, momentum=0.7).start(2, 2)
     >>> value = loss(torch.zeros(1, 2), labels=torch.tensor([0]), index=torch.tensor([1]))
     >>> round(value.item(), 3)  # log(2) + 3 log(1 - 0.15)
     0.206
@@ -139,38 +139,39 @@ class _FreshFlips(_CrossEntropy):
 
 
 class _ELR(Loss):
-    def __init__(self, loss: ELR, n: int, n_classes: int):
+    def __init__(self, loss: ELRLoss, n: int, n_classes: int):
         super().__init__()
         self.loss = loss
         self.register_buffer("targets", torch.zeros(n, n_classes))
 
     def forward(self, outputs: Outputs, labels: Int[torch.Tensor, " batch"], index: Int[torch.Tensor, " batch"]
                 ) -> Float[torch.Tensor, ""]:
-        logits = as_logits(outputs).float()
-        p = probabilities(logits)
+        logits = loss_logits(outputs).float()
+        p = loss_probabilities(logits)
         seen = p.detach()
         beta = self.loss.momentum
         target = beta * self.targets[index] + (1 - beta) * seen / seen.sum(1, keepdim=True)
         self.targets[index] = target
-        return cross_entropy(logits, labels) + self.loss.strength * regulariser(p, target)
+        return cross_entropy(logits, labels) + self.loss.strength * elr_loss_regulariser(p, target)
 
 
-def probabilities(logits: Float[torch.Tensor, "batch K"]) -> Float[torch.Tensor, "batch K"]:
+def loss_probabilities(logits: Float[torch.Tensor, "batch K"]) -> Float[torch.Tensor, "batch K"]:
     """The softmax, clamped to [CLAMP, 1 - CLAMP]."""
     return logits.softmax(1).clamp(CLAMP, 1 - CLAMP)
 
 
-def regulariser(p: Float[torch.Tensor, "batch K"], target: Float[torch.Tensor, "batch K"]) -> Float[torch.Tensor, ""]:
+def elr_loss_regulariser(p: Float[torch.Tensor, "batch K"], target: Float[torch.Tensor,
+                                                                          "batch K"]) -> Float[torch.Tensor, ""]:
     """The mean over the batch of log(1 - <p_i, t_i>)."""
     return torch.log(1 - (p * target).sum(1)).mean()
 
 
-def as_logits(outputs: Outputs) -> Float[torch.Tensor, "batch K"]:
+def loss_logits(outputs: Outputs) -> Float[torch.Tensor, "batch K"]:
     """Logits; one output f becomes the pair (0, f), whose softmax has sigmoid(f) for the second class."""
     return torch.stack([torch.zeros_like(outputs), outputs], 1) if outputs.ndim == 1 else outputs
 
 
-def margins(outputs: Outputs, labels: Int[torch.Tensor, " batch"]) -> Float[torch.Tensor, " batch"]:
+def loss_margins(outputs: Outputs, labels: Int[torch.Tensor, " batch"]) -> Float[torch.Tensor, " batch"]:
     """The label's logit minus the log-sum-exp of the others, so that the cross-entropy is log(1 + exp(-margin)).
 
     Where a network has one output f, this is f for the label 1 and -f for the label 0.
@@ -181,7 +182,7 @@ def margins(outputs: Outputs, labels: Int[torch.Tensor, " batch"]) -> Float[torc
     return outputs.gather(1, own)[:, 0] - outputs.scatter(1, own, -torch.inf).logsumexp(1)
 
 
-def elr_gradient(p: Float[torch.Tensor, "n K"], target: Float[torch.Tensor, "n K"]) -> Float[torch.Tensor, "n K"]:
+def elr_loss_gradient(p: Float[torch.Tensor, "n K"], target: Float[torch.Tensor, "n K"]) -> Float[torch.Tensor, "n K"]:
     """The derivative of log(1 - <p, t>) in the logits, Lemma 2 of Liu et al. (2020).
 
     It is g_c = p_c (<p, t> - t_c) / (1 - <p, t>); the rows of `p` sum to one.

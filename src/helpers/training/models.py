@@ -2,6 +2,7 @@
 global generator.
 """
 
+import copy
 import itertools
 import math
 import threading
@@ -18,7 +19,7 @@ from torch.nn.utils import skip_init
 from helpers import checks
 from helpers.data.torchvision_import import import_torchvision
 from helpers.streams import random_stream
-from helpers.training.losses import as_logits
+from helpers.training.losses import loss_logits
 
 VGG_CONFIGURATIONS = {11: "A", 13: "B", 16: "D", 19: "E"}  # depth -> torchvision's name
 _GENERATOR = threading.Lock()
@@ -246,7 +247,7 @@ class PreActResNet(nn.Module):
         return _squeeze(self.head(features.mean((2, 3))))
 
 
-class Pair(nn.Module):
+class ModelPair(nn.Module):
     """Two networks that answer together: logits log((p + q) / 2), whose softmax is the mean of both networks'."""
 
     def __init__(self, first: nn.Module, second: nn.Module):
@@ -254,7 +255,7 @@ class Pair(nn.Module):
         self.networks = nn.ModuleList([first, second])
 
     def forward(self, x: Images) -> Float[torch.Tensor, "batch K"]:
-        both = [as_logits(network(x)).log_softmax(1) for network in self.networks]
+        both = [loss_logits(network(x)).log_softmax(1) for network in self.networks]
         return torch.logaddexp(*both) - math.log(2)
 
 
@@ -301,7 +302,7 @@ def _seeded(seed: int, name: str) -> Iterator[None]:
         yield
 
 
-def scale_weights(model: nn.Module, factor: float) -> nn.Module:
+def scale_model_weights(model: nn.Module, factor: float) -> nn.Module:
     """`model` with the weights of its convolutions and linear layers multiplied by `factor`, in place; biases stay."""
     factor = checks.positive("factor", factor)
     with torch.no_grad():
@@ -320,3 +321,20 @@ def _draw_weights(layer: nn.Module, rng: np.random.Generator, std: float) -> Non
 def _weighted(model: nn.Module) -> list[nn.Module]:
     """The convolutions and linear layers of a network, in order."""
     return [layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+
+
+def randomise_model(model: nn.Module, seed: int, *, layers: int | None = None) -> nn.Module:
+    """A copy of `model` in which the weights of the last `layers` layers that have some (default: all) are permuted.
+
+    Each weight tensor keeps its values and loses their order: the network has the sizes of the trained one and nothing
+    that it learnt (after Adebayo et al. 2018, who redraw the weights).
+    """
+    model = copy.deepcopy(model)
+    rng = random_stream(seed, "permuted weights")
+    owners = [module for module in model.modules() if getattr(module, "weight", None) is not None]
+    layers = len(owners) if layers is None else checks.integer("layers", layers, 0, len(owners))
+    with torch.no_grad():
+        for module in owners[len(owners) - layers:]:
+            order = torch.from_numpy(rng.permutation(module.weight.numel())).to(module.weight.device)
+            module.weight.copy_(module.weight.flatten()[order].reshape(module.weight.shape))
+    return model

@@ -1,4 +1,4 @@
-"""What a trained network says of images: outputs and predicted classes; and the pixels in the form that it takes."""
+"""What a trained network says of images: outputs and predicted classes."""
 
 import numpy as np
 import torch
@@ -6,13 +6,14 @@ from jaxtyping import Float, Int
 from torch import nn
 
 from helpers import checks
-from helpers.training.batches import DeviceImages
+from helpers.training.batches import ImageBatches
 
 MEASURE_BATCH = 1000  # images in one forward pass when measuring: bounds the memory of the activations
 
 
-def outputs(model: nn.Module, x: Float[torch.Tensor, "n channels height width"] | DeviceImages, *,
-            epoch: int | None = None, n_classes: int = 2) -> Float[torch.Tensor, " n"] | Float[torch.Tensor, "n K"]:
+def predicted_outputs(model: nn.Module, x: Float[torch.Tensor, "n channels height width"] | ImageBatches, *,
+                      epoch: int | None = None, n_classes: int = 2) -> Float[torch.Tensor, " n"] | Float[torch.Tensor,
+                                                                                                         "n K"]:
     """The outputs of a network for images: f(x), or one logit per class.
 
     Parameters
@@ -42,10 +43,10 @@ def outputs(model: nn.Module, x: Float[torch.Tensor, "n channels height width"] 
     --------
     >>> import torch
     >>> from helpers.data import load_digits
-    >>> from helpers.training import SmallCNN, outputs, standardise
+    >>> from helpers.training import SmallCNN, predicted_outputs, standardise
     >>> data = load_digits(n_train=60)
     >>> x, x_test = standardise(data.x, data.x_test)
-    >>> f = outputs(SmallCNN(data.image_shape, width=4), torch.from_numpy(x))
+    >>> f = predicted_outputs(SmallCNN(data.image_shape, width=4), torch.from_numpy(x))
     >>> tuple(f.shape), f.dtype
     ((60,), torch.float64)
     """
@@ -55,26 +56,16 @@ def outputs(model: nn.Module, x: Float[torch.Tensor, "n channels height width"] 
     wanted = [(len(x), n_classes)] + [(len(x),)] * (n_classes == 2)
     checks.require(tuple(f.shape) in wanted, "model", f"<outputs of shape {tuple(f.shape)}>",
                    f"a module with outputs of shape {' or '.join(map(str, wanted))}")
-    require_finite(f, epoch)
+    require_finite_predictions(f, epoch)
     return f.double()
 
 
-def predicted(f: Float[torch.Tensor, " n"] | Float[torch.Tensor, "n K"]) -> Int[np.ndarray, " n"]:
+def predicted_classes(f: Float[torch.Tensor, " n"] | Float[torch.Tensor, "n K"]) -> Int[np.ndarray, " n"]:
     """Positions of the predicted classes; a single output f predicts the second class where it is positive."""
     return ((f > 0).long() if f.ndim == 1 else f.argmax(1)).cpu().numpy()
 
 
-def standardise(x: Float[np.ndarray, "n channels height width"],
-                x_test: Float[np.ndarray, "n_test channels height width"]
-                ) -> tuple[Float[np.ndarray, "n channels height width"],
-                           Float[np.ndarray, "n_test channels height width"]]:
-    """Both sets of images minus the mean and over the standard deviation of `x`, channel by channel, in float32."""
-    mean, std = x.mean((0, 2, 3), keepdims=True), x.std((0, 2, 3), keepdims=True)
-    std = np.where(std > 0, std, 1)
-    return tuple(((images - mean) / std).astype(np.float32) for images in (x, x_test))
-
-
-def require_finite(values: Float[torch.Tensor, "..."], epoch: int | None) -> None:
+def require_finite_predictions(values: Float[torch.Tensor, "..."], epoch: int | None) -> None:
     """Raise FloatingPointError if one of `values` is not finite."""
     if not bool(torch.isfinite(values).all()):
         raise FloatingPointError(f"the training diverged in epoch {epoch}: a smaller lr may help")

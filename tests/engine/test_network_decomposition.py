@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from torch.nn import functional
 
 from helpers import SignalNoise, TwoLayerCNN, decompose
-from helpers.engine.network import SIGNS, coefficient_steps
+from helpers.engine.network_decomposition import SIGNS, decomposition_steps
 
 problems = st.builds(
     lambda n, extra, c, flips, orthogonal, noise_std, seed: SignalNoise(
@@ -37,10 +37,10 @@ def compose(gamma, rho, sample):
 
 
 def steps_of(weight, sample, lr):
-    """coefficient_steps of explicit weights."""
+    """decomposition_steps of explicit weights."""
     m = weight.shape[1]
     rate = torch.tensor([lr / (sample.n * m)], dtype=torch.float64)
-    return coefficient_steps(weight @ sample.vectors.T, sample.y, sample.y_obs, rate)
+    return decomposition_steps(weight @ sample.vectors.T, sample.y, sample.y_obs, rate)
 
 
 def test_forward_is_the_formula_of_the_paper(sample):

@@ -11,7 +11,7 @@ DIVERGED = 1e6
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class EngineState:
     """A batch of runs at one time. Its axis R counts mu and the n noise patches: R = n + 1.
 
     Attributes
@@ -50,13 +50,13 @@ class Engine(Protocol):
     y_obs: Float[torch.Tensor, "runs n"]
 
     def advance(self, steps: int) -> None:
-        """Take `steps` gradient steps in every run. Raises `Diverged` if one diverges."""
+        """Take `steps` gradient steps in every run. Raises `EngineDiverged` if one diverges."""
 
-    def state(self) -> State:
+    def state(self) -> EngineState:
         """The runs as they are now."""
 
 
-class Diverged(FloatingPointError):
+class EngineDiverged(FloatingPointError):
     """The margins of a run left the range in which its loss means anything.
 
     Attributes

@@ -98,7 +98,7 @@ class Decomposition:
     """
 
     def __init__(self, sample: Sample) -> None:
-        check_dimension(sample.n, sample.d)
+        check_decomposition_dimension(sample.n, sample.d)
         vectors = sample.vectors
         self.squares = vectors.square().sum(1)
         units = vectors / self.squares.sqrt()[:, None]
@@ -119,7 +119,7 @@ class Decomposition:
         return signs[:, None] * coefficients[..., 0], coefficients[..., 1:]
 
 
-def check_dimension(n: int, d: int) -> None:
+def check_decomposition_dimension(n: int, d: int) -> None:
     """Raise ValueError where n noise patches and the signal cannot be independent in dimension d."""
     checks.require(d >= n + 1, "d", d, f">= n + 1 = {n + 1}, or signal and {n} noise vectors do not decompose uniquely")
 
@@ -176,7 +176,7 @@ def decompose(weight: ArrayLike | torch.Tensor, weight_init: ArrayLike | torch.T
     return decomposition(change)
 
 
-def coefficient_steps(
+def decomposition_steps(
         responses: Float[torch.Tensor, "*batch 2 m R"], y: Float[torch.Tensor, "*batch n"],
         y_obs: Float[torch.Tensor, "*batch n"], rate: float | Float[torch.Tensor, "*#batch 1"],
 ) -> tuple[Float[torch.Tensor, "*batch 2 m R"], Float[torch.Tensor, "*batch n"]]:

@@ -29,58 +29,58 @@ from scipy.special import expit, log_expit
 
 from helpers import checks
 from helpers.engine.elr_term import TERMS
-from helpers.theory.limit import Margins
+from helpers.theory.limit import LimitMargins
 
 SOLVER = {"method": "LSODA", "rtol": 1e-9, "atol": 1e-12}
 Values = float | Float[np.ndarray, "..."]  # a number, or arrays that broadcast
 
 
-def pull(margin: Values, target_margin: Values, strength: Values) -> Values:
+def elr_pull(margin: Values, target_margin: Values, strength: Values) -> Values:
     """G of (1): minus the derivative of a sample's loss in its margin, with lambda = `strength`."""
     return (1 - strength) * expit(-margin) + strength * expit(target_margin - margin)
 
 
-def settled_pull(margin: ArrayLike, strength: Values) -> Values:
+def settled_elr_pull(margin: ArrayLike, strength: Values) -> Values:
     """(1) with Delta = z: [1 + (lambda - 1) tanh(z / 2)] / 2 (prop-elr-settled)."""
     return (1 + (strength - 1) * np.tanh(np.asarray(margin) / 2)) / 2
 
 
-def kl_pull(margin: Values, own: Values, other: Values, strength: Values) -> Values:
+def _kl_pull(margin: Values, own: Values, other: Values, strength: Values) -> Values:
     """The pull with strength times KL(t || p) in the term's place, whose derivative in the logits is ``|t| p - t``."""
     return expit(-margin) + strength * (own - (own + other) * expit(margin))
 
 
-def dividing_margin(strength: float) -> float:
+def elr_dividing_margin(strength: float) -> float:
     """z* = -log(lambda / (lambda - 2)), below which the settled pull goes to the other label; -inf for lambda <= 2."""
     return -math.log(strength / (strength - 2)) if strength > 2 else -math.inf
 
 
-def strength_needed(n_snr2: float, flip_rate: float) -> float:
+def elr_strength_needed(n_snr2: float, flip_rate: float) -> float:
     """lambda_c = (1 + c tau) / (c (1 - tau)), from which on noisy margins stay below 0 (thm-elr-settled)."""
     c, tau = _strengths(n_snr2, flip_rate)
     return (1 + c * tau) / (c * (1 - tau))
 
 
-def last_noisy_margin(n_snr2: float, flip_rate: float, strength: float) -> float:
+def elr_last_noisy_margin(n_snr2: float, flip_rate: float, strength: float) -> float:
     """The limit of the noisy margin in the settled law where c (1 - 2 tau) > 1 and lambda > 0 (thm-elr-settled)."""
-    strength, ratio = checks.positive("strength", strength), 1 / strength_needed(n_snr2, flip_rate)
+    strength, ratio = checks.positive("strength", strength), 1 / elr_strength_needed(n_snr2, flip_rate)
     checks.require(n_snr2 * (1 - 2 * flip_rate) > 1, "n_snr2", n_snr2, "above 1 / (1 - 2 flip_rate): Stage I exists")
     if strength * (1 + ratio) >= 2:
         return -math.inf
     return 2 * math.atanh((1 - ratio * strength) / (1 - strength))
 
 
-def late_strength_needed(n_snr2: float, flip_rate: float, memory: float) -> float:
+def elr_late_strength_needed(n_snr2: float, flip_rate: float, memory: float) -> float:
     """lambda_c (1 - theta U / 2) / (1 - theta U) with U = (1 + c) / (4 c (1 - tau)); inf for theta U >= 1.
 
     Where it is below 1, the late balance of the law (eq-elr-late) puts the noisy margin above 0 for smaller strengths.
     """
     lag = memory * (1 + n_snr2) / (4 * n_snr2 * (1 - flip_rate))
-    return strength_needed(n_snr2, flip_rate) * (1 - lag / 2) / (1 - lag) if lag < 1 else math.inf
+    return elr_strength_needed(n_snr2, flip_rate) * (1 - lag / 2) / (1 - lag) if lag < 1 else math.inf
 
 
 @dataclass(frozen=True, eq=False)
-class ElrLaw(Margins):
+class ElrLaw(LimitMargins):
     """The law, or its Euler scheme, at `times` s = eta sigma^2 d t / (n m).
 
     Attributes
@@ -138,7 +138,7 @@ def elr_law(n_snr2: float, flip_rate: float, strength: float, memory: float, tim
     def slopes(_, state, alive):
         margins = np.array([state[0] + state[1], state[2] - state[0]])
         own, other = state[3:].reshape(2, -1) if memory else (log_expit(-margins), log_expit(margins))
-        clean, noisy = pull(margins, other - own, strength)
+        clean, noisy = elr_pull(margins, other - own, strength)
         rates = c / 2 * ((1 - tau) * clean - tau * noisy), clean / 2, alive * noisy / 2
         if not memory:
             return np.array(rates)
@@ -183,7 +183,7 @@ def elr_euler(n_snr2: float, flip_rate: float, strength: float, momentum: float,
     h, steps
         the step in s, and the number of steps.
     term, clamp
-        as in `helpers.engine.variants.Method`.
+        as in `helpers.engine.variants.Variant`.
     """
     c, tau = _strengths(n_snr2, flip_rate)
     beta = checks.real("momentum", momentum, 0.0, 1.0, open_high=True)
@@ -206,12 +206,12 @@ def elr_euler(n_snr2: float, flip_rate: float, strength: float, momentum: float,
 
 def _term_pull(margins: Values, miss: Values, strength: float, term: str, clamp: float) -> Values:
     if checks.one_of("term", term, TERMS) == "kl":
-        return kl_pull(margins, 1 - miss[0], 1 - miss[1], strength)
+        return _kl_pull(margins, 1 - miss[0], 1 - miss[1], strength)
     inside = np.abs(margins) <= np.log1p(-clamp) - np.log(clamp) if clamp else True
-    return pull(margins, np.log(miss[1]) - np.log(miss[0]), strength * inside)
+    return elr_pull(margins, np.log(miss[1]) - np.log(miss[0]), strength * inside)
 
 
-class Certificate(NamedTuple):
+class ElrCertificate(NamedTuple):
     """The constants of thm-elr-memory at one time s1 of a law.
 
     Attributes
@@ -232,21 +232,22 @@ class Certificate(NamedTuple):
     holds: bool
 
 
-def certificate(law: ElrLaw, k: int, n_snr2: float, flip_rate: float, strength: float, memory: float) -> Certificate:
+def elr_certificate(law: ElrLaw, k: int, n_snr2: float, flip_rate: float, strength: float,
+                    memory: float) -> ElrCertificate:
     """Certificate at ``law.times[k]`` of a law with memory > 0; the other arguments are those that made it."""
     a, b, over = n_snr2 * (1 - flip_rate), n_snr2 * flip_rate, max(strength - 1, 0.0)
     own, other = law.miss_clean[:, k]
     q, room = float(expit(-law.clean_margin[k])), 1 - memory * b * over / 2
     bound = (1 + memory * (1 + a) * max(1.0, strength) / 2) / room if room > 0 else math.inf
     ratio = max(own / q, bound)
-    least = least_clean_pull(strength, q, min(other, 1 - q), ratio) if ratio < math.inf else 0.0
+    least = _least_clean_pull(strength, q, min(other, 1 - q), ratio) if ratio < math.inf else 0.0
     needed = max((1 + b) / (2 * a), b / (a - 1)) if a > 1 else math.inf
     here = law.clean_margin[k] >= 0 and own <= other and law.r_clean[k] < law.signal[k]
     here = here and law.noisy_margin[k] <= 0 and law.noisy_target_margin[k] <= 0
-    return Certificate(ratio, least, needed, bool(here and least > needed))
+    return ElrCertificate(ratio, least, needed, bool(here and least > needed))
 
 
-def least_clean_pull(strength: float, largest_miss: float, w: float, ratio: float) -> float:
+def _least_clean_pull(strength: float, largest_miss: float, w: float, ratio: float) -> float:
     """G_0: the least of (1 - lambda) Q + lambda w / (w + r (1 - Q)) over 0 <= Q <= min(largest_miss, w / r).
 
     The function is convex in Q; for lambda <= 1 it rises.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from helpers.theory import elr_limit as elr
-from helpers.theory.elr_limit import elr_euler, elr_law
+from helpers.theory import elr_theory as elr
+from helpers.theory.elr_theory import elr_euler, elr_law
 
 
 @pytest.mark.parametrize(("strength", "memory"), [(3.0, 0.5), (0.3, 2.0), (7.0, 0.2), (3.0, 0.0)])
@@ -25,6 +25,6 @@ def test_law_is_the_limit_of_its_euler_scheme(strength, memory):
 def test_least_clean_pull_is_the_minimum(strength, largest, w, ratio):
     q = np.linspace(0, largest, 20_001)
     values = q + strength * (1 - q) * np.maximum(w - ratio * q, 0) / (w + (1 - q) * ratio)
-    least = elr.least_clean_pull(strength, largest, w, ratio)
+    least = elr._least_clean_pull(strength, largest, w, ratio)
     # at most the slope, 1 + strength (1 + ratio), times half the grid's step below
     assert least <= values.min() + 1e-12 and least >= values.min() - (1 + strength * (1 + ratio)) * largest / 40_000

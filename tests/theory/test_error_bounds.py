@@ -6,11 +6,11 @@ from problems import problem, run
 from scipy.stats import norm
 
 from helpers import TwoLayerCNN, descend
-from helpers.engine.gram import inner_products
-from helpers.theory.loss_decay import convergence
+from helpers.engine.gram import inner_products, inner_products_of_record
+from helpers.theory.error_bounds import fresh_error_bound, gaussian_fresh_error
+from helpers.theory.loss_decay import loss_decay_constants
 from helpers.theory.orthogonal_draws import orthogonal_sample
-from helpers.theory.signal_lead import signal_barrier
-from helpers.theory.stage_two import fresh_error_bound, gaussian_fresh_error, products_of
+from helpers.theory.signal_lead import signal_lead_barrier
 
 
 @pytest.mark.statement("prop-fresh-error", "thm-convergence")
@@ -26,7 +26,7 @@ def test_formulas_against_explicit_weights():
     on_minus = np.maximum(-weight @ sample.mu.numpy(), 0).mean(1) @ [1, -1]
     expected = [np.exp(-max(part, 0) ** 2 / (2 * lip**2)) for part in (on_mu + mean, -on_minus - mean)]
     assert np.isclose(fresh_error_bound(record)[0, 0], np.mean(expected))
-    found = convergence(record, [inner_products(sample, m, 0.05, 5)])
+    found = loss_decay_constants(record, [inner_products(sample, m, 0.05, 5)])
     xi, mu = sample.xi.numpy(), sample.mu.numpy()
     largest = max((sample.y == side).sum().item() for side in (1, -1))
     terms = largest * mu @ mu + 2 * np.sqrt(largest) * np.linalg.norm(xi @ mu) + np.linalg.norm(xi @ xi.T, 2)
@@ -49,7 +49,7 @@ def test_fresh_error_follows_the_exponent():
     own = np.where((record.y_obs > 0)[:, None], record.rho_final[:, 0], record.rho_final[:, 1])
     ratio = np.array([run["d"] / run["n"] for run in record.runs])
     x = record.gamma_final.mean((1, 2)) ** 2 * ratio / (own**2).mean((1, 2))
-    error, gauss = record.fresh_error[:, -1], gaussian_fresh_error(record, products_of(record))
+    error, gauss = record.fresh_error[:, -1], gaussian_fresh_error(record, inner_products_of_record(record))
     seen = (error > 3e-3) & (error < 0.45)
     u = norm.isf(error[seen]) ** 2 / 2
     assert np.corrcoef(np.log(x[seen]), np.log(u))[0, 1] > 0.9
@@ -60,8 +60,8 @@ def test_fresh_error_follows_the_exponent():
 def test_memorisation_rejects_what_it_cannot_read():
     record = run(problem(60, 4.0, 0.2, n=20, orthogonal=True), 3, 0.01, 0.1, 5, [0], n_test=1)
     with pytest.raises(ValueError, match="orthogonal"):
-        gaussian_fresh_error(record, products_of(record))
+        gaussian_fresh_error(record, inner_products_of_record(record))
     with pytest.raises(ValueError, match="orthogonal vectors"):
-        signal_barrier(record, products_of(record)[0], 1, 3)
+        signal_lead_barrier(record, inner_products_of_record(record)[0], 1, 3)
     with pytest.raises(ValueError, match=r"n \+ 1"):
         orthogonal_sample(problem(20, n=20), 0)
