@@ -93,7 +93,7 @@ def test_the_stage_one_constants_of_a_draw_are_within_those_of_its_good_event(or
     problem = SignalNoise(200, 10**8, n_snr2=8, flip_plus=0.1, flip_minus=0.2, orthogonal=orthogonal)
     m, init_std, delta = 20, 0.03 / 10**4, 0.05
     event, products = good_event(problem, m, init_std, delta), inner_products(problem, m, init_std, seed)
-    assert concentration_deviations(problem, products).within(event)  # with probability 0.95 a seed; these seeds are fixed
+    assert concentration_deviations(problem, products).within(event)  # with probability 0.95
     drawn = stage_one_bounds(problem, products, 0.05)
     bound = likely_stage_one(problem, m, init_std, event, delta=delta, s1=0.05)
     for field in dataclasses.fields(StageOne):

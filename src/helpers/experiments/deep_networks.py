@@ -15,9 +15,11 @@ from helpers.data.datasets import load_two_class_dataset
 from helpers.data.images import LabelledImages, class_index
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import ClassConditionalNoise, MatrixNoise
+from helpers.data.subsets import hold_out
 from helpers.experiments.settings import TEN_WAY, setting, setting_epochs
+from helpers.reading.comparison import Stop, stops_to_compare
 from helpers.reading.selection import select_below_log2, selection_quality
-from helpers.reading.stopping import all_stops, values_at_stop
+from helpers.reading.stopping import TRAINING_ONLY, stop_at_plateau, values_at_stop
 from helpers.reading.times import turning_time_index
 from helpers.record import Record
 from helpers.runtime import best_device, profile
@@ -28,6 +30,9 @@ from helpers.training.models import Dropout, scale_model_weights
 
 NETWORKS = ("VGG", "ResNet")
 WAYS = ("dropout off", "dropout on", "during the epoch")
+STEPS = (0.005, 0.01, 0.02, 0.05)
+# By network and flip rate the step of the recorded runs: that of least error in the recorded table deep_steps.
+DEEP_STEPS = {}
 
 
 # How many training images a profile can afford: (data.name, profile)
@@ -42,9 +47,10 @@ def deep_images() -> LabelledImages:
 
 
 def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float = 1.0, size: str | None = None,
-             model: nn.Module | None = None, watch: Callable[[int, nn.Module], object] | None = None,
-             log_training: bool = False, threads: int = 1, precision: str = "auto", **changes) -> Record:
-    """Record of one network trained on `data` with the labels that it has, with a validation set.
+             model: nn.Module | None = None, n_val: int = 0,
+             watch: Callable[[int, nn.Module], object] | None = None, log_training: bool = False, threads: int = 1,
+             precision: str = "auto", **changes) -> Record:
+    """Record of one network trained on `data` with the labels that it has.
 
     Parameters
     ----------
@@ -56,6 +62,8 @@ def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float
         factor of all initial weights.
     model
         the network itself, where it is already built.
+    n_val
+        how many training images are held out for validation, with the labels that they have (`hold_out`).
     watch, log_training, threads, precision
         as of `fit`.
     changes
@@ -65,7 +73,8 @@ def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float
     recipe = replace(chosen.recipe, **changes)
     if model is None:
         model = scale_model_weights(chosen.network(data, seed), init_scale)
-    return fit(model, data, recipe, seed, record_at=setting_epochs(recipe.epochs), n_val=chosen.n_val,
+    held = hold_out(data, n_val) if checks.integer("n_val", n_val, 0) else data
+    return fit(model, held, recipe, seed, record_at=setting_epochs(recipe.epochs), n_val=n_val,
                log_training=log_training, device=best_device(), threads=threads, precision=precision, watch=watch)
 
 
@@ -159,13 +168,14 @@ def deep_class_mean(record: Record, values: Shaped[np.ndarray, "runs T n"], labe
     return np.divide((values * chosen).sum(-1), count, out=np.full(values.shape[:2], np.nan), where=count > 0)
 
 
-def deep_epoch_table(record: Record, flip_rate: float) -> pd.DataFrame:
+def deep_epoch_table(record: Record, flip_rate: float, held_out: Record | None = None) -> pd.DataFrame:
     """Tidy DataFrame with a row for each run and recorded epoch: accuracies, losses, what log 2 selects, stops.
 
     Accuracies of clean and of noisy samples: clean, noisy_observed, noisy_true; of all: train_observed, train_true;
     test (true labels). Mean losses: clean_loss, noisy_loss. Of log 2: caught, lost, noise_left (shares of the noisy, of
     the clean and of the kept samples). The same in each row of a run: turning (epoch), best and last (test accuracy),
-    best_epoch, and for each rule of `all_stops`, told `flip_rate`, the epoch and the test accuracy.
+    best_epoch, and for each rule of `stops_to_compare`, told `flip_rate`, the epoch and the test accuracy; those that
+    validate stop the runs `held_out`, and are missing without them.
     """
     test = 1 - record.fresh_error
     chosen = selection_quality(select_below_log2(record.losses), record.flipped[:, None])
@@ -181,17 +191,36 @@ def deep_epoch_table(record: Record, flip_rate: float) -> pd.DataFrame:
     fixed = {"best": test.max(1), "best_epoch": record.times[test.argmax(1)], "last": test[:, -1]}
     if record.flipped.any(1).all():
         fixed["turning"] = record.times[turning_time_index(record)]
-    for rule, stop in all_stops(record, flip_rate).items():
-        name = rule.replace(",", "").replace(" ", "_")
-        fixed |= {f"{name}_epoch": record.times[stop], f"{name}_test": values_at_stop(test, stop)}
+    stops = {"plateau": stop_at_plateau(record, flip_rate)} | {name: rule(record) for name, rule in TRAINING_ONLY.items()}
+    rules = [Stop(name, chosen) for name, chosen in stops.items()]
+    for rule in rules if held_out is None else stops_to_compare(record, flip_rate, held_out):
+        name = rule.name.replace(",", "").replace(" ", "_")
+        error, times = (record.fresh_error, record.times) if rule.error is None else (rule.error, rule.times)
+        fixed |= {f"{name}_epoch": times[rule.chosen], f"{name}_test": 1 - values_at_stop(error, rule.chosen)}
     table = {"run": np.repeat(runs, len(record.times)), "epoch": np.tile(record.times, len(runs))}
     table |= {name: values.ravel() for name, values in columns.items()}
     return pd.DataFrame(table | {name: np.repeat(values, len(record.times)) for name, values in fixed.items()})
 
 
+def deep_step_cell(network: str, flip_rate: float, lr: float, *, seed: int = 100, n_train: int = 2000, n_val: int = 300,
+                   size: str = "quick", precision: str = "auto") -> dict[str, float]:
+    """How good a step size is, told by observed labels alone: the lowest error on those held out, and its epoch.
+
+    Arguments are those of `deep_cell`; the seed is none of those whose runs are shown. A run that diverges has error 1.
+    """
+    data = load_two_class_dataset()
+    data = add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), flip_rate, seed=seed)
+    try:
+        record = deep_run(data, network, seed, size=size, n_val=n_val, precision=precision, lr=lr)
+    except FloatingPointError:
+        return {"validation error": 1.0, "epoch": -1}
+    error = record.validation_observed_error[0]
+    return {"validation error": float(error.min()), "epoch": int(record.times[error.argmin()])}
+
+
 def deep_cell(network: str, flip_rate: float, seed: int, *, flip_minus: float | None = None, n_train: int = 2000,
-              size: str = "full", init_scale: float = 1.0, ten: bool = False, threads: int = 1,
-              precision: str = "auto", **changes) -> pd.DataFrame:
+              n_val: int = 0, size: str = "full", init_scale: float = 1.0, ten: bool = False, lr: float | None = None,
+              threads: int = 1, precision: str = "auto", **changes) -> pd.DataFrame:
     """Rows of `deep_epoch_table` of one run on the images of `load_two_class_dataset`: a cell of a sweep.
 
     Parameters
@@ -202,16 +231,27 @@ def deep_cell(network: str, flip_rate: float, seed: int, *, flip_minus: float | 
         of both classes, or of +1 only where `flip_minus` is that of -1.
     n_train
         training images.
+    n_val
+        how many of them a second run holds out, for the rules that validate.
     ten
         with the ten-way head.
+    lr
+        the step size; by default that of `DEEP_STEPS`, or of the setting where that has none.
     changes
-        fields of the `Recipe`, such as epochs, lr or augment.
+        other fields of the `Recipe`, such as epochs or augment.
     """
     noise = flip_rate if flip_minus is None else ClassConditionalNoise(flip_rate, flip_minus)
     data = load_two_class_dataset()
     data = add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), noise, seed=seed)
-    record = deep_run(deep_ten_way(data) if ten else data, network, seed, init_scale=init_scale, size=size,
-                      threads=threads,
-                      precision=precision, **changes)
+    data = deep_ten_way(data) if ten else data
+    lr = DEEP_STEPS.get((network, flip_rate)) if lr is None and size == "quick" else lr
+    changes |= {} if lr is None else {"lr": lr}
+
+    def run(held):
+        return deep_run(data, network, seed, init_scale=init_scale, size=size, n_val=held, threads=threads,
+                        precision=precision, **changes)
+
+    record, held_out = run(0), run(n_val) if n_val else None
     rate = flip_rate if flip_minus is None else noise.rate
-    return deep_epoch_table(record, rate).drop(columns="run").assign(seconds=record.config["seconds"])
+    seconds = record.config["seconds"] + (held_out.config["seconds"] if n_val else 0.0)
+    return deep_epoch_table(record, rate, held_out).drop(columns="run").assign(seconds=seconds)

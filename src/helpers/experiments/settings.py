@@ -36,7 +36,7 @@ class Setting:
     width
         channels of its first convolution; None for a network of one width.
     n_val
-        how many test images become validation images.
+        how many training images are held out where a rule validates.
     one_output
         whether two classes get one output f instead of two logits.
     """
@@ -72,10 +72,10 @@ _IN_BOTH = {
                                                                           one_output=True),
     ("real_images", "small CNN", "CIFAR-10 images"): small_cnn_setting(16, Recipe(epochs=40, lr=0.03), one_output=True),
     ("deep_networks", "VGG", "handwritten digits"): Setting(
-        "VGG of 6 layers, width 12", SmallVGG, Recipe(epochs=25, lr=0.04, batch_size=50), 12, n_val=297),
+        "VGG of 6 layers, width 12", SmallVGG, Recipe(epochs=25, lr=0.04, batch_size=50), 12, n_val=150),
     ("deep_networks", "ResNet", "handwritten digits"): Setting(
         "PreAct ResNet of 6 layers, width 8", partial(PreActResNet, blocks=(1, 1)),
-        Recipe(epochs=25, lr=0.05, batch_size=100), 8, n_val=297),
+        Recipe(epochs=25, lr=0.05, batch_size=100), 8, n_val=150),
     ("loss_distributions", "small CNN", "handwritten digits"): small_cnn_setting(16, Recipe(epochs=40, lr=0.05),
                                                                         one_output=True),
     ("loss_distributions", "small CNN", "ten digits"): small_cnn_setting(16, Recipe(epochs=40, lr=0.05)),
@@ -85,16 +85,16 @@ _IN_BOTH = {
     ("human_noise", "small CNN", "ten digits"): small_cnn_setting(16, Recipe(epochs=25, lr=0.1))}
 _QUICK = {
     ("deep_networks", "VGG", "CIFAR-10 images"): vgg_11_setting(16, Recipe(epochs=30, lr=0.02, batch_size=50),
-                                                                n_val=500),
+                                                                n_val=300),
     ("deep_networks", "ResNet", "CIFAR-10 images"): Setting(
         "PreAct ResNet of 8 layers, width 16", partial(PreActResNet, blocks=(1, 1, 1)),
-        Recipe(epochs=20, lr=0.02, batch_size=50), 16, n_val=500),
+        Recipe(epochs=20, lr=0.02, batch_size=50), 16, n_val=300),
     ("elr", "small CNN", "CIFAR-10"): small_cnn_setting(16, Recipe(epochs=40, lr=0.03))}
 _FULL = {
     ("deep_networks", "VGG", "CIFAR-10 images"): Setting(
-        "VGG-11", vgg, Recipe(epochs=60, lr=0.02, batch_size=100), 64, n_val=500),
+        "VGG-11", vgg, Recipe(epochs=60, lr=0.02, batch_size=100), 64, n_val=300),
     ("deep_networks", "ResNet", "CIFAR-10 images"): Setting(
-        "PreAct ResNet-18", PreActResNet, Recipe(epochs=40, lr=0.02, batch_size=100), 64, n_val=500),
+        "PreAct ResNet-18", PreActResNet, Recipe(epochs=40, lr=0.02, batch_size=100), 64, n_val=300),
     # the network and the recipe of Liu et al. (2020), without augmentation
     ("elr", "ResNet", "CIFAR-10"): Setting(
         "ResNet-34", partial(resnet, depth=34),
