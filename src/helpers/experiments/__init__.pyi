@@ -17,7 +17,6 @@ from .elr import (
     PUBLISHED_PARTS as PUBLISHED_PARTS,
     chosen_steps as chosen_steps,
     elr_cell as elr_cell,
-    elr_losses as elr_losses,
     elr_run_label_shares as elr_run_label_shares,
     elr_runs as elr_runs,
     elr_scale as elr_scale,
