@@ -35,6 +35,7 @@ from helpers.sweeps.tables import TablePlan, fault, files_read, make_table, stor
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
+SAME = "the same numbers"
 
 # Sizes are what two CPU cores can do in an evening; seeds run slowest, so that the first cells show all settings.
 TABLES = {
@@ -89,6 +90,16 @@ def commit():
         return None
 
 
+def verified(name):
+    """What `verify` finds of a table, in words."""
+    try:
+        return SAME if verify(name, TABLES[name], RESULTS) else "other numbers: record it"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing: record it"
+    except ValueError as error:  # no readable JSON, or other files to read
+        return f"not compared; {error}"
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TABLES)}; all by default")
@@ -107,10 +118,9 @@ def main(arguments=None):
         print(*[f"{name}: {reason or 'up to date'}" for name, reason in faults.items()], sep="\n")
         return 1 if any(faults.values()) else 0
     if options.verify:
-        kept = {name: verify(name, TABLES[name], RESULTS) for name in faults}
-        print(*[f"{name}: {'the same numbers' if same else 'other numbers: record it'}" for name, same in kept.items()],
-              sep="\n")
-        return 0 if all(kept.values()) else 1
+        said = {name: verified(name) for name in faults}
+        print(*[f"{name}: {text}" for name, text in said.items()], sep="\n")
+        return 0 if set(said.values()) == {SAME} else 1
     deadline, left_out = time.monotonic() + 60 * options.minutes, 0
     for name, reason in faults.items():
         if reason is None and not options.force:
