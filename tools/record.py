@@ -42,6 +42,7 @@ from helpers.sweeps.tables import TablePlan, make_table, table_fault, table_file
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
+SAME = "the same numbers"
 
 # Images of a recording. These are small, for a first table in minutes; beside each, those of the large one. After
 # "loss_steps" and "human_steps" the steps go into CHOSEN_STEPS of the experiments' modules, which a test compares.
@@ -133,6 +134,16 @@ def commit():
         return None
 
 
+def verified(name):
+    """What `verify` finds of a table, in words."""
+    try:
+        return SAME if verify(name, TABLES[name], RESULTS) else "other numbers: record it"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing: record it"
+    except ValueError as error:  # no readable JSON, or other files to read
+        return f"not compared; {error}"
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TABLES)}; all by default")
@@ -151,10 +162,9 @@ def main(arguments=None):
         print(*[f"{name}: {reason or 'up to date'}" for name, reason in faults.items()], sep="\n")
         return 1 if any(faults.values()) else 0
     if options.verify:
-        kept = {name: verify(name, TABLES[name], RESULTS) for name in faults}
-        print(*[f"{name}: {'the same numbers' if same else 'other numbers: record it'}" for name, same in kept.items()],
-              sep="\n")
-        return 0 if all(kept.values()) else 1
+        said = {name: verified(name) for name in faults}
+        print(*[f"{name}: {text}" for name, text in said.items()], sep="\n")
+        return 0 if set(said.values()) == {SAME} else 1
     deadline, left_out = time.monotonic() + 60 * options.minutes, 0
     for name, reason in faults.items():
         if reason is None and not options.force:

@@ -74,3 +74,11 @@ def test_labels_must_be_positions_of_classes_that_are_there():
         self_confidence_scores(P, LABELS.astype(float))
     with pytest.raises(ValueError, match="each of them present"):
         score_confident_joint(P, np.zeros(10, int))
+
+
+def test_confident_joint_counts_by_the_thresholds_of_the_classes():
+    """By hand: the thresholds are 0.85 and 0.3, so that 0.35 for class 1 counts, and 0.6 for class 0 does not."""
+    p = np.array([0.05, 0.35, 0.05, 0.4, 0.4, 0.1])  # of class 1
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    np.testing.assert_allclose(score_class_thresholds(np.stack([1 - p, p], 1), labels), [0.85, 0.3])
+    np.testing.assert_allclose(score_confident_joint(np.stack([1 - p, p], 1), labels), [[1 / 3, 1 / 6], [1 / 6, 1 / 3]])

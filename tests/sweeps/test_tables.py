@@ -219,6 +219,23 @@ def test_a_table_by_older_code_says_so_until_it_is_verified(tiny, monkeypatch, c
     assert recorder.main(["--verify"]) == 1 and "other numbers" in capsys.readouterr().out and made(folder) == wrong
 
 
+def test_what_cannot_be_compared_is_said_and_stays_as_it_is(tiny, monkeypatch, capsys):
+    """No table yet, a damaged description, other files to read: none of them says anything of the code."""
+    folder = tiny
+    assert recorder.main(["--verify"]) == 1 and "tiny.json is missing" in capsys.readouterr().out
+    recorder.main([])
+    path = folder / "results" / "tiny.json"
+    text = path.read_text()
+    path.write_text("{")
+    assert recorder.main(["--verify"]) == 1 and "not compared" in capsys.readouterr().out and path.read_text() == "{"
+    path.write_text(text)
+    recorder.TABLES["tiny"] = dataclasses.replace(recorder.TABLES["tiny"], reads=("SIGNAL_FIRST_TEST",))
+    for named in ("", str(folder / "nowhere"), str(path)):
+        monkeypatch.setenv("SIGNAL_FIRST_TEST", named)
+        assert recorder.main(["--verify"]) == 1 and "not compared" in capsys.readouterr().out
+    assert path.read_text() == text
+
+
 def test_a_probe_stands_for_cells_that_take_hours(tiny, monkeypatch):
     folder = tiny
     recorder.TABLES["tiny"] = dataclasses.replace(recorder.TABLES["tiny"], probe={"n": 10})

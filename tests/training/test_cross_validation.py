@@ -1,5 +1,7 @@
 """Cross-validated probabilities: no model has seen the image that it speaks of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
@@ -40,6 +42,15 @@ def test_a_fold_is_told_the_labels_of_the_other_folds_only():
     for k in range(5):
         share = (DATA.y_obs[folds != k] > 0).mean()
         assert p[folds == k] == pytest.approx(np.tile([1 - share, share], (40, 1)))
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(max_iter=2000), cnn])
+def test_what_is_said_of_a_fold_does_not_depend_on_its_labels(model):
+    first = cross_validation_folds(200, 3, 0) == 0
+    turned = replace(DATA, y_obs=np.where(first, -DATA.y_obs, DATA.y_obs))
+    recipe = None if not callable(model) else Recipe(epochs=2, lr=0.1, batch_size=20)
+    one, other = (out_of_fold(model, data, recipe=recipe, folds=3) for data in (DATA, turned))
+    assert np.array_equal(one[first], other[first]) and not np.allclose(one[~first], other[~first])
 
 
 @pytest.mark.parametrize("model", [LogisticRegression(max_iter=2000), cnn])

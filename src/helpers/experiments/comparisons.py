@@ -68,8 +68,8 @@ def comparison_cell(flip_rate: float, seed: int, *, n_train: int = 2000, n_val: 
         rows.append({"kind": "stop", "method": rule.name, "epoch": own.times[rule.chosen[0]],
                      "value": own.fresh_error[0, rule.chosen[0]], "clean_labels": rule.clean_labels,
                      "noisy_labels": rule.noisy_labels, "knows_rate": rule.knows_rate})
-    stop = stop_at_plateau(record, flip_rate)
-    scores = {IN_SAMPLE: selection_auc(record)[0, stop[0]], "loss at the last epoch": selection_auc(record)[0, -1],
+    by_loss = selection_auc(record)[0]
+    scores = {IN_SAMPLE: by_loss[stop_at_plateau(record, flip_rate)[0]], "loss at the last epoch": by_loss[-1],
               "area under the margin": score_auc(area_under_margin_scores(record), record.flipped)[0]}
     scores |= {name: _auc(self_confidence_scores(p, observed), data) for name, p in probabilities.items()}
     scores["confident learning"] = _auc(adjusted_confidence_scores(probabilities[OUT_OF_SAMPLE[0]], observed), data)

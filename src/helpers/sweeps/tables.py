@@ -32,6 +32,7 @@ from helpers.sweeps.grid import sweep
 from helpers.sweeps.store import Cell, Scalar, stored_cells
 
 FORMAT, DIGITS = "signal-first recording 1", 5
+TIMINGS = ("seconds",)  # columns that no second run repeats
 AT_A_TIME = 200  # cells given to a pool at once: CPython 3.11 may hang if a worker dies with thousands in the queue
 # In an installed package in its folder, in the repository in the book's.
 PLACES = (Path(__file__).parents[1] / "results", Path(__file__).parents[3] / "book" / "results")
@@ -186,11 +187,13 @@ def verify(name: str, plan: TablePlan, results: Path) -> bool:
     """Compute the plan's probe again, and if it gives the numbers that it gave, note the code as it is now.
 
     Without a probe the first cell is computed again, and compared with its rows in the table. Returns whether the
-    numbers are the same; if not, nothing is written and the table has to be made anew.
+    numbers are the same; if not, nothing is written and the table has to be made anew. Raises ValueError where the
+    files that the cells read are not those that the table was made from: they would tell nothing of the code.
     """
     csv, description = _paths(results, name)
-    made = json.loads(description.read_text("utf-8"))
-    cell = {key: values[0] for key, values in plan.grid.items()}
+    made, cell = json.loads(description.read_text("utf-8")), _first_cell(plan)
+    files = table_files_read(plan)
+    checks.require(files == made["files"], "files", files, f"those of {description.name}, {made['files']}")
     again = _probe_rows(plan)
     if plan.probe:
         before = pd.DataFrame(made["probe"])
@@ -206,13 +209,13 @@ def verify(name: str, plan: TablePlan, results: Path) -> bool:
     return True
 
 
-TIMINGS = ("seconds",)  # columns that no second run repeats
+def _first_cell(plan: TablePlan) -> Cell:
+    return {name: values[0] for name, values in plan.grid.items()}
 
 
 def _probe_rows(plan: TablePlan) -> list[dict]:
     """The rows of the first cell, made small by the plan's probe."""
-    cell = {key: values[0] for key, values in plan.grid.items()} | plan.probe
-    return sweep(plan.function, [cell]).to_dict("records")
+    return sweep(plan.function, [_first_cell(plan) | plan.probe]).to_dict("records")
 
 
 def _sources(plan: TablePlan) -> dict:
