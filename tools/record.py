@@ -24,6 +24,7 @@ from helpers.experiments import (
     cifar10n_cell,
     comparison_cell,
     deep_cell,
+    deep_step_cell,
     elr_cell,
     human_count_cell,
     human_loss_cell,
@@ -32,9 +33,10 @@ from helpers.experiments import (
     phase_cell,
     step_cell,
 )
+from helpers.experiments.deep_networks import STEPS as DEEP_STEP_SIZES
 from helpers.experiments.elr import METHODS, NOISES
 from helpers.experiments.human_noise import STEPS as HUMAN_STEPS
-from helpers.experiments.loss_distributions import MNIST_VARIABLE, STEPS
+from helpers.experiments.loss_distributions import MNIST_VARIABLE, STEPS as LOSS_STEPS
 from helpers.experiments.paper_images import STEPS as PAPER_STEPS, paper_image_cell, paper_step_cell
 from helpers.experiments.phase_diagram import PLANES
 from helpers.sweeps.store import stored_cells
@@ -44,12 +46,12 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
 SAME = "the same numbers"
 
-# Images of a recording. These are small, for a first table in minutes; beside each, those of the large one. After
-# "loss_steps" and "human_steps" the steps go into CHOSEN_STEPS of the experiments' modules, which a test compares.
-LOSS_IMAGES, LOSS_TEST_IMAGES, LOSS_EPOCHS = 2000, 1000, 10  # 25_000 (all where there are fewer), 10_000, 0 (usual)
-STEP_IMAGES, STEP_EPOCHS = 1000, 4  # 10_000, 6
-HUMAN_IMAGES, HUMAN_EPOCHS = 3000, 15  # 10_000, 25
-ATTRIBUTION_IMAGES = 2000  # 10_000
+# After "loss_steps", "human_steps" and "deep_steps" the steps go into CHOSEN_STEPS (DEEP_STEPS) of the experiments'
+# modules, which a test compares.
+LOSS = {"dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"], "rate": [0.2, 0.45],
+        "precision": ["bfloat16"]}
+DEEP = {"network": ["VGG", "ResNet"], "flip_rate": [0.0, 0.1, 0.2, 0.4], "n_train": [2000], "n_val": [300],
+        "size": ["quick"], "precision": ["bfloat16"]}
 # The comparison of ELR with its controls: what is recorded, and what eight core hours can do in its place.
 ELR_SMALL = {"noise": ["symmetric 0.4"], "loss": list(METHODS), "augment": [False],
              "n_train": [2_500], "side": [16], "width": [16], "epochs": [30]}
@@ -77,28 +79,25 @@ TABLES = {
         reads=(CIFAR10N_VARIABLE,)),
     "human_steps": TablePlan(
         human_step_cell, {"kind": ["aggregate", "random1", "worst"], "loss": ["cross-entropy", "ELR"],
-                          "lr": list(HUMAN_STEPS), "n_train": [STEP_IMAGES], "epochs": [STEP_EPOCHS]},
+                          "lr": list(HUMAN_STEPS), "n_train": [10_000], "epochs": [6]},
         "Error on held-out labels of CIFAR-10N after a short run, by step size: what the step is chosen by",
         at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
     "human_losses": TablePlan(
         human_loss_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "random1", "worst"],
-                          "loss": ["cross-entropy", "ELR"], "n_train": [HUMAN_IMAGES], "epochs": [HUMAN_EPOCHS]},
+                          "loss": ["cross-entropy", "ELR"], "n_train": [10_000], "epochs": [25]},
         "Cross-entropy and early-learning regularisation on CIFAR-10N, to the end and stopped on held-out labels",
         at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
     "where_it_looks": TablePlan(
-        attribution_cell, {"seed": [0, 1, 2], "flip_rate": [0.2], "n_train": [ATTRIBUTION_IMAGES],
+        attribution_cell, {"seed": [0, 1, 2], "flip_rate": [0.2], "n_train": [10_000],
                            "network": ["small"]},
         "How far attributions turn while wrong labels are memorised, on all images of two classes of CIFAR-10",
         at_a_time=2, reads=(CIFAR10_VARIABLE,)),
     "loss_steps": TablePlan(
-        step_cell, {"dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"], "rate": [0.2, 0.45],
-                    "lr": list(STEPS), "n_train": [STEP_IMAGES], "epochs": [STEP_EPOCHS]},
+        step_cell, {**LOSS, "lr": list(LOSS_STEPS), "n_train": [10_000], "epochs": [6]},
         "Error on held-out observed labels after a short run, by step size: what the step is chosen by",
         at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "loss_distributions": TablePlan(
-        loss_cell, {"seed": [0, 1, 2], "dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"],
-                    "rate": [0.2, 0.45], "n_train": [LOSS_IMAGES], "n_test": [LOSS_TEST_IMAGES],
-                    "epochs": [LOSS_EPOCHS]},
+        loss_cell, {"seed": [0, 1, 2], **LOSS, "n_train": [20_000], "n_test": [10_000]},
         "Distances between clean and noisy losses over epochs, for symmetric and pair noise on MNIST and CIFAR-10",
         at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "paper_steps": TablePlan(
@@ -110,9 +109,12 @@ TABLES = {
         "The image experiment of Han et al. (2025) at its own size: VGG-11 as released, all 10,000 training images",
         at_a_time=2, reads=(CIFAR10_VARIABLE,),
         probe={"n_train": 120, "epochs": 3, "width": 8, "per_group": 4, "n_background": 2}),
+    "deep_steps": TablePlan(
+        deep_step_cell, {"seed": [100], **DEEP, "lr": list(DEEP_STEP_SIZES)},
+        "Step sizes of the narrow VGG-11 and the small ResNet, judged by held-out observed labels",
+        at_a_time=4, reads=(CIFAR10_VARIABLE,)),
     "deep_networks": TablePlan(
-        deep_cell, {"seed": [0, 1, 2], "flip_rate": [0.0, 0.1, 0.2, 0.4], "network": ["VGG", "ResNet"],
-                    "size": ["quick"], "n_train": [2000], "precision": ["bfloat16"]},
+        deep_cell, {"seed": [0, 1, 2], **DEEP},
         "Two stages of a narrow VGG-11 and a small ResNet on two classes of CIFAR-10, over flip rates",
         at_a_time=4, reads=(CIFAR10_VARIABLE,)),
     "elr_steps": TablePlan(  # before "elr": what it chooses is written into helpers.experiments.elr.STEPS

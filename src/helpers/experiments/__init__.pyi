@@ -7,6 +7,7 @@ from .deep_networks import (
     deep_measured_three_ways as deep_measured_three_ways,
     deep_run as deep_run,
     deep_runs as deep_runs,
+    deep_step_cell as deep_step_cell,
     deep_ten_way as deep_ten_way,
 )
 from .elr import (

@@ -191,7 +191,8 @@ def deep_epoch_table(record: Record, flip_rate: float, held_out: Record | None =
     fixed = {"best": test.max(1), "best_epoch": record.times[test.argmax(1)], "last": test[:, -1]}
     if record.flipped.any(1).all():
         fixed["turning"] = record.times[turning_time_index(record)]
-    stops = {"plateau": stop_at_plateau(record, flip_rate)} | {name: rule(record) for name, rule in TRAINING_ONLY.items()}
+    stops = {"plateau": stop_at_plateau(record, flip_rate)}
+    stops |= {name: rule(record) for name, rule in TRAINING_ONLY.items()}
     rules = [Stop(name, chosen) for name, chosen in stops.items()]
     for rule in rules if held_out is None else stops_to_compare(record, flip_rate, held_out):
         name = rule.name.replace(",", "").replace(" ", "_")

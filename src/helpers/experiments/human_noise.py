@@ -33,7 +33,7 @@ from helpers.training.loop import Recipe, fit
 from helpers.training.losses import CrossEntropy, ELRLoss
 
 LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELRLoss(strength=3.0, momentum=0.7)}
-STEPS = (0.02, 0.05, 0.1)  # step sizes among which `human_step_cell` lets one choose
+STEPS = (0.02, 0.05, 0.1, 0.2)  # step sizes among which `human_step_cell` lets one choose
 STEP_SEED = 1000  # of the runs that choose: no seed of a run that is compared
 # What the recording "human_steps" chose, by labels and loss.
 CHOSEN_STEPS: dict[tuple[str, str], float] = {

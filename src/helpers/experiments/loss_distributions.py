@@ -31,7 +31,7 @@ KINDS = {"symmetric": SymmetricNoise, "pair": PairFlipNoise}
 MNIST_VARIABLE = "SIGNAL_FIRST_MNIST"
 DATASETS = ("ten digits", "even or odd", "MNIST", "CIFAR-10")
 HELD_OUT = 10  # one training image in so many is held out, with its observed label
-STEPS = (0.01, 0.03, 0.1)  # step sizes among which `step_cell` lets one choose
+STEPS = (0.01, 0.03, 0.1, 0.2)  # step sizes among which `step_cell` lets one choose
 STEP_SEED = 1000  # of the runs that choose: no seed of a run that is compared
 # What the recording "loss_steps" chose, by data set, kind and rate.
 CHOSEN_STEPS: dict[tuple[str, str, float], float] = {
@@ -41,7 +41,7 @@ CHOSEN_STEPS: dict[tuple[str, str, float], float] = {
 
 
 def loss_run(data: LabelledImages, noise: float | MatrixNoise, seed: int, *, n_val: int = 0, width: int | None = None,
-             record_at: ArrayLike | None = None, **changes) -> tuple[Record, Record]:
+             record_at: ArrayLike | None = None, precision: str = "auto", **changes) -> tuple[Record, Record]:
     """Records of one `SmallCNN` on `data` with wrong labels, on its training and on its test images.
 
     The test images' wrong labels are drawn afresh from the same noise, and no network has seen them: what the losses
@@ -59,7 +59,7 @@ def loss_run(data: LabelledImages, noise: float | MatrixNoise, seed: int, *, n_v
         how many training images are held out, with their observed labels, as a validation set (`hold_out`).
     width
         of the network; by default that of the setting.
-    record_at
+    record_at, precision
         as of `fit`.
     changes
         fields of the `Recipe`.
@@ -75,7 +75,8 @@ def loss_run(data: LabelledImages, noise: float | MatrixNoise, seed: int, *, n_v
         f = predicted_outputs(model, x.to(best_device()), epoch=epoch, n_classes=data.n_classes).cpu()
         seen.append((loss_margins(f, labels).numpy(), f.argmax(1).numpy() if f.ndim == 2 else None))
 
-    record = fit(model, held, recipe, seed, n_val=n_val, record_at=record_at, device=best_device(), watch=watch)
+    record = fit(model, held, recipe, seed, n_val=n_val, record_at=record_at, device=best_device(),
+                 precision=precision, watch=watch)
     found, predicted = zip(*seen)
     predictions = None if predicted[0] is None else np.array(predicted)[None]
     return record, Record(record.times, noisy.y_test[None], noisy.y_test_obs[None], np.array(found)[None],
@@ -95,7 +96,7 @@ def loss_runs(data: LabelledImages, noise: float | MatrixNoise, seeds: Sequence[
 
 
 def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int = 0, n_test: int = 0, epochs: int = 0,
-              lr: float | None = None) -> list[dict]:
+              lr: float | None = None, precision: str = "auto") -> list[dict]:
     """Rows of one run for a recorded table, one for each measured epoch.
 
     They hold distances on training and on test images, purity gain, accuracies and loss levels. One training image in
@@ -116,6 +117,8 @@ def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int =
         0 for all images, and for the usual epochs; those held out are among the n_train images.
     lr
         step size; by default the one chosen for this setting (`CHOSEN_STEPS`), else that of the recipe.
+    precision
+        as of `fit`.
 
     Returns
     -------
@@ -123,7 +126,7 @@ def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int =
         Rows; "images" were trained on, of "available" ones in the file.
     """
     lr = CHOSEN_STEPS.get((dataset, kind, rate)) if lr is None else lr
-    train, test, available = _cell_run(dataset, kind, rate, seed, n_train, n_test, epochs, lr)
+    train, test, available = _cell_run(dataset, kind, rate, seed, n_train, n_test, epochs, lr, precision)
     columns = {"epoch": train.times, "purity_gain": selection_purity_gain(train)[0],
                "accuracy": 1 - train.fresh_error[0],
                "validation_noisy": 1 - train.validation_observed_error[0],
@@ -141,27 +144,27 @@ def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int =
 
 
 def step_cell(dataset: str, kind: str, rate: float, lr: float, *, n_train: int = 10_000, epochs: int = 6,
-              seed: int = STEP_SEED) -> dict[str, float]:
+              precision: str = "auto", seed: int = STEP_SEED) -> dict[str, float]:
     """The lowest error on held-out observed labels of one short run: of the `STEPS` the one of least error is taken.
 
     A run that diverges has the error 1. No true label is read, and the seed is none of those compared afterwards.
 
     Parameters
     ----------
-    dataset, kind, rate, n_train, epochs, seed
+    dataset, kind, rate, n_train, epochs, precision, seed
         as of `loss_cell`.
     lr
         step size.
     """
     try:
-        train, _, _ = _cell_run(dataset, kind, rate, seed, n_train, 1000, epochs, lr)
+        train, _, _ = _cell_run(dataset, kind, rate, seed, n_train, 1000, epochs, lr, precision)
     except FloatingPointError:
         return {"held_out_error": 1.0, "seconds": 0.0}
     return {"held_out_error": float(train.validation_observed_error.min()), "seconds": train.config["seconds"]}
 
 
 def _cell_run(dataset: str, kind: str, rate: float, seed: int, n_train: int, n_test: int, epochs: int,
-              lr: float | None) -> tuple[Record, Record, int]:
+              lr: float | None, precision: str) -> tuple[Record, Record, int]:
     """The records of a cell's run, and how many training images the file has."""
     data = _load(checks.one_of("dataset", dataset, DATASETS))
     available = data.n
@@ -171,7 +174,8 @@ def _cell_run(dataset: str, kind: str, rate: float, seed: int, n_train: int, n_t
     noise = KINDS[checks.one_of("kind", kind, KINDS)](rate)
     changes = {name: value for name, value in (("epochs", epochs), ("lr", lr)) if value}
     last = epochs or setting("loss_distributions", data).recipe.epochs
-    record, test = loss_run(data, noise, seed, n_val=data.n // HELD_OUT, record_at=setting_epochs(last), **changes)
+    record, test = loss_run(data, noise, seed, n_val=data.n // HELD_OUT, record_at=setting_epochs(last),
+                            precision=precision, **changes)
     return record, test, available
 
 

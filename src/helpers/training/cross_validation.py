@@ -14,7 +14,7 @@ from helpers.data.images import LabelledImages, class_index
 from helpers.streams import random_stream
 from helpers.training.batches import ImageBatches, standardise
 from helpers.training.loop import Recipe, fit
-from helpers.training.losses import as_logits
+from helpers.training.losses import loss_logits
 from helpers.training.predictions import predicted_outputs
 
 
@@ -100,7 +100,7 @@ def _by_network(make: Callable[[LabelledImages, int], nn.Module], data: Labelled
 
     def watch(epoch: int, model: nn.Module) -> None:
         f = predicted_outputs(model, images, epoch=epoch, n_classes=data.n_classes)
-        seen.append(as_logits(f).softmax(1).cpu().numpy())
+        seen.append(loss_logits(f).softmax(1).cpu().numpy())
 
     fit(make(part, seed), part, recipe, seed, record_at=epochs, device=device, watch=watch)
     return np.array(seen)
