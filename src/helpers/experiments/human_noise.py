@@ -37,8 +37,8 @@ STEPS = (0.02, 0.05, 0.1, 0.2)  # step sizes among which `human_step_cell` lets 
 STEP_SEED = 1000  # of the runs that choose: no seed of a run that is compared
 # What the recording "human_steps" chose, by labels and loss.
 CHOSEN_STEPS: dict[tuple[str, str], float] = {
-    ("aggregate", "ELR"): 0.1, ("aggregate", "cross-entropy"): 0.1, ("random1", "ELR"): 0.1,
-    ("random1", "cross-entropy"): 0.1, ("worst", "ELR"): 0.1, ("worst", "cross-entropy"): 0.1}
+    ("aggregate", "ELR"): 0.05, ("aggregate", "cross-entropy"): 0.05, ("random1", "ELR"): 0.05,
+    ("random1", "cross-entropy"): 0.05, ("worst", "ELR"): 0.02, ("worst", "cross-entropy"): 0.05}
 DIGITS = SETTINGS["human_noise", "small CNN", "ten digits", "quick"]  # the same in the other profile
 
 

@@ -35,8 +35,8 @@ STEPS = (0.01, 0.03, 0.1, 0.2)  # step sizes among which `step_cell` lets one ch
 STEP_SEED = 1000  # of the runs that choose: no seed of a run that is compared
 # What the recording "loss_steps" chose, by data set, kind and rate.
 CHOSEN_STEPS: dict[tuple[str, str, float], float] = {
-    ("CIFAR-10", "pair", 0.2): 0.1, ("CIFAR-10", "pair", 0.45): 0.1, ("CIFAR-10", "symmetric", 0.2): 0.1,
-    ("CIFAR-10", "symmetric", 0.45): 0.01, ("MNIST", "pair", 0.2): 0.1, ("MNIST", "pair", 0.45): 0.1,
+    ("CIFAR-10", "pair", 0.2): 0.03, ("CIFAR-10", "pair", 0.45): 0.1, ("CIFAR-10", "symmetric", 0.2): 0.03,
+    ("CIFAR-10", "symmetric", 0.45): 0.01, ("MNIST", "pair", 0.2): 0.03, ("MNIST", "pair", 0.45): 0.03,
     ("MNIST", "symmetric", 0.2): 0.1, ("MNIST", "symmetric", 0.45): 0.1}
 
 
