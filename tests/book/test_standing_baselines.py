@@ -18,10 +18,8 @@ COMPARES = {
                         "stop_by_noisy_validation",
                         "stop_at_deepest_misfit", "stop_at_widest_losses", "stop_at_clearest_split"}, "compare_stops"),
     "selection rules": ({"assess_selection", "select_by_mixture"}, "compare_scores"),
-    "retraining on a selection": ({"assess_selection", "select_by_mixture"}, "compare_retraining"),
+    "retraining on a selection": ({"assess_selection"}, "compare_retraining"),
     "losses": ({"ELRLoss", "ELRPlus", "elr_runs"}, "compare_losses")}
-# Pages that still compare in another way; whoever mends one takes it out here.
-OWED = {("18_human_noise", "selection rules"), ("18_human_noise", "retraining on a selection")}
 BASELINES = r"blind|never|stopped, not retrained|everything, to the end|cross-entropy"
 
 
@@ -53,16 +51,13 @@ def faults(text):
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_each_comparison_has_its_standing_baselines(path):
     found = faults(code(path.read_text("utf-8")))
-    owed = {what for page, what in OWED if page == path.stem}
-    assert not owed - found.keys(), f"{path.name} owes nothing more for {owed - found.keys()}: take it out of OWED"
-    left = [fault for what, fault in found.items() if what not in owed]
-    assert not left, f"{path.name}:\n" + "\n".join(f"  - {fault}" for fault in left)
+    assert not found, f"{path.name}:\n" + "\n".join(f"  - {fault}" for fault in found.values())
 
 
 @pytest.mark.parametrize(("text", "what"), [
     ("stops = all_stops(record, 0.2)\nregret_table(record, stops)", "stopping rules"),
     ("compare_stops(error, times, stops_to_compare(a, 0.2, b))", "stopping rules"),
-    ("kept = select_by_mixture(losses)\ncompare_scores(x)", "retraining on a selection"),
+    ("found = assess_selection(record)\ncompare_scores(x)", "retraining on a selection"),
     ("runs = elr_runs(data, 0.2, ELRLoss(), range(3))", "losses"),
     ("found = compare_stops(error, times, [])\nfound.table.drop('never')", "baselines")])
 def test_a_page_without_its_baselines_is_found(text, what):

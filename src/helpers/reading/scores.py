@@ -79,17 +79,17 @@ def area_under_margin_scores(record: Record, *, until: Int[np.ndarray, " runs"] 
                                                                                                         "runs n"]:
     """The mean margin of each sample over the epochs of training (Pleiss et al. 2020).
 
-    With two classes the margin is the observed class's logit minus the other's. Epochs that were not recorded are
-    interpolated between those that were.
+    With two classes the margin is the observed class's logit minus the other's. With K classes it is that of the
+    record, the log-odds of the observed class: below the published margin, which takes the largest other logit, by at
+    most log(K - 1). Epochs that were not recorded are interpolated between those that were.
 
     Parameters
     ----------
     record
-        of two classes.
+        of training, on its training images.
     until
         index of each run's last recorded time that counts, such as a stop; the end of the run by default.
     """
-    checks.require(record.predictions is None, "record", record, "of two classes, whose margins are logit differences")
     until = np.full(len(record.y), len(record.times) - 1) if until is None else np.asarray(until)
     weights = np.array([_epoch_weights(record.times, last) for last in until])
     return np.einsum("rtn,rt->rn", record.margins, weights)
