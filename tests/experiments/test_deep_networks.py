@@ -12,10 +12,18 @@ from helpers.data.images import LabelledImages
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import ClassConditionalNoise
 from helpers.experiments import deep_networks as runs
-from helpers.experiments.deep_networks import NETWORKS, deep_cell, deep_class_mean, deep_measured_three_ways, deep_run
+from helpers.experiments.deep_networks import (
+    DEEP_STEPS,
+    NETWORKS,
+    STEPS,
+    deep_cell,
+    deep_class_mean,
+    deep_measured_three_ways,
+    deep_run,
+)
 from helpers.experiments.settings import SETTINGS, Setting, setting, setting_epochs
 from helpers.record import Record
-from helpers.sweeps.grid import sweep
+from helpers.sweeps import load_table, sweep
 from helpers.training.loop import Recipe
 from helpers.training.models import Dropout, SmallVGG, scale_model_weights
 
@@ -68,6 +76,15 @@ def test_cell_gives_rows_to_a_sweep(monkeypatch):
     assert (table.best >= table["last"]).all() and (table.seconds > 0).all()
     other = deep_cell("VGG", 0.4, 1, flip_minus=0.1, n_train=100, size="quick", init_scale=0.5, ten=True, epochs=3)
     assert len(other) == 4 and other.clean_loss.iloc[0] > 2  # log 10
+
+
+def test_the_chosen_steps_are_those_of_the_recording():
+    tried = load_table("deep_steps").table
+    assert set(tried.lr) == set(STEPS)
+    best = tried.sort_values("lr").groupby(["network", "flip_rate"])["validation error"].idxmin()
+    assert tried.loc[best].set_index(["network", "flip_rate"]).lr.to_dict() == DEEP_STEPS
+    recorded = load_table("deep_networks").table.groupby(["network", "flip_rate"]).lr.unique()
+    assert {key: steps.tolist() for key, steps in recorded.items()} == {k: [v] for k, v in DEEP_STEPS.items()}
 
 
 @pytest.mark.parametrize("network", NETWORKS)

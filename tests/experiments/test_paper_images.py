@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers.experiments import paper_images as runs
-from helpers.sweeps.grid import sweep
+from helpers.sweeps import load_table, sweep
 from helpers.training import checkpoints
 
 TINY = {"n_train": 60, "width": 2, "epochs": 3, "precision": "float32"}
@@ -77,3 +77,8 @@ def test_outline_is_one_for_the_edges_themselves():
     edges = np.hypot(runs.sobel(images.mean(1), axis=1), runs.sobel(images.mean(1), axis=2))
     np.testing.assert_allclose(runs.outline(-edges, images), 1)
     assert np.abs(runs.outline(rng.normal(size=(200, 8, 8)), rng.random((200, 3, 8, 8))).mean()) < 5 / (200 * 64) ** 0.5
+
+
+def test_the_chosen_steps_are_those_of_the_recording():
+    steps = load_table("paper_steps").table
+    assert runs.CHOSEN == {rate: runs.chosen_step(rate, steps) for rate in sorted(steps.flip_rate.unique())}

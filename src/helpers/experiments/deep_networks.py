@@ -31,9 +31,9 @@ from helpers.training.models import Dropout, scale_model_weights
 NETWORKS = ("VGG", "ResNet")
 WAYS = ("dropout off", "dropout on", "during the epoch")
 STEPS = (0.005, 0.01, 0.02, 0.05)
-# By network and flip rate the step of the recorded runs: that of least error in the recorded table deep_steps.
-DEEP_STEPS = {}
-
+# By network and flip rate the step of the recorded runs: of least error in the table deep_steps, of equals the smaller.
+DEEP_STEPS = {("VGG", 0.0): 0.02, ("VGG", 0.1): 0.02, ("VGG", 0.2): 0.01, ("VGG", 0.4): 0.02,
+              ("ResNet", 0.0): 0.01, ("ResNet", 0.1): 0.005, ("ResNet", 0.2): 0.01, ("ResNet", 0.4): 0.01}
 
 # How many training images a profile can afford: (data.name, profile)
 N_TRAIN = {("handwritten digits", "quick"): 500, ("handwritten digits", "full"): 500,
@@ -255,4 +255,5 @@ def deep_cell(network: str, flip_rate: float, seed: int, *, flip_minus: float | 
     record, held_out = run(0), run(n_val) if n_val else None
     rate = flip_rate if flip_minus is None else noise.rate
     seconds = record.config["seconds"] + (held_out.config["seconds"] if n_val else 0.0)
-    return deep_epoch_table(record, rate, held_out).drop(columns="run").assign(seconds=seconds)
+    lr = record.config["recipe"]["lr"]
+    return deep_epoch_table(record, rate, held_out).drop(columns="run").assign(lr=lr, seconds=seconds)

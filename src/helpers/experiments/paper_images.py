@@ -36,7 +36,7 @@ from helpers.training.models import vgg
 # keep the network on its first plateau for most of the epochs.
 RECIPE = Recipe(epochs=60, lr=0.02, momentum=0.9, batch_size=60)
 STEPS = (0.01, 0.02, 0.05)
-CHOSEN = {0.0: 0.01, 0.2: 0.01}  # by flip rate, the `elr_chosen_step` of the recorded table paper_steps
+CHOSEN = {0.0: 0.01, 0.2: 0.01}  # by flip rate, the `chosen_step` of the recorded table paper_steps
 
 
 def paper_images(flip_rate: float, seed: int, *, n_train: int = 10_000, n_outputs: int = 10) -> LabelledImages:
@@ -75,7 +75,7 @@ def paper_image_run(data: LabelledImages, seed: int, recipe: Recipe, *, width: i
 
 def paper_step_cell(lr: float, flip_rate: float, seed: int, *, epochs: int = 12, n_train: int = 4000,
                     n_val: int = 500, width: int = 64, precision: str = "bfloat16") -> dict[str, float]:
-    """How good a step size is, told by observed labels alone, for `elr_chosen_step`.
+    """How good a step size is, told by observed labels alone, for `chosen_step`.
 
     Parameters
     ----------

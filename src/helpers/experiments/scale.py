@@ -176,10 +176,12 @@ def _of_recording(recording: ScaleRecording) -> dict[str, str]:
                  for one in _values(made, "precision", "auto")}
     files = ", ".join(text.partition(",")[0] for text in made.get("files", {}).values())
     note = made.get("note", "")
+    setups = describe(made)
+    batches = ", ".join(f"{size}" for size in sorted({one.setting.recipe.batch_size for one in setups}))
     steps = {"step": f"{', '.join(f'{lr:g}' for lr in sorted(table.lr.unique()))}, chosen on a seed of its own; batch "
-                     f"{Recipe.batch_size}"} if "lr" in table else {}
+                     f"{batches}"} if "lr" in table else {}
     images = {"images": _of_data(table, "images")} if "images" in table and "dataset" in table else {}
-    return _column(describe(made)) | steps | images | {
+    return _column(setups) | steps | images | {
         "seeds": str(len(_values(made, "seed", 0))), "precision": ", ".join(sorted(precision)), "device": device,
         "hours": f"{_core_hours(recording):.2g}",
         "source": "; ".join(filter(None, (f"{recording.name}, {made['recorded']}", files, note)))}
