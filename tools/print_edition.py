@@ -149,10 +149,29 @@ def grid(rows):
     return [[found.get((down, column), "") for column in range(width)] for down in range(len(rows))]
 
 
+def tie(text):
+    """The text without a line break at its ±."""
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+
+
+def longest_words(rows):
+    """The letters of the longest word of each column."""
+    return [max(len(word) for cell in column for word in re.split(r"[ \n]", cell)) for column in zip(*rows)]
+
+
+def fits(widths):
+    return sum(widths) + 3 * len(widths) <= LINE
+
+
 def fit(table):
     """Columns in proportion to what they hold, where a table is too wide or too long for LaTeX to guess."""
     (group,) = table.findall(nodes.tgroup)
     rows = [[entry.astext() for entry in row.findall(nodes.entry)] for row in table.findall(nodes.row)]
+    tied = [[tie(cell) for cell in row] for row in rows]
+    if fits(longest_words(tied)):  # there is room to keep each number with its interval
+        rows = tied
+        for text in list(table.findall(nodes.Text)):
+            text.parent.replace(text, nodes.Text(tie(text.astext())))
     widest = [max(map(len, column)) for column in zip(*rows)]
     frame, long = "data-frame" in table["classes"], len(rows) > LONG
     table["classes"] += ["longtable"] if long else []
@@ -160,11 +179,11 @@ def fit(table):
         empty.parent.remove(empty)
     if frame and long:  # such a table knows no flexible columns
         table.previous_sibling()["spec"] = table.previous_sibling()["spec"].lower()
-    if sum(widest) + 3 * len(widest) <= LINE and (frame or not long):
+    if fits(widest) and (frame or not long):
         return
     if frame:  # its own columns, as wide as they are, would not fit
         table.parent.remove(table.previous_sibling())
-    words = [max(len(word) for cell in column for word in cell.split() or [""]) for column in zip(*rows)]
+    words = longest_words(rows)
     room = max(LINE - sum(words) - 3 * len(words), 0)
     more = [(wide - word) ** 0.5 for wide, word in zip(widest, words)]
     widths = [word + room * extra / (sum(more) or 1) + 3 for word, extra in zip(words, more)]

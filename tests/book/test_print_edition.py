@@ -184,6 +184,20 @@ def test_what_spans_cells_is_said_once():
     assert spec["spec"] == "Lrr" and len(list(table.findall(print_edition.nodes.entry))) == 9
 
 
+def wide_frame(columns):
+    cells = "".join(f"<td>0.88{k} ± 0.038</td>" for k in range(columns))
+    spec, table = print_edition.data_frame(f"<table><thead><tr>{'<th>a</th>' * columns}</tr></thead><tbody>"
+                                           f"{f'<tr>{cells}</tr>' * 20}</tbody></table>")
+    page = print_edition.nodes.section("", spec, table)
+    print_edition.fit(table)
+    return page.astext()
+
+
+def test_a_wide_table_keeps_a_number_with_its_interval_where_there_is_room():
+    tied = "0.880\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.038"
+    assert tied in wide_frame(5) and tied not in wide_frame(8) and "0.880 ± 0.038" in wide_frame(8)
+
+
 def test_it_is_set_without_missing_letters_and_references(folder):
     missing = [tool for tool in ("latexmk", "xelatex") if not shutil.which(tool)]
     if missing:
