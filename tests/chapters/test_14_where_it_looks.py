@@ -277,9 +277,9 @@ def test_obs_maps_cifar():
     table = load_table("where_it_looks").table.set_index(["seed", "group"])
     last, control, even, anew = (table[f"signed {what}"].unstack()
                                  for what in ("last", "control last", "matched", "fresh last"))
-    assert last.shape == (3, 3) and (last - anew).to_numpy().min() > 0.1 and (anew > control).to_numpy().all()
-    assert (even - control).to_numpy().min() > 0.15 and (last.noisy > last.clean).all()
-    assert (anew.mean() / last.mean()).between(0.7, 0.8).all()  # "three quarters"
+    assert last.shape == (3, 3) and (last - anew).to_numpy().min() > 0.05 and (anew > control).to_numpy().all()
+    assert (even - control).to_numpy().min() > 0.2 and (last.noisy > last.clean).all()
+    assert (anew.mean() / last.mean()).between(0.77, 0.87).all()  # "four fifths"
     assert 0.3 < table["moved fresh last"].mean() / table["moved last"].mean() < 0.37  # "a third of the way"
     assert table.loc[(slice(None), "noisy"), "survives last"].mean() < 0.03
     pasted = table["transplanted last"].unstack()
