@@ -14,7 +14,7 @@ import pytest
 PAGES = [*execution.chapters(), *(path for chapter in execution.chapters() for path in execution.deeper(chapter))]
 # What a page that uses one of these names compares: the function that its table must come from.
 COMPARES = {
-    "stopping rules": ({"all_stops", "stopping_regret_table", "stops_to_compare", "stop_by_clean_validation",
+    "stopping rules": ({"stops_to_compare", "stop_by_clean_validation",
                         "stop_by_noisy_validation",
                         "stop_at_deepest_misfit", "stop_at_widest_losses", "stop_at_clearest_split"}, "compare_stops"),
     "selection rules": ({"assess_selection", "select_by_mixture"}, "compare_scores"),
@@ -55,7 +55,7 @@ def test_each_comparison_has_its_standing_baselines(path):
 
 
 @pytest.mark.parametrize(("text", "what"), [
-    ("stops = all_stops(record, 0.2)\nregret_table(record, stops)", "stopping rules"),
+    ("stops = stops_to_compare(record, 0.2)\nregret_table(record, stops)", "stopping rules"),
     ("compare_stops(error, times, stops_to_compare(a, 0.2, b))", "stopping rules"),
     ("found = assess_selection(record)\ncompare_scores(x)", "retraining on a selection"),
     ("runs = elr_runs(data, 0.2, ELRLoss(), range(3))", "losses"),

@@ -15,7 +15,7 @@ MAIN = {"helpers": ("Record", "SignalNoise", "TwoLayerCNN", "decompose", "descen
                     "sweep"),
         "helpers.data": ("add_label_noise", "load_digits"), "helpers.engine": ("inner_products", "descend_variant"),
         "helpers.training": ("Recipe", "SmallCNN"), "helpers.theory": ("conditions", "stage_one_bounds"),
-        "helpers.reading": ("all_stops", "selection_quality"), "helpers.experiments": ("phase_cell",),
+        "helpers.reading": ("compare_stops", "selection_quality"), "helpers.experiments": ("phase_cell",),
         "helpers.sweeps": ("load_table",)}
 
 

@@ -9,7 +9,6 @@ from helpers import Record, descend
 from helpers.reading.stopping import (
     TRAINING_ONLY,
     _split_share,
-    all_stops,
     stop_at_clearest_split,
     stop_at_deepest_misfit,
     stop_at_first_lull,
@@ -19,7 +18,6 @@ from helpers.reading.stopping import (
     stop_by_clean_validation,
     stop_by_noisy_validation,
     stopping_regret,
-    stopping_regret_table,
     stopping_validation_size,
     values_at_stop,
 )
@@ -147,18 +145,6 @@ def test_no_rule_stops_before_training_begins():
 def test_regret_is_what_the_oracle_saves():
     error = np.array([[0.5, 0.2, 0.3], [0.1, 0.4, 0.4]])
     assert stopping_regret(error, np.array([2, 0])) == pytest.approx([0.1, 0.0])
-
-
-def test_all_stops_and_their_table():
-    record = descend(problem(1_000, n=50), 5, 1e-3, 0.05, 60, range(3), record_at=np.arange(0, 61, 5), n_test=50,
-                     n_val=50)
-    stops = all_stops(record, 0.1)
-    table = stopping_regret_table(record, stops, times=2.0 * record.times)
-    assert list(table.index) == list(stops) and len(stops) == 9
-    assert (table[["fresh regret", "reused regret"]] >= 0).all().all()
-    assert table.loc["never", "stops at"] == 120
-    cost = 100 * stopping_regret(record.reused_error, stops["never"]).mean()
-    assert table.loc["never", "reused regret"] == pytest.approx(cost)
 
 
 def test_first_minimum_is_safe_on_reused_noise_and_the_last_is_not():

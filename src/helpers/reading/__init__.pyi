@@ -72,7 +72,6 @@ from .selection import (
     selection_quality as selection_quality,
 )
 from .stopping import (
-    all_stops as all_stops,
     stop_at_clearest_split as stop_at_clearest_split,
     stop_at_deepest_misfit as stop_at_deepest_misfit,
     stop_at_first_lull as stop_at_first_lull,
@@ -82,7 +81,6 @@ from .stopping import (
     stop_by_clean_validation as stop_by_clean_validation,
     stop_by_noisy_validation as stop_by_noisy_validation,
     stopping_regret as stopping_regret,
-    stopping_regret_table as stopping_regret_table,
     stopping_validation_size as stopping_validation_size,
     values_at_stop as values_at_stop,
 )

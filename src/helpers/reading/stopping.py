@@ -6,10 +6,8 @@ that need neither: those of TRAINING_ONLY, which read the training run and its l
 is the oracle, in hindsight. """
 
 import math
-from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int, Shaped
 from numpy.typing import ArrayLike
 
@@ -100,30 +98,7 @@ def stop_at_first_lull(record: Record, *, window: int = 3) -> Int[np.ndarray, " 
 
 
 TRAINING_ONLY = {"deepest misfit": stop_at_deepest_misfit, "widest losses": stop_at_widest_losses,
-                 "clearest split": stop_at_clearest_split,
-              "first lull": stop_at_first_lull}
-
-
-def all_stops(record: Record, flip_rate: ArrayLike) -> dict[str, Int[np.ndarray, " runs"]]:
-    """Where every rule stops the runs of a Record with a validation set, by the rule's name.
-
-    `flip_rate` is what `stop_at_plateau` believes; the other rules need none.
-
-    Examples
-    --------
-    >>> from helpers import SignalNoise, descend
-    >>> from helpers.reading import all_stops
-    >>> law = SignalNoise(40, 4000, n_snr2=2.0, flip_plus=0.2, flip_minus=0.2)
-    >>> record = descend(law, m=10, init_std=1e-4, lr=2e-3, steps=2000, seeds=range(3), n_val=200)
-    >>> stops = all_stops(record, flip_rate=0.2)
-    >>> {rule: record.times[stops[rule]].tolist() for rule in ("noisy validation", "deepest misfit", "never")}
-    {'noisy validation': [1, 2, 1], 'deepest misfit': [66, 19, 16], 'never': [2000, 2000, 2000]}
-    """
-    return {"clean validation": stop_by_clean_validation(record), "noisy validation": stop_by_noisy_validation(record),
-            "noisy validation, last": stop_by_noisy_validation(record, tie="last"),
-            "plateau": stop_at_plateau(record, flip_rate)} | {
-            name: rule(record) for name, rule in TRAINING_ONLY.items()} | {
-            "never": np.full(len(record.y), len(record.times) - 1)}
+                 "clearest split": stop_at_clearest_split, "first lull": stop_at_first_lull}
 
 
 def _split_share(values: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "..."]:
@@ -149,37 +124,6 @@ def values_at_stop(values: ArrayLike, chosen: Int[np.ndarray, " runs"]) -> Shape
 def stopping_regret(error: Float[np.ndarray, "runs T"], chosen: Int[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:
     """The error at the chosen times minus the lowest of the run: what the oracle of this error would save."""
     return values_at_stop(error, chosen) - np.min(error, axis=1)
-
-
-def stopping_regret_table(record: Record, stops: Mapping[str, Int[np.ndarray, " runs"]], *,
-                          times: ArrayLike | None = None,
-                          errors: Sequence[str] = ("fresh", "reused")) -> pd.DataFrame:
-    """What rules cost: the mean `stopping_regret` over the runs and its 10-90% range, in percentage points.
-
-    Parameters
-    ----------
-    record
-        with the test errors.
-    stops
-        what `all_stops` returns, or some of it.
-    times
-        what to call the recorded times; record.times by default.
-    errors
-        which test errors.
-
-    Returns
-    -------
-    table
-        one row per rule, with the median time at which it stops and two columns for each error.
-    """
-    times = record.times if times is None else np.asarray(times)
-    rows = {name: {"stops at": np.median(times[chosen])} for name, chosen in stops.items()}
-    for which in errors:
-        for name, chosen in stops.items():
-            cost = 100 * stopping_regret(_present(record, f"{which}_error"), chosen)
-            low, high = np.quantile(cost, [0.1, 0.9])
-            rows[name] |= {f"{which} regret": cost.mean(), f"{which}, 10-90%": f"{low:.1f} to {high:.1f}"}
-    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def stopping_validation_size(flip_rate: float, gap: float, candidates: int, *, delta: float = 0.1) -> int:
