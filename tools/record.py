@@ -97,7 +97,7 @@ TABLES = {
         "Error on held-out observed labels after a short run, by step size: what the step is chosen by",
         at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "loss_distributions": TablePlan(
-        loss_cell, {"seed": [0, 1, 2], **LOSS, "n_train": [20_000], "n_test": [10_000], "epochs": [15]},
+        loss_cell, {"seed": [0, 1, 2], **LOSS, "n_train": [10_000], "n_test": [10_000], "epochs": [20]},
         "Distances between clean and noisy losses over epochs, for symmetric and pair noise on MNIST and CIFAR-10",
         at_a_time=4, reads=(MNIST_VARIABLE, CIFAR10_VARIABLE)),
     "paper_steps": TablePlan(
