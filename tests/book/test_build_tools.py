@@ -134,10 +134,11 @@ def test_execution_cache_is_dropped_when_what_decides_outputs_changes(book, name
 
 
 def test_execution_cache_outlives_what_running_leaves_behind(book):
-    """Python and numba write into __pycache__ as soon as a chapter is run."""
+    """Python and numba write into __pycache__ as soon as a chapter is run; a recording that was killed, a part file."""
     before = execution.fingerprint(book)
-    for name in ("src/helpers/__pycache__/limit.pyc", "src/helpers/__pycache__/limit.nbi", "src/x.egg-info/PKG-INFO"):
-        (book / name).parent.mkdir(exist_ok=True)
+    for name in ("src/helpers/__pycache__/limit.pyc", "src/helpers/__pycache__/limit.nbi", "src/x.egg-info/PKG-INFO",
+                 f"book/results/.run.csv.{'0f' * 16}"):
+        (book / name).parent.mkdir(parents=True, exist_ok=True)
         (book / name).write_text("")
     assert execution.fingerprint(book) == before
 
