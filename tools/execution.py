@@ -61,7 +61,8 @@ def fingerprint(root=ROOT):
              if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)
              and not path.name.startswith(".")]  # write_atomically's, before they get their name
     for path in [root / "requirements.txt", *files]:
-        digest.update(str(path.relative_to(root)).encode() + hashlib.sha256(path.read_bytes()).digest())
+        content = path.read_bytes().replace(b"\r\n", b"\n")  # whatever a checkout made of its line ends
+        digest.update(path.relative_to(root).as_posix().encode() + hashlib.sha256(content).digest())
     installed = sorted(f"{item.name}=={item.version}" for item in metadata.distributions())
     settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("SIGNAL_FIRST_"))
     digest.update("\n".join([*installed, *settings, f"gpu={os.path.exists('/dev/nvidia0')}"]).encode())

@@ -75,7 +75,7 @@ def source_hash(module: str | None = None) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(FOLDER.rglob("*.py") if module is None else _reached(module)):
-        digest.update(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes())
+        digest.update(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()[:12]
 
 

@@ -45,6 +45,15 @@ def test_source_hash_changes_with_any_module_and_its_name(tmp_path, monkeypatch)
     assert len(seen) == 3 and all(len(digest) == 12 for digest in seen)
 
 
+def test_source_hash_is_the_same_with_the_line_ends_of_any_checkout(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "FOLDER", tmp_path)
+    seen = []
+    for end in (b"\n", b"\r\n"):
+        (tmp_path / "a.py").write_bytes(b"import helpers.a\nx = 1\n".replace(b"\n", end))
+        seen.append((runtime.source_hash(), runtime.source_hash("a"), runtime.code_fingerprints("a")))
+    assert seen[0] == seen[1]
+
+
 def test_source_hash_of_a_module_counts_what_it_imports_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "FOLDER", tmp_path)
     top = "from helpers import (  # both (x)\n    direct,\n    sub as name,\n)\nfrom helpers.base import x\nimport os"
