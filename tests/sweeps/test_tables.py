@@ -237,6 +237,9 @@ def test_a_table_by_older_code_says_so_until_it_is_verified(tiny, monkeypatch, c
         assert "OUT OF DATE" in str(Table("tiny", None, wrong))
         assert ("engine.reduced" if "sources" in wrong else "every module") in str(Table("tiny", None, wrong))
         assert recorder.main(["--verify"]) == 0 and made(folder) == description
+    path.write_text(json.dumps({key: value for key, value in description.items() if key != "files"}))
+    assert recorder.main(["--verify"]) == 0, "a table from before files were told"
+    path.write_text(json.dumps(description))
     table = folder / "results" / "tiny.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([lines[0], lines[1].rsplit(",", 1)[0] + ",0.123", *lines[2:], ""]))

@@ -219,7 +219,8 @@ def verify(name: str, plan: TablePlan, results: Path) -> bool:
     _, description = _paths(results, name)
     (table, made), cell = _read(name, results), _first_cell(plan)
     files = table_files_read(plan)
-    checks.require(files == made["files"], "files", files, f"those of {description.name}, {made['files']}")
+    recorded = made.get("files", {})
+    checks.require(files == recorded, "files", files, f"those of {description.name}, {recorded}")
     again = _probe_rows(plan)
     if plan.probe:
         before = pd.DataFrame(made["probe"])
