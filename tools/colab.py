@@ -23,6 +23,12 @@ KEPT = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas", "matpl
 # The first cell, what stands below the title, and the end.
 FRAME = Template(Path(__file__).with_name("colab.md").read_text("utf-8"))
 
+# The repository's commands, which a notebook in Colab does not have, in its own words.
+SAID_HERE = {
+    "Then `SIGNAL_FIRST_CIFAR10=$PWD/cifar10 make book` builds the book with them.":
+        "Run these lines in a cell, with `%env SIGNAL_FIRST_CIFAR10=cifar10` below them, and then the whole notebook.",
+    "It was recorded once (`make record`):": "It was recorded once, and comes with the package:"}
+
 
 def notebook(pair, package, targets, site="", times=None):
     """The Colab notebook of a chapter's pair. package : what pip installs. times : {profile: words}, where measured."""
@@ -54,6 +60,8 @@ def _cells(cells, plain):
     """A chapter's cells in plain Markdown, each figure's caption after it, hidden code folded into a form."""
     for cell in cells:
         if cell.cell_type == "markdown":
+            for command, words in SAID_HERE.items():
+                cell.source = cell.source.replace(command, words)
             cell.source = plain.cell(cell.source)
             yield cell
             continue

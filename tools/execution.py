@@ -18,14 +18,16 @@ from datetime import date
 from importlib import metadata
 from itertools import repeat
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 import jupytext
+import nbformat
 import pandas as pd
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
+from sqlalchemy.exc import SQLAlchemyError
 
 from helpers.files import write_atomically
 
@@ -56,9 +58,11 @@ def fingerprint(root=ROOT):
     root = Path(root)
     digest = hashlib.sha256(sys.version.encode())
     files = [path for folder in ("src", "book/results") for path in sorted(root.glob(f"{folder}/**/*"))
-             if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)]
+             if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)
+             and not path.name.startswith(".")]  # write_atomically's, before they get their name
     for path in [root / "requirements.txt", *files]:
-        digest.update(str(path.relative_to(root)).encode() + hashlib.sha256(path.read_bytes()).digest())
+        content = path.read_bytes().replace(b"\r\n", b"\n")  # whatever a checkout made of its line ends
+        digest.update(path.relative_to(root).as_posix().encode() + hashlib.sha256(content).digest())
     installed = sorted(f"{item.name}=={item.version}" for item in metadata.distributions())
     settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("SIGNAL_FIRST_"))
     digest.update("\n".join([*installed, *settings, f"gpu={os.path.exists('/dev/nvidia0')}"]).encode())
@@ -68,7 +72,7 @@ def fingerprint(root=ROOT):
 def is_stale(root=ROOT):
     """Whether the execution cache was made under another fingerprint than the present one."""
     stamp = Path(root) / STAMP
-    return not stamp.exists() or stamp.read_text() != fingerprint(root)
+    return not stamp.exists() or stamp.read_bytes() != fingerprint(root).encode()
 
 
 def drop_if_stale(root=ROOT):
@@ -82,16 +86,33 @@ def drop_if_stale(root=ROOT):
 
 
 def open_cache(root=ROOT):
-    """The jupyter-cache that _config.yml names."""
-    return get_cache(str(Path(root) / "_build" / ".jupyter_cache"))
+    """The jupyter-cache that _config.yml names, empty where its database cannot be read."""
+    folder = str(Path(root) / "_build" / ".jupyter_cache")
+    for wait in (0.2, 1.0, 0.0):  # seconds, for another process that makes the tables
+        cache = get_cache(folder)
+        try:
+            cache.list_cache_records()
+            return cache
+        except (SQLAlchemyError, RuntimeError, ValueError) as error:  # jupyter-cache makes some a RuntimeError
+            if cache._db is not None:
+                cache._db.dispose()
+            if "database is locked" in f"{error} {error.__cause__}":  # whole, and in another process's hands
+                raise
+        sleep(wait)
+    shutil.rmtree(folder)
+    return get_cache(folder)
 
 
 def cached(path, root=ROOT):
-    """The cache's record of the notebook `path`, None if it holds none."""
+    """The cache's record of the notebook `path`, None if it holds none that can be read."""
+    cache, notebook = open_cache(root), jupytext.read(path)
     try:
-        return open_cache(root).match_cache_notebook(jupytext.read(path))
-    except KeyError:
+        record = cache.match_cache_notebook(notebook)
+        merged = cache.merge_match_into_notebook(notebook)[1]
+        nbformat.validate(merged)
+    except Exception:  # none, or damaged in whatever way: `fill` executes it again, and `put` replaces it
         return None
+    return record if cache.create_hashed_notebook(merged)[1] == record.hashkey else None
 
 
 def run_times(root=ROOT):
@@ -109,7 +130,10 @@ def made_by(threads):
 def put(path, notebook, seconds, threads, root):
     """Keep the executed notebook of `path` in the cache."""
     bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds, "made_by": made_by(threads)})
-    open_cache(root).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    cache = open_cache(root)
+    # Whole or not: a folder that a killed process left would be in the way.
+    shutil.rmtree(cache.path / "executed" / cache.create_hashed_notebook(notebook)[1], ignore_errors=True)
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
 def threads_each(side_by_side):

@@ -12,6 +12,11 @@ from types import ModuleType
 
 from helpers import checks
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 CHUNK = 2**20  # bytes
 
 
@@ -87,6 +92,18 @@ def _quiet(pooch: ModuleType) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def alone(path: str | PathLike) -> Iterator[None]:
+    """Inside, no other process or thread is inside for the same `path`: it waits. A killed one keeps nobody waiting.
+
+    The file stays, empty. On Windows without WSL nobody waits.
+    """
+    with open(checks.path("path", path), "ab") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_atomically(path: str | PathLike, content: bytes) -> None:

@@ -21,6 +21,8 @@ from helpers.files import write_atomically
 from helpers.intervals import share_interval
 
 FORMAT = "signal-first record 1"
+UNKNOWN_KIND = "unknown"  # the kind of noise of data whose true labels nobody knows
+KNOWN_TRUTH = "one of which the true labels are known: nobody knows here which observed labels are wrong"
 TEST_ERRORS = ("fresh", "reused", "observed", "validation", "validation_observed")
 
 
@@ -145,8 +147,16 @@ class Record:
 
     @property
     def flipped(self) -> Bool[np.ndarray, "runs n"]:
-        """Samples whose observed label is not the true one."""
+        """Samples whose observed label is not the true one. ValueError where nobody knows the true ones."""
+        self._require_truth()
         return self.y != self.y_obs
+
+    @property
+    def _truth_known(self) -> bool:
+        return all(run.get("kind") != UNKNOWN_KIND for run in self.runs)
+
+    def _require_truth(self) -> None:
+        checks.require(self._truth_known, "noise kind", UNKNOWN_KIND, KNOWN_TRUTH)
 
     @property
     def losses(self) -> Float[np.ndarray, "runs T n"]:
@@ -172,7 +182,8 @@ class Record:
 
     @property
     def fits_true(self) -> Bool[np.ndarray, "runs T n"]:
-        """Whether a sample is predicted as its true label."""
+        """Whether a sample is predicted as its true label. ValueError where nobody knows it."""
+        self._require_truth()
         return self.predicted == self.y[:, None]
 
     def mean_over(self, values: ArrayLike, which: str = "all") -> Float[np.ndarray, "runs T"]:
@@ -193,7 +204,7 @@ class Record:
         checks.one_of("which", which, ("all", "clean", "noisy"))
         shape = np.shape(values)
         checks.require(shape == self.margins.shape, "values.shape", shape, str(self.margins.shape))
-        chosen = {"all": np.ones_like(self.flipped), "clean": ~self.flipped, "noisy": self.flipped}[which]
+        chosen = np.ones_like(self.y, bool) if which == "all" else self.flipped == (which == "noisy")
         total = np.einsum("rtn,rn->rt", np.asarray(values, float), chosen.astype(float))
         counts = chosen.sum(1)[:, None].astype(float)
         return np.divide(total, counts, out=np.full(total.shape, np.nan), where=counts > 0)
@@ -227,7 +238,10 @@ class Record:
         return share_interval(np.rint(rate * size), size, level=level)
 
     def to_frame(self, per: str = "run") -> pd.DataFrame:
-        """Tidy data: one row per run and time (per="run"), or per run, time and sample (per="sample")."""
+        """Tidy data: one row per run and time (per="run"), or per run, time and sample (per="sample").
+
+        Where nobody knows the true labels of the training set, columns that need them are left out.
+        """
         checks.one_of("per", per, ("run", "sample"))
         count, steps, n = self.margins.shape
         samples = 1 if per == "run" else n
@@ -240,10 +254,11 @@ class Record:
 
     def _run_columns(self) -> dict[str, np.ndarray]:
         columns = {}
-        for which in ("all", "clean", "noisy"):
+        for which in ("all", "clean", "noisy") if self._truth_known else ("all",):
             columns[f"loss_{which}"] = self.mean_over(self.losses, which)
             columns[f"accuracy_{which}"] = self.mean_over(self.fits_observed, which)
-            columns[f"true_accuracy_{which}"] = self.mean_over(self.fits_true, which)
+            if self._truth_known:
+                columns[f"true_accuracy_{which}"] = self.mean_over(self.fits_true, which)
             if self.rho is not None:
                 columns[f"rho_{which}"] = self.mean_over(self.rho, which)
         if self.gamma is not None:
@@ -257,9 +272,10 @@ class Record:
     def _sample_columns(self) -> dict[str, np.ndarray]:
         whole = self.margins.shape
         spread = lambda values: np.broadcast_to(np.asarray(values)[:, None], whole)  # noqa: E731
-        columns = {"sample": np.broadcast_to(np.arange(whole[2]), whole), "y": spread(self.y),
-                   "y_obs": spread(self.y_obs), "flipped": spread(self.flipped), "margin": self.margins,
-                   "loss": self.losses, "fits_observed": self.fits_observed, "fits_true": self.fits_true}
+        columns = {"sample": np.broadcast_to(np.arange(whole[2]), whole), "y_obs": spread(self.y_obs),
+                   "margin": self.margins, "loss": self.losses, "fits_observed": self.fits_observed}
+        if self._truth_known:
+            columns |= {"y": spread(self.y), "flipped": spread(self.flipped), "fits_true": self.fits_true}
         return columns | ({} if self.rho is None else {"rho": self.rho})
 
     def select(self, **conditions: object) -> "Record":

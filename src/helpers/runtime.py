@@ -26,11 +26,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def profile() -> str:
-    """"quick" on a CPU and "full" on a GPU, unless the environment variable SIGNAL_FIRST_PROFILE says which."""
-    chosen = os.environ.get(PROFILE_VARIABLE)
-    if not chosen:
-        return "full" if torch.cuda.is_available() else "quick"
-    return checks.one_of(PROFILE_VARIABLE, chosen, ("quick", "full"))
+    """"quick", unless the environment variable SIGNAL_FIRST_PROFILE says "full"."""
+    return checks.one_of(PROFILE_VARIABLE, os.environ.get(PROFILE_VARIABLE) or "quick", ("quick", "full"))
 
 
 def best_device() -> str:
@@ -75,7 +72,7 @@ def source_hash(module: str | None = None) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(FOLDER.rglob("*.py") if module is None else _reached(module)):
-        digest.update(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes())
+        digest.update(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()[:12]
 
 

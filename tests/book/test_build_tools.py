@@ -134,12 +134,39 @@ def test_execution_cache_is_dropped_when_what_decides_outputs_changes(book, name
 
 
 def test_execution_cache_outlives_what_running_leaves_behind(book):
-    """Python and numba write into __pycache__ as soon as a chapter is run."""
+    """Python and numba write into __pycache__ as soon as a chapter is run; a recording that was killed, a part file."""
     before = execution.fingerprint(book)
-    for name in ("src/helpers/__pycache__/limit.pyc", "src/helpers/__pycache__/limit.nbi", "src/x.egg-info/PKG-INFO"):
-        (book / name).parent.mkdir(exist_ok=True)
+    for name in ("src/helpers/__pycache__/limit.pyc", "src/helpers/__pycache__/limit.nbi", "src/x.egg-info/PKG-INFO",
+                 f"book/results/.run.csv.{'0f' * 16}"):
+        (book / name).parent.mkdir(parents=True, exist_ok=True)
         (book / name).write_text("")
     assert execution.fingerprint(book) == before
+
+
+def test_execution_cache_is_the_same_with_the_line_ends_of_any_checkout(book):
+    before, path = execution.fingerprint(book), book / "src" / "helpers" / "limit.py"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert execution.fingerprint(book) == before
+
+
+def test_a_checkout_on_windows_keeps_line_ends_and_binary_files(tmp_path):
+    """With carriage returns .ci/run stops at its first line: "pipefail: invalid option name"."""
+    files = {".ci/run": b"set -o pipefail\n", "a.py": b"1\n", "a.csv": b"a\n1\n", "a.ipynb": b"{}\n", "a.md": b"a\n",
+             "Makefile": b"a:\n"}
+    binary = {name: b"no\r\nzero\n" for name in ("a.png", "a.woff", "a.woff2", "a.npz", "a.pdf")}
+    git = lambda *words: subprocess.run(["git", "-c", "core.autocrlf=true", "-c", "user.name=a",  # noqa: E731
+                                         "-c", "user.email=a@b", *words], cwd=tmp_path, check=True)
+    git("init", "-q")
+    (tmp_path / ".gitattributes").write_bytes((ROOT / ".gitattributes").read_bytes())
+    for name, content in (files | binary).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    git("add", ".")
+    git("commit", "-q", "-m", "all")
+    for name in files | binary:
+        (tmp_path / name).unlink()
+    git("checkout", "-q", ".")
+    assert {name: (tmp_path / name).read_bytes() for name in files | binary} == files | binary
 
 
 def test_execution_cache_is_dropped_when_the_profile_changes(book, monkeypatch):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 
 import addresses
 import colab
@@ -9,8 +10,11 @@ import execution
 import nbformat
 import numbering
 import pytest
+import torch
 from plain_markdown import Plain
 from pybtex.database import parse_string
+
+from helpers import runtime
 
 ROOT = execution.ROOT
 PACKAGE = "signal-first-noise-later @ https://github.com/a/b/archive/0123.zip"
@@ -153,6 +157,46 @@ def test_first_cell_says_only_times_that_were_measured():
     quick = colab._said({"quick": "about 9 s"})
     assert quick["full"] == "not measured yet with the full profile; with the quick one about 9 s"
     assert colab._said({"full": "about 1 min"}) == {"quick": "not measured yet", "full": "about 1 min"}
+
+
+def first_cell(made, folder, monkeypatch, capsys):
+    """What the first cell says in an empty folder, where the package is there and pip has nothing to do."""
+    monkeypatch.chdir(folder)
+    code = made["01_data_model"].cells[0].source.replace("%pip", "# %pip")
+    exec(compile(code, "first cell", "exec"), {})
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["helpers.py", "helpers/__init__.py"])
+def test_first_cell_names_a_file_in_the_packages_way(made, tmp_path, monkeypatch, capsys, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("1 / 0  # is not even run")
+    for module in [module for module in sys.modules if re.match(r"helpers\b", module)]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match=rf"{re.escape(str(tmp_path / name))} hides the book's package.*Rename"):
+        first_cell(made, tmp_path, monkeypatch, capsys)
+
+
+def test_a_gpu_alone_does_not_ask_for_what_nobody_has_timed(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv(runtime.PROFILE_VARIABLE, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
+    said = first_cell(made, tmp_path, monkeypatch, capsys)
+    assert said.startswith("quick profile, Tesla T4") and "%env SIGNAL_FIRST_PROFILE=full" in said
+    assert "more seeds" in said and "standard networks" in said, "what the full profile would train"
+    monkeypatch.setenv(runtime.PROFILE_VARIABLE, "full")
+    assert "%env" not in first_cell(made, tmp_path, monkeypatch, capsys)
+
+
+def test_no_chapter_tells_of_make_where_there_is_none(made):
+    for name, notebook in made.items():
+        told = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"
+                and re.search(r"`[^`\n]*\bmake [a-z][^`\n]*`", cell.source)]
+        assert not told, f"{name}: {told}"
+    (told,) = [cell.source for cell in made["08_real_images"].cells if "cifar10" in cell.source
+               and cell.cell_type == "markdown"]
+    assert "%env SIGNAL_FIRST_CIFAR10=cifar10" in told
 
 
 def test_hidden_code_and_solutions_are_folded(made):

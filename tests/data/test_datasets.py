@@ -5,14 +5,19 @@ import hashlib
 import pickle
 import struct
 import tarfile
+import time
 import urllib.error
 import urllib.request
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from image_files import Bomb, fake_cifar, save_npz, torchvision_files
 
+from helpers.data import array_files, torchvision_import
 from helpers.data.array_files import CIFAR10_CLASSES
 from helpers.data.datasets import (
     CIFAR10_VARIABLE,
@@ -232,3 +237,32 @@ def test_without_a_network_torchvisions_error_says_which_file_goes_where(load, f
     assert file in str(error.value) and str(tmp_path) in str(error.value)
     with pytest.raises(ValueError, match=r"=.*must be the path.*torchvision"):
         load(tmp_path)  # nothing half-read was left that could be taken for data
+
+
+class Slow:
+    """A data set of torchvision's that takes its time: whoever looks meanwhile finds half a file."""
+
+    downloads = 0
+
+    def __init__(self, root, train, download):
+        path = Path(root) / "data"
+        if not path.exists() and download:
+            Slow.downloads += 1
+            path.write_text("half")
+            time.sleep(0.3)
+            path.write_text("whole")
+        if not path.exists() or path.read_text() != "whole":
+            raise RuntimeError("Dataset not found or corrupted")
+        self.data, self.targets = np.zeros((10, 32, 32, 3), np.uint8), list(range(10))
+
+
+def test_who_comes_while_another_downloads_waits(tmp_path, monkeypatch):
+    datasets = SimpleNamespace(CIFAR10=Slow)
+    monkeypatch.setattr(torchvision_import, "import_torchvision", lambda: SimpleNamespace(datasets=datasets))
+    monkeypatch.setattr(Slow, "downloads", 0)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: load_cifar10(tmp_path / "new", download=True), range(4)))
+    assert Slow.downloads == 1 and [data.n for data in found] == [10] * 4
+    # Where all is there nothing is written, so that a folder may be read-only.
+    monkeypatch.setattr(array_files, "alone", None)
+    assert load_cifar10(tmp_path / "new", download=True).n == 10

@@ -12,11 +12,11 @@ import torch
 from helpers import runtime
 
 
-def test_profile_follows_the_device_unless_the_environment_says_which(monkeypatch):
+def test_profile_is_quick_on_any_device_unless_the_environment_says_which(monkeypatch):
     monkeypatch.delenv(runtime.PROFILE_VARIABLE, raising=False)
-    for cuda, profile, device in ((True, "full", "cuda"), (False, "quick", "cpu")):
+    for cuda, device in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
-        assert (runtime.profile(), runtime.best_device()) == (profile, device)
+        assert (runtime.profile(), runtime.best_device()) == ("quick", device)
     for chosen in ("quick", "full"):
         monkeypatch.setenv(runtime.PROFILE_VARIABLE, chosen)
         assert runtime.profile() == chosen
@@ -43,6 +43,15 @@ def test_source_hash_changes_with_any_module_and_its_name(tmp_path, monkeypatch)
         (tmp_path / name).write_text(content)
         seen.add(runtime.source_hash())
     assert len(seen) == 3 and all(len(digest) == 12 for digest in seen)
+
+
+def test_source_hash_is_the_same_with_the_line_ends_of_any_checkout(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "FOLDER", tmp_path)
+    seen = []
+    for end in (b"\n", b"\r\n"):
+        (tmp_path / "a.py").write_bytes(b"import helpers.a\nx = 1\n".replace(b"\n", end))
+        seen.append((runtime.source_hash(), runtime.source_hash("a"), runtime.code_fingerprints("a")))
+    assert seen[0] == seen[1]
 
 
 def test_source_hash_of_a_module_counts_what_it_imports_and_nothing_else(tmp_path, monkeypatch):

@@ -1,12 +1,18 @@
 """Rules that select samples by their losses, their quality, and the ranking by loss."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from columns import images, small_cnn
 from problems import problem
 from scipy.stats import norm
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from helpers import descend
+from helpers.reading.accuracy import observed_accuracies
+from helpers.reading.distances import loss_distances_over_time
 from helpers.reading.selection import (
     LOG2,
     assess_selection,
@@ -16,9 +22,12 @@ from helpers.reading.selection import (
     select_small_loss,
     selection_auc,
     selection_gap_and_spread,
+    selection_purity_gain,
     selection_quality,
 )
+from helpers.reading.times import crest_time_index, turning_time_index, turning_times
 from helpers.record import Record
+from helpers.training.loop import Recipe, fit
 
 M = 20
 
@@ -143,3 +152,26 @@ def test_gap_and_spread_needs_both_groups_and_positive_losses():
     assert np.array_equal(np.isnan(gap), [True, False]) and np.array_equal(np.isnan(spread), [True, False])
     with pytest.raises(ValueError, match="losses"):
         selection_gap_and_spread([[0.0, 1.0]], [[True, False]])
+
+
+def test_where_nobody_knows_the_true_labels_nothing_is_said_of_wrong_ones(tmp_path):
+    """They gave precision 0, recall 1 and purity 1."""
+    data = replace(images(), noise={"kind": "unknown"})
+    run = fit(small_cnn(data), data, Recipe(epochs=2), 0)
+    run.save(tmp_path / "run.npz")
+    run = Record.load(tmp_path / "run.npz")
+    refused = {
+        "assess": lambda: assess_selection(run, {"log 2": select_below_log2}),
+        "quality": lambda: selection_quality(select_below_log2(run.losses), run.flipped[:, None]),
+        "quality of data": lambda: selection_quality(np.ones(data.n, bool), data.flipped),
+        "auc": lambda: selection_auc(run), "gain": lambda: selection_purity_gain(run),
+        "accuracies": lambda: observed_accuracies(run), "distances": lambda: loss_distances_over_time(run),
+        "turn": lambda: turning_times(run), "turning index": lambda: turning_time_index(run),
+        "crest": lambda: crest_time_index(run), "true accuracy": lambda: run.mean_over(run.fits_true)}
+    for name, reading in refused.items():
+        with pytest.raises(ValueError, match=r"noise kind='unknown': must be one of which the true labels are known"):
+            pytest.fail(f"{name} gave {reading()}")
+    assert run.mean_over(run.losses).shape == (1, len(run.times))
+    for per in ("run", "sample"):
+        assert not [column for column in run.to_frame(per)
+                    if re.search(r"clean|noisy|true|flipped|^y$", column)]

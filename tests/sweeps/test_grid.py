@@ -1,9 +1,12 @@
 """Sweeps: the same table on every executor, exact resumption, refusal of damaged files and bad input."""
 
+import contextlib
 import linecache
 import math
 import os
+import re
 import signal
+import socket
 import threading
 import time
 import uuid
@@ -90,6 +93,17 @@ def test_order_of_completion_does_not_show():
         assert sweep(last_first, {"x": range(3)}, executor=executor)["value"].tolist() == [0, 1, 2]
 
 
+@pytest.fixture
+def dashboards_port_taken():
+    """Another program, RStudio or a second cluster, has the port that Dask's dashboard asks for by default."""
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # by one that runs here
+            taken.bind(("", 8787))
+            taken.listen()
+        yield
+
+
+@pytest.mark.usefixtures("dashboards_port_taken")
 def test_dask_cluster_with_a_worker_killed_gives_the_same_table(tmp_path):
     import dask
     from distributed import Client, LocalCluster
@@ -97,7 +111,7 @@ def test_dask_cluster_with_a_worker_killed_gives_the_same_table(tmp_path):
     process_pool().shutdown()  # starts the server that forks the workers
     expected = sweep(measure, grid_in(tmp_path))
     (tmp_path / "kill").touch()
-    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     forked = dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
     with forked, LocalCluster(processes=True, silence_logs=50, **options) as cluster, Client(cluster) as client:
         pids = set(client.run(os.getpid).values())
@@ -108,11 +122,12 @@ def test_dask_cluster_with_a_worker_killed_gives_the_same_table(tmp_path):
     assert calls(tmp_path) >= 8 + 8 + 1  # the killed worker's cell began twice, others of its results may be lost too
 
 
+@pytest.mark.usefixtures("dashboards_port_taken")
 def test_dask_runs_a_failed_cell_anew(tmp_path):
     from distributed import Client, LocalCluster
 
     (tmp_path / "fail").touch()
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(processes=False, silence_logs=50, **options) as cluster, Client(cluster) as client:
         executor = client.get_executor()
         with pytest.raises(SweepError) as raised:  # keeps the traceback, hence the failed futures, alive
@@ -120,6 +135,14 @@ def test_dask_runs_a_failed_cell_anew(tmp_path):
         table = sweep(measure, grid_in(tmp_path), executor=executor, store=tmp_path / "store")
     assert "asked to fail" in str(raised.value)
     same(table, sweep(measure, grid_in(tmp_path)))
+
+
+def test_no_cluster_asks_for_a_port_that_another_program_may_have():
+    """Without an address Dask takes 8787."""
+    root = Path(__file__).parents[2]
+    for path in [*root.glob("nbs/*.md"), *root.glob("book/**/*.md"), *root.glob("benchmarks/*.py")]:
+        calls = re.findall(r"= LocalCluster\([^)]*\)", path.read_text("utf-8"))
+        assert all('dashboard_address="127.0.0.1:0"' in call for call in calls), path
 
 
 def test_process_pool_that_breaks_keeps_what_had_finished(tmp_path):

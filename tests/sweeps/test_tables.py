@@ -92,7 +92,10 @@ def test_recording_notices_what_is_out_of_date(tiny, monkeypatch):
     shorter = TablePlan(phase_cell, {k: v for k, v in recording.grid.items() if k != "n"}, recording.about)
     assert "arguments" in recorder.table_fault("tiny", shorter, results)
     table = results / "tiny.csv"
-    table.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
+    cut = "\n".join(table.read_text().splitlines()[:-1]) + "\n"
+    table.write_text(cut)
+    assert "tiny.csv is damaged" in recorder.table_fault("tiny", recording, results)
+    (results / "tiny.json").write_text(json.dumps(made(folder) | {"sha256": tables._checksum(cut.encode())}))
     assert "3 rows, not 4" in recorder.table_fault("tiny", recording, results)
     (results / "tiny.json").write_text("{")
     assert "not readable" in recorder.table_fault("tiny", recording, results)
@@ -190,6 +193,28 @@ def test_recording_names_the_commit(monkeypatch, tmp_path):
     assert len(clean) == 12 and recorder.commit() == clean + "+"
 
 
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_damaged_table_is_never_believed(tiny, monkeypatch, kind):
+    """A flipped bit, a file cut short, another table's: of the description, what decides its table."""
+    folder = tiny / "results"
+    recorder.main([])
+    monkeypatch.setattr(tables, "PLACES", (folder,))
+    path, plan = folder / f"tiny.{kind}", recorder.TABLES["tiny"]
+    whole, right = path.read_bytes(), load_table("tiny")
+    path.write_bytes(whole.replace(b"\n", b"\r\n"))  # as a checkout on Windows has it
+    assert load_table("tiny").table.equals(right.table) and tables.table_fault("tiny", plan, folder) is None
+    damaged = [whole[:k] + bytes([whole[k] ^ 1 << k % 8]) + whole[k + 1:] for k in range(len(whole))]
+    for content in [*damaged, whole[:-1], whole + whole[-20:], b"", b"[" * 10**5]:
+        path.write_bytes(content)
+        try:
+            found = load_table("tiny")
+        except ValueError as error:
+            assert "tiny.csv" in str(error) or "tiny.json" in str(error)
+            assert tables.table_fault("tiny", plan, folder)
+        else:  # a description has parts that say nothing of the table
+            assert kind == "json" and found.table.equals(right.table)
+
+
 def test_a_recording_comes_with_how_it_was_made():
     found = load_table("phase_dimensions")
     assert len(found.table) == found.made["rows"] and list(found.table.columns) == found.made["columns"]
@@ -212,9 +237,15 @@ def test_a_table_by_older_code_says_so_until_it_is_verified(tiny, monkeypatch, c
         assert "OUT OF DATE" in str(Table("tiny", None, wrong))
         assert ("engine.reduced" if "sources" in wrong else "every module") in str(Table("tiny", None, wrong))
         assert recorder.main(["--verify"]) == 0 and made(folder) == description
+    path.write_text(json.dumps({key: value for key, value in description.items() if key != "files"}))
+    assert recorder.main(["--verify"]) == 0, "a table from before files were told"
+    path.write_text(json.dumps(description))
     table = folder / "results" / "tiny.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([lines[0], lines[1].rsplit(",", 1)[0] + ",0.123", *lines[2:], ""]))
+    path.write_text(json.dumps(wrong))
+    assert recorder.main(["--verify"]) == 1 and "tiny.csv is damaged" in capsys.readouterr().out
+    wrong["sha256"] = tables._checksum(table.read_bytes())
     path.write_text(json.dumps(wrong))
     assert recorder.main(["--verify"]) == 1 and "other numbers" in capsys.readouterr().out and made(folder) == wrong
 

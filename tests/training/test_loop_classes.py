@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from helpers.data.label_noise import add_label_noise
 from helpers.training import losses
 from helpers.training.batches import standardise
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import Recipe, _precision, fit
 from helpers.training.models import PreActResNet, SmallCNN
 from helpers.training.predictions import predicted_outputs
 
@@ -122,6 +123,18 @@ def test_bfloat16_trains_nearby_and_measures_in_float32(three):
     np.testing.assert_allclose(record.margins[0, -1], margins, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="precision"):
         fit(small_cnn(three), three, SHORT, 0, precision="half")
+
+
+@pytest.mark.parametrize("capability", [(7, 5), (8, 0)])
+def test_automatic_precision_is_bfloat16_only_where_the_gpu_has_it(monkeypatch, capability):
+    """A T4 (7.5) only emulates it."""
+    for name, value in {"is_available": True, "current_device": 0, "get_device_capability": capability,
+                        "get_device_properties": SimpleNamespace(major=capability[0], minor=capability[1])}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda *_: True)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    assert _precision("auto", torch.device("cuda")) == ("bfloat16" if capability >= (8, 0) else "float32")
+    assert _precision("auto", torch.device("cpu")) == "float32"
 
 
 def test_watching_sees_the_measured_model_and_disturbs_nothing(three):

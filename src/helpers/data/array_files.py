@@ -1,8 +1,9 @@
 """Files of images and labels as arrays: .npz archives, and the folders in which torchvision keeps its data sets."""
 
+import contextlib
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 from jaxtyping import Float32, Integer, UInt8
 
 from helpers import checks
+from helpers.files import alone
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+UNREAD = (RuntimeError, OSError, ValueError, EOFError, AssertionError)  # torchvision's: missing, damaged, no network
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,26 @@ def _read_torchvision(root: Path, spec: ArrayFileSpec, download: bool) -> dict[s
     from helpers.data.torchvision_import import import_torchvision
 
     dataset = getattr(import_torchvision().datasets, spec.dataset)
+    read = lambda load: {part: dataset(str(root), train=part == "train", download=load)  # noqa: E731
+                         for part in ("train", "test")}
     try:
-        parts = {part: dataset(str(root), train=part == "train", download=download) for part in ("train", "test")}
-    except (RuntimeError, OSError, ValueError, EOFError, AssertionError) as error:  # missing, damaged, no network
+        parts = _downloaded(root, spec.dataset, read) if download else read(False)
+    except UNREAD as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{spec.argument}={str(root)!r}: must be {spec.wanted}. torchvision says: {reason}"
                          ) from error
     images = {f"x_{name}": np.asarray(part.data) for name, part in parts.items()}
     return images | {f"y_{name}": np.asarray(part.targets) for name, part in parts.items()}
+
+
+def _downloaded(root: Path, name: str, read: Callable[[bool], dict]) -> dict:
+    """read(False) where all is there, else read(True), which downloads: of several at once one does, the others wait.
+    """
+    with contextlib.suppress(*UNREAD):
+        return read(False)
+    root.mkdir(parents=True, exist_ok=True)
+    with alone(root / f".{name}.lock"):
+        return read(True)
 
 
 def _checked(part: str, x: np.ndarray, y: np.ndarray, spec: ArrayFileSpec) -> Integer[np.ndarray, " n"]:

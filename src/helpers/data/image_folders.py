@@ -107,7 +107,7 @@ def load_clothing1m(path: str | PathLike, *, train: str = "noisy", size: int = 6
         noisy_label_kv.txt, clean_train_key_list.txt, clean_test_key_list.txt, clean_label_kv.txt and
         category_names_eng.txt. Each line of a key list is images/..., one of a kv list adds the class, 0 to 13.
     train
-        "noisy", the million images whose true labels nobody knows: y repeats y_obs, `flipped` is empty of meaning and
+        "noisy", the million images whose true labels nobody knows: y repeats y_obs, `flipped` is refused and
         noise["kind"] is "unknown". "both", those images of the clean training set that also have a label from the web:
         y is the label of an expert, y_obs that of the web, and the noise is really measured.
     size, n_train, n_test, seed, progress
@@ -141,7 +141,7 @@ def load_webvision(path: str | PathLike, *, n_classes: int = 50, size: int = 64,
                    n_test: int | None = None, seed: int = 0, progress: bool = False) -> LabelledImages:
     """WebVision 1.0 (Li et al. 2017), images that Google found for the names of ImageNet's classes.
 
-    Nobody knows the true labels of the training set: y repeats y_obs there, `flipped` is empty of meaning and
+    Nobody knows the true labels of the training set: y repeats y_obs there, `flipped` is refused and
     noise["kind"] is "unknown". The test set is WebVision's validation set.
 
     Parameters

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Int64, Real
 from numpy.typing import ArrayLike
 
 from helpers import checks
+from helpers.record import KNOWN_TRUTH, UNKNOWN_KIND
 from helpers.streams import random_stream
 
 
@@ -32,8 +33,8 @@ class LabelledImages:
         observed labels; the true ones unless given. `add_label_noise` makes wrong ones.
     noise
         how the observed labels came about; `fit` copies it into the Record. A "realised_flip_rate" in it is always that
-        of y and y_obs. Where noise["kind"] is "unknown" nobody
-        knows the true labels of the training set: y repeats y_obs there, and `flipped` says nothing.
+        of y and y_obs. Where noise["kind"] is "unknown" nobody knows the true labels of the training set: y repeats
+        y_obs there, and `flipped` is refused.
 
     Raises
     ------
@@ -82,7 +83,8 @@ class LabelledImages:
 
     @property
     def flipped(self) -> Bool[np.ndarray, " n"]:
-        """Which training images carry a wrong label. Nothing is known of it for noise of unknown kind."""
+        """Which training images carry a wrong label. ValueError where nobody knows the true ones."""
+        checks.require(self.noise.get("kind") != UNKNOWN_KIND, "noise kind", UNKNOWN_KIND, KNOWN_TRUTH)
         return self.y != self.y_obs
 
     def keep(self, kept: Bool[np.ndarray, " n"]) -> "LabelledImages":

@@ -15,6 +15,7 @@ from helpers.data.noise_kinds import (
     SymmetricNoise,
     draw_by_noise_kind,
 )
+from helpers.record import UNKNOWN_KIND
 from helpers.streams import random_stream
 
 
@@ -114,7 +115,7 @@ def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceD
     >>> noisy.y[noisy.flipped][:4].tolist(), noisy.y_obs[noisy.flipped][:4].tolist()
     ([3, 4, 4, 2], [4, 5, 5, 3])
     """
-    checks.require(data.noise.get("kind") != "unknown", "data", data.name, "images whose true labels are known")
+    checks.require(data.noise.get("kind") != UNKNOWN_KIND, "data", data.name, "images whose true labels are known")
     if isinstance(noise, HumanLabelNoise):
         return _human(data, noise)
     kind = noise if isinstance(noise, (MatrixNoise, InstanceDependentNoise)) else SymmetricNoise(noise)

@@ -96,7 +96,8 @@ def selection_quality(kept: ArrayLike, flipped: ArrayLike) -> SelectionQuality:
     kept
         mask of shape (..., n), what a rule returned.
     flipped
-        mask of the noisy samples, broadcast to the same shape.
+        mask of the noisy samples, broadcast to the same shape. Data and Records refuse to give one where nobody knows
+        the true labels.
 
     Returns
     -------
@@ -136,6 +137,11 @@ def assess_selection(record: Record, rules: Mapping[str, Callable[[np.ndarray], 
     -------
     table
         with the columns rule, run, time, kept (the share of samples kept) and those of `SelectionQuality`.
+
+    Raises
+    ------
+    ValueError
+        If nobody knows the true labels (noise of the kind "unknown").
     """
     runs, steps, _ = record.margins.shape
     losses = record.losses

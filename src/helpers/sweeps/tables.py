@@ -133,7 +133,12 @@ class Table:
 
 
 def load_table(name: str) -> Table:
-    """Read a recorded table. Raises ValueError for another name than those recorded.
+    """Read a recorded table.
+
+    Raises
+    ------
+    ValueError
+        If there is no recording of this name, or its files are not those that were recorded.
 
     Examples
     --------
@@ -147,26 +152,46 @@ def load_table(name: str) -> Table:
     folder = next(place for place in PLACES if place.is_dir())
     names = sorted(path.stem for path in folder.glob("*.json"))
     checks.one_of("name", name, names)
-    table, made = _paths(folder, name)
-    return Table(name, pd.read_csv(table), json.loads(made.read_text("utf-8")))
+    return Table(name, *_read(name, folder))
+
+
+def _read(name: str, folder: Path) -> tuple[pd.DataFrame, dict]:
+    """A table and how it was made. Raises ValueError, naming the file, for other files than those that were written."""
+    csv, description = _paths(folder, name)
+    written, content = description.read_bytes(), csv.read_bytes()
+    try:
+        made = json.loads(written)
+        recorded, columns = made["sha256"], made["columns"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{description.name} is not readable; {type(error).__name__}: {error}") from error
+    if recorded != _checksum(content):
+        raise ValueError(f"{csv.name} is damaged or was changed: {description.name} was written with another")
+    table = pd.read_csv(io.BytesIO(content))
+    if columns != list(table.columns):
+        raise ValueError(f"{csv.name} has other columns than {description.name} says, {columns}")
+    return table, made
+
+
+def _checksum(csv: bytes) -> str:
+    """SHA-256 of a table's text, whatever a checkout made of its line ends."""
+    return hashlib.sha256(csv.replace(b"\r\n", b"\n")).hexdigest()
 
 
 def table_fault(name: str, plan: TablePlan, results: Path) -> str | None:
     """Why the table has to be made, in words; None if its files in `results` are whole and what the plan says."""
-    table, made = _paths(results, name)
+    _, made = _paths(results, name)
     try:
-        found = json.loads(made.read_text("utf-8"))
-        rows = len(table.read_text("utf-8").splitlines()) - 1
+        table, found = _read(name, results)
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
-    except ValueError:
-        return f"{made.name} is not readable"
+    except ValueError as error:
+        return str(error)
     wanted = _description(plan)
     changed = [key for key in wanted if found.get(key) != wanted[key]]
     if changed:
         return f"{made.name} was made with another {', '.join(changed)}"
-    if rows != found.get("rows"):
-        return f"{table.name} has {rows} rows, not {found.get('rows')}"
+    if len(table) != found.get("rows"):
+        return f"{name}.csv has {len(table)} rows, not {found.get('rows')}"
     changed = changed_sources(found)
     return f"{made.name} was made by other code of {', '.join(changed)}" if changed else None
 
@@ -188,17 +213,18 @@ def verify(name: str, plan: TablePlan, results: Path) -> bool:
 
     Without a probe the first cell is computed again, and compared with its rows in the table. Returns whether the
     numbers are the same; if not, nothing is written and the table has to be made anew. Raises ValueError where the
-    files that the cells read are not those that the table was made from: they would tell nothing of the code.
+    files that the cells read are not those that the table was made from, which would tell nothing of the code, or the
+    table's own are damaged.
     """
-    csv, description = _paths(results, name)
-    made, cell = json.loads(description.read_text("utf-8")), _first_cell(plan)
+    _, description = _paths(results, name)
+    (table, made), cell = _read(name, results), _first_cell(plan)
     files = table_files_read(plan)
-    checks.require(files == made["files"], "files", files, f"those of {description.name}, {made['files']}")
+    recorded = made.get("files", {})
+    checks.require(files == recorded, "files", files, f"those of {description.name}, {recorded}")
     again = _probe_rows(plan)
     if plan.probe:
         before = pd.DataFrame(made["probe"])
     else:
-        table = pd.read_csv(csv)
         before = table[(table[list(cell)] == pd.Series(cell)).all(axis=1)]
     known = {*TIMINGS, *cell}
     again, before = (_written(pd.DataFrame(rows).dropna(axis=1, how="all").drop(columns=known, errors="ignore"))
@@ -337,8 +363,10 @@ def _pool(workers: int) -> AbstractContextManager[Executor | None]:
 
 def _write(name: str, table: pd.DataFrame, made: dict, results: Path) -> None:
     csv, description = _paths(results, name)
-    write_atomically(csv, _written(table).encode())
-    _describe(description, made)  # last: without it, or with an old one, the plan counts as missing
+    content = _written(table).encode()
+    write_atomically(csv, content)
+    # Last: without it, or with an old one, the plan counts as missing.
+    _describe(description, made | {"sha256": _checksum(content)})
 
 
 def _written(table: pd.DataFrame) -> str:

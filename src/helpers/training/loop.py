@@ -364,11 +364,12 @@ def _record(run: TrainingRun, data: LabelledImages, times: Int[np.ndarray, " T"]
 
 
 def _precision(precision: str, device: torch.device) -> str:
-    """The precision that "auto" stands for."""
+    """The precision that "auto" stands for: bfloat16 on a GPU that has it and does not emulate it."""
     checks.one_of("precision", precision, PRECISIONS)
     if precision != "auto":
         return precision
-    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if has_it else "float32"
 
 
 @contextmanager
