@@ -135,7 +135,7 @@ CODE = {
     "ex-elr-loss": lambda v, n: close(n[0], -25.6, 0.1) and close(n[1] - n[0], 9.21, 0.01),
     "ex-elr-silent": lambda v, n: n[0] > 0 and n[1] < 0 and v["law"].r_noisy[v["stopped"]] == 0,
     "ex-three-raters": lambda v, n: n[0] < n[2] < n[1] and n[3] < n[5] < n[4],
-    "ex-aggregate": lambda v, n: np.all(np.less(*(v["summary"](v["majority"][keep])["read truly"]
+    "ex-aggregate": lambda v, n: np.all(np.less(*(v["human_noise_summary"](v["majority"][keep])["read truly"]
                                                   for keep in ("image", "class")))),
     "ex-own-label": lambda v, n: n[0] < n[2] - 0.05,
 }
