@@ -380,11 +380,13 @@ def test_obs_loss_recorded():
     runs = rows.groupby(keys)
     assert len(runs) == 24 and runs.size().nunique() == 1
     stop = rows.loc[runs.validation_noisy.idxmax()].set_index(keys).sort_index()
-    ks, gain, largest = stop.ks.unstack(), stop.purity_gain.unstack(), runs.ks.max().unstack()
+    ks, gain = stop.ks.unstack(), stop.purity_gain.unstack()
     assert (ks.pair < ks.symmetric).all() and (gain.pair < gain.symmetric).all()
-    assert (largest.loc["CIFAR-10"] < largest.loc["MNIST"]).to_numpy().all()
-    assert not (ks.loc["CIFAR-10"] < ks.loc["MNIST"]).pair.xs(0.45, level="rate").all()
-    safe = gain >= 0.5
-    assert safe.loc["MNIST"].symmetric.all() and safe.loc[("MNIST", 0.2)].pair.all()
-    assert not safe.loc[("MNIST", 0.45)].pair.any() and not safe.loc["CIFAR-10"].to_numpy().any()
-    assert runs.noisy_fitted.last().xs("symmetric", level="kind").max() < 0.5  # "hardly in these runs"
+    for one in (ks, gain):
+        assert (one.loc["CIFAR-10"] < one.loc["MNIST"]).to_numpy().all()
+    fall = runs.ks.max() - runs.ks.last()
+    assert (fall > 0.04).all() and fall.corr(runs.noisy_fitted.last()) > 0.3  # "most where most are memorised"
+    assert gain.loc["MNIST"].symmetric.min() >= 0.8 and gain.loc[("MNIST", 0.2)].pair.min() >= 0.8
+    assert gain.loc[("MNIST", 0.45)].pair.max() < 0.6 and gain.loc[("CIFAR-10", 0.2)].symmetric.between(0.5, 0.55).all()
+    assert gain.loc["CIFAR-10"].pair.max() < 0.5 and gain.loc[("CIFAR-10", 0.45)].symmetric.max() < 0.5
+    assert rows[rows.dataset == "CIFAR-10"].accuracy.max() < 0.5
