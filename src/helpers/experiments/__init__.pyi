@@ -50,7 +50,11 @@ from .real_images import (
     image_run_and_mistakes as image_run_and_mistakes,
     image_runs as image_runs,
 )
-from .scale import scale_table as scale_table
+from .scale import (
+    ScaleRecording as ScaleRecording,
+    ScaleTable as ScaleTable,
+    scale_table as scale_table,
+)
 from .settings import SETTINGS as SETTINGS, Setting as Setting, setting as setting
 from .synthetic import (
     synthetic_lemmas_over_d as synthetic_lemmas_over_d,
