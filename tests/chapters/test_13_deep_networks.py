@@ -297,6 +297,10 @@ def test_obs_deep_cifar():
     means = lambda values: values.groupby(["network", "flip_rate"]).mean().unstack()  # noqa: E731
     fall = means(end.best - end["last"])
     assert (fall[[0.1, 0.2]] > 0.04).to_numpy().all() and (fall[0.0] < 0.035).all()
+    each = (end.best - end["last"]).unstack("flip_rate")
+    assert each[[0.1, 0.2]].to_numpy().min() > 0.03 and each[0.0].round(3).max() == 0.055
+    tests = rows.groupby(["network", "flip_rate", "epoch"]).test.mean().unstack("flip_rate").drop(0, level="epoch")
+    assert (tests[0.2] < tests[0.0]).all()  # "consistently lower", in the means
     turned = rows[rows.epoch == rows.turning]
     assert means(turned.set_index(["network", "flip_rate"]).caught)[[0.1, 0.2]].stack().between(0.75, 0.85).all()
     assert means(turned.set_index(["network", "flip_rate"]).lost)[[0.1, 0.2]].stack().between(0.08, 0.15).all()

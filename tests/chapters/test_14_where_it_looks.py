@@ -279,7 +279,7 @@ def test_obs_maps_cifar():
                                  for what in ("last", "control last", "matched", "fresh last"))
     assert last.shape == (3, 3) and (last - anew).to_numpy().min() > 0.05 and (anew > control).to_numpy().all()
     assert (even - control).to_numpy().min() > 0.2 and (last.noisy > last.clean).all()
-    assert (anew.mean() / last.mean()).between(0.77, 0.87).all()  # "four fifths"
+    assert (anew.mean() / last.mean()).between(0.8, 0.87).all()  # "over four fifths"
     assert 0.3 < table["moved fresh last"].mean() / table["moved last"].mean() < 0.37  # "a third of the way"
     assert table.loc[(slice(None), "noisy"), "survives last"].mean() < 0.03
     pasted = table["transplanted last"].unstack()

@@ -385,7 +385,8 @@ def test_obs_loss_recorded():
     for one in (ks, gain):
         assert (one.loc["CIFAR-10"] < one.loc["MNIST"]).to_numpy().all()
     fall = runs.ks.max() - runs.ks.last()
-    assert (fall > 0.04).all() and fall.corr(runs.noisy_fitted.last()) > 0.3  # "most where most are memorised"
+    many, lost = runs.noisy_fitted.last() > 1 / 3, fall / runs.ks.max()
+    assert (fall > 0.04).all() and lost[~many].max() < 0.27 and lost[many].min() > 0.4
     assert gain.loc["MNIST"].symmetric.min() >= 0.8 and gain.loc[("MNIST", 0.2)].pair.min() >= 0.8
     assert gain.loc[("MNIST", 0.45)].pair.max() < 0.6 and gain.loc[("CIFAR-10", 0.2)].symmetric.between(0.5, 0.55).all()
     assert gain.loc["CIFAR-10"].pair.max() < 0.5 and gain.loc[("CIFAR-10", 0.45)].symmetric.max() < 0.5
