@@ -46,8 +46,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "book" / "results", ROOT / "build" / "record"
 SAME = "the same numbers"
 
-# After "loss_steps", "human_steps" and "deep_steps" the steps go into CHOSEN_STEPS (DEEP_STEPS) of the experiments'
-# modules, which a test compares.
+# What a table NAME_steps chooses goes into CHOSEN_STEPS of the experiment's module, which a test compares.
 LOSS = {"dataset": ["MNIST", "CIFAR-10"], "kind": ["symmetric", "pair"], "rate": [0.2, 0.45],
         "precision": ["bfloat16"]}
 DEEP = {"network": ["VGG", "ResNet"], "flip_rate": [0.0, 0.1, 0.2, 0.4], "n_train": [2000], "n_val": [300],
@@ -117,7 +116,7 @@ TABLES = {
         deep_cell, {"seed": [0, 1, 2], **DEEP},
         "Two stages of a narrow VGG-11 and a small ResNet on two classes of CIFAR-10, over flip rates",
         at_a_time=4, reads=(CIFAR10_VARIABLE,)),
-    "elr_steps": TablePlan(  # before "elr": what it chooses is written into helpers.experiments.elr.STEPS
+    "elr_steps": TablePlan(
         elr_cell, {"seed": [100], "lr": [0.03, 0.1] if ELR_GRID is ELR_SMALL else [0.01, 0.03, 0.1], **ELR_GRID},
         "Step sizes for each method and noise, on a seed of its own, to be chosen by observed validation labels",
         at_a_time=10, reads=(CIFAR10_VARIABLE,)),

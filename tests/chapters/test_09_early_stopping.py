@@ -148,8 +148,8 @@ def test_thm_early_stopping_holds_wherever_its_hypotheses_do(n, m, digits, c, pl
 @pytest.mark.parametrize("setting", [(2.0, 0.1, 0.5), (0.5, 0.3, 1.0), (20.0, 0.2, 0.7)])
 def test_thm_early_stopping_exponent_tends_to_its_limit(setting):
     """thm-early-stopping: eq-early-limit is the limit of the exponent in units of d/n (B vanishes like sqrt(n/d))."""
-    assert ideal_bound(*setting).fresh_exponent * 1e-12 == pytest.approx(early_stopping_limit_exponent(*setting[:2],
-                                                                                  active_share=setting[2]), rel=1e-5)
+    limit = early_stopping_limit_exponent(*setting[:2], active_share=setting[2])
+    assert ideal_bound(*setting).fresh_exponent * 1e-12 == pytest.approx(limit, rel=1e-5)
 
 
 @pytest.mark.statement("cor-early-stopping")

@@ -82,8 +82,8 @@ def test_prop_small_loss_is_attained_exactly_by_a_perfect_ranking(clean, bad, se
     noisy = rng.permutation(np.arange(n) < bad)
     losses = rng.permutation(n) + 10.0 * n * noisy
     for drop in range(1, n):
-        found, best = selection_quality(select_small_loss(losses, 1 - drop / n), noisy), best_selection_quality(bad / n,
-                drop / n)
+        found = selection_quality(select_small_loss(losses, 1 - drop / n), noisy)
+        best = best_selection_quality(bad / n, drop / n)
         np.testing.assert_allclose(found, best, atol=1e-12)
     worst, least = np.flatnonzero(~noisy)[losses[~noisy].argmax()], np.flatnonzero(noisy)[losses[noisy].argmin()]
     losses[[worst, least]] = losses[[least, worst]]

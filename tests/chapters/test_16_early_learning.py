@@ -223,8 +223,8 @@ def test_cor_early_linear_constants_tend_to_their_limits():
 @pytest.mark.parametrize("Delta", [0.1, 0.5, 0.9])
 def test_cor_early_linear_for_small_noise(Delta):
     a = 0.1
-    bounds = [linear_early_learning(linear_limit_constants(1.0, sigma, Delta / 2, 2.0, target=a)) for sigma in (1e-3,
-            1e-4, 1e-5)]
+    bounds = [linear_early_learning(linear_limit_constants(1.0, sigma, Delta / 2, 2.0, target=a))
+              for sigma in (1e-3, 1e-4, 1e-5)]
     assert all(bound.holds for bound in bounds)
     off = np.array([[1 - b.alignment, 1 - b.read_truly, a * (1 - 5 / 16 * a) - b.rise] for b in bounds])
     assert np.all(off[-1] < 1e-4) and np.all(np.diff(off, axis=0) <= 0)

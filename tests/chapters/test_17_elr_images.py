@@ -71,11 +71,11 @@ def test_obs_elr_images_beside_stopped_cross_entropy_and_each_ingredient(pair):
 
 
 def test_recorded_steps_are_those_of_the_protocol():
-    """Each row's step is that of STEPS, which the table of steps chooses, on a seed that no recorded run has."""
+    """Each row's step is that of CHOSEN_STEPS, which the table of steps chooses, on a seed that no recorded run has."""
     table, steps = load_table("elr").table, load_table("elr_steps").table
     assert not set(table.seed) & set(steps.seed) and set(table.loss) == set(runs.METHODS)
     chosen = runs.chosen_steps(steps)
-    assert {noise: runs.STEPS[noise] for noise in chosen} == chosen
+    assert {noise: runs.CHOSEN_STEPS[noise] for noise in chosen} == chosen
     for (noise, loss), rows in table.groupby(["noise", "loss"]):
         assert set(rows.step) == {chosen[noise][loss]}
     sizes = ["n_train", "side", "width", "epochs", "augment"]

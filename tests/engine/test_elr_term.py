@@ -41,7 +41,7 @@ def test_contrary_samples_in_the_engine():
     read = []
     for strength in (0.0, 3.0):
         record = descend_variant([pair[0] for pair in pairs], 0.1 * 200 * 20 / 1e9, 200, record_at=[200], n_test=0,
-                       strength=strength)
+                                 strength=strength)
         read.append((record.margins[:, 0] > 0)[np.array([pair[1] for pair in pairs])].mean())
     assert read[0] == 1 and read[1] < 0.05
 

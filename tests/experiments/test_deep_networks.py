@@ -13,7 +13,7 @@ from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import ClassConditionalNoise
 from helpers.experiments import deep_networks as runs
 from helpers.experiments.deep_networks import (
-    DEEP_STEPS,
+    CHOSEN_STEPS,
     NETWORKS,
     STEPS,
     deep_cell,
@@ -78,13 +78,34 @@ def test_cell_gives_rows_to_a_sweep(monkeypatch):
     assert len(other) == 4 and other.clean_loss.iloc[0] > 2  # log 10
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_validation_is_charged_to_the_training_set(few_digits, network):
+    noisy = add_label_noise(few_digits, 0.3, seed=0)
+    record = deep_run(noisy, network, 0, n_val=40, epochs=1)
+    assert np.array_equal(record.y_obs[0], noisy.y_obs[:-40]) and record.test_sizes["validation_observed"] == 40
+    wrong = record.validation_observed_error[0] * 40 - record.validation_error[0] * 40
+    assert np.abs(wrong).max() <= noisy.flipped[-40:].sum() and np.abs(wrong).max() > 0  # their own wrong labels
+
+
+def test_the_rules_that_validate_stop_a_run_of_their_own(monkeypatch):
+    """Without held-out labels they are left out; with them they are judged by the run that trained on fewer images."""
+    monkeypatch.delenv("SIGNAL_FIRST_CIFAR10", raising=False)
+    options = {"n_train": 400, "epochs": 6, "size": "quick", "lr": 0.05}
+    alone, both = deep_cell("ResNet", 0.2, 0, **options), deep_cell("ResNet", 0.2, 0, n_val=100, **options)
+    assert not alone.filter(like="validation").columns.any() and alone.plateau_test.equals(both.plateau_test)
+    held = deep_run(runs._noisy_images(0.2, 400, 0), "ResNet", 0, n_val=100, epochs=6, size="quick", lr=0.05)
+    stop = held.validation_observed_error[0].argmin()
+    assert (both.noisy_validation_test == 1 - held.fresh_error[0, stop]).all()
+    assert stop > 0 and both.noisy_validation_test[0] != both.test[stop]  # the common run's accuracy there is another
+
+
 def test_the_chosen_steps_are_those_of_the_recording():
     tried = load_table("deep_steps").table
     assert set(tried.lr) == set(STEPS)
     best = tried.sort_values("lr").groupby(["network", "flip_rate"])["validation error"].idxmin()
-    assert tried.loc[best].set_index(["network", "flip_rate"]).lr.to_dict() == DEEP_STEPS
+    assert tried.loc[best].set_index(["network", "flip_rate"]).lr.to_dict() == CHOSEN_STEPS
     recorded = load_table("deep_networks").table.groupby(["network", "flip_rate"]).lr.unique()
-    assert {key: steps.tolist() for key, steps in recorded.items()} == {k: [v] for k, v in DEEP_STEPS.items()}
+    assert {key: steps.tolist() for key, steps in recorded.items()} == {k: [v] for k, v in CHOSEN_STEPS.items()}
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -81,4 +81,4 @@ def test_outline_is_one_for_the_edges_themselves():
 
 def test_the_chosen_steps_are_those_of_the_recording():
     steps = load_table("paper_steps").table
-    assert runs.CHOSEN == {rate: runs.chosen_step(rate, steps) for rate in sorted(steps.flip_rate.unique())}
+    assert runs.CHOSEN_STEPS == {rate: runs.chosen_step(rate, steps) for rate in sorted(steps.flip_rate.unique())}

@@ -22,13 +22,10 @@ WINGS = tuple(MAY_IMPORT)
 # For readers with data or networks of their own; no chapter calls them.
 FOR_READERS = {
     "two_class_images", "load_folder", "load_cifar10_pair", "load_cifar100", "load_clothing1m", "load_mnist",
-    "load_npz",
-    "load_webvision", "AsymmetricCIFAR100Noise", "HumanLabelNoise", "InstanceDependentNoise", "TransitionNoise",
-    "flip_labels",
-    "PreActResNet", "resnet", "vgg",
+    "load_npz", "load_webvision", "AsymmetricCIFAR100Noise", "HumanLabelNoise", "InstanceDependentNoise",
+    "TransitionNoise", "flip_labels", "PreActResNet", "resnet", "vgg", "compare_losses",
     "stop_by_clean_validation", "stop_by_noisy_validation", "stop_at_deepest_misfit", "stop_at_widest_losses",
-    "stop_at_clearest_split",
-    "compare_losses"}
+    "stop_at_clearest_split"}
 # Options that stand in their place all the same: a path that may be left out,
 # or a label that stands beside what it labels.
 POSITIONAL = {("load_cifar10n", "path"), ("source_hash", "module"), ("plot_band", "label"),

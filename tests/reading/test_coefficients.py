@@ -39,8 +39,8 @@ def test_the_largest_coefficients_are_those_of_every_filter():
 def test_a_run_without_noisy_samples_is_never_overtaken():
     record = descend(SignalNoise(20, 100, n_snr2=4.0), 3, 1e-3, 0.1, 30, seeds=range(2))
     assert np.isnan(coefficient_overtaking(record)).all() and np.isnan(largest_coefficients(record).noisy).all()
-    assert np.isnan(observed_accuracies(record)["noisy"]).all() and (observed_accuracies(record)["clean"][:,
-            -1] == 1).all()
+    accuracies = observed_accuracies(record)
+    assert np.isnan(accuracies["noisy"]).all() and (accuracies["clean"][:, -1] == 1).all()
 
 
 def test_accuracies_are_against_the_observed_labels():

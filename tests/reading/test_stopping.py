@@ -71,8 +71,8 @@ def test_lowest_breaks_ties_as_told(tie, expected):
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.sampled_from(["first", "middle", "last"]))
 def test_lowest_is_a_minimum_and_has_no_regret(values, tie):
     error = np.array([values], float)
-    assert stopping_regret(error, stop_at_lowest(error, tie=tie)) == 0 and values_at_stop(error,
-            stop_at_lowest(error, tie=tie)) == min(values)
+    lowest = stop_at_lowest(error, tie=tie)
+    assert stopping_regret(error, lowest) == 0 and values_at_stop(error, lowest) == min(values)
     first, middle, last = (stop_at_lowest(error, tie=one)[0] for one in ("first", "middle", "last"))
     assert first <= middle <= last
 

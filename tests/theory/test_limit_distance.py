@@ -103,8 +103,8 @@ def test_the_three_rates_of_the_distance():
         go = partial(descend_products, h=0.1, steps=30, unit=float(d), every=30)
         flat = go(orthogonalise_products(products, float(d))).margins
         labels = products.y, products.y_obs
-        other = go(products).margins if name == "d" else limit_margins_of_samples(limit_laws_of_both_classes(c, *labels,
-                scheme), *labels)[::30]
+        other = go(products).margins if name == "d" else limit_margins_of_samples(
+            limit_laws_of_both_classes(c, *labels, scheme), *labels)[::30]
         return np.abs(flat - other).mean(1).max()
 
     for name, values, repeats, extra in (("n", [100, 400, 1600], 60, {}), ("m", [5, 20, 80], 5, {}),

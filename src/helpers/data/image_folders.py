@@ -217,8 +217,8 @@ def _is_image(file: Path) -> bool:
         return False
 
 
-def _with_list(parts: dict[str, FolderImages], path: Path, listed: Path, classes: tuple[str, ...]) -> dict[str,
-        FolderImages]:
+def _with_list(parts: dict[str, FolderImages], path: Path, listed: Path, classes: tuple[str, ...]
+               ) -> dict[str, FolderImages]:
     """The parts with the observed labels of the text file `listed`."""
     lines = _pairs(listed)
     position = _reading({label for label, _ in lines.values()}, classes)
@@ -307,8 +307,8 @@ def _synsets(path: Path, n_classes: int) -> tuple[str, ...]:
     return tuple(name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names))  # two cranes
 
 
-def _some(parts: dict[str, FolderImages], n_train: int | None, n_test: int | None, seed: int) -> dict[str,
-                                                                                                      FolderImages]:
+def _some(parts: dict[str, FolderImages], n_train: int | None, n_test: int | None, seed: int
+          ) -> dict[str, FolderImages]:
     return {name: parts[name].some(n, seed, name) for name, n in (("train", n_train), ("test", n_test))}
 
 

@@ -17,9 +17,9 @@ from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import ClassConditionalNoise, MatrixNoise
 from helpers.data.subsets import hold_out
 from helpers.experiments.settings import TEN_WAY, setting, setting_epochs
-from helpers.reading.comparison import Stop, stops_to_compare
+from helpers.reading.comparison import stops_to_compare
 from helpers.reading.selection import select_below_log2, selection_quality
-from helpers.reading.stopping import TRAINING_ONLY, stop_at_plateau, values_at_stop
+from helpers.reading.stopping import values_at_stop
 from helpers.reading.times import turning_time_index
 from helpers.record import Record
 from helpers.runtime import best_device, profile
@@ -32,8 +32,8 @@ NETWORKS = ("VGG", "ResNet")
 WAYS = ("dropout off", "dropout on", "during the epoch")
 STEPS = (0.005, 0.01, 0.02, 0.05)
 # By network and flip rate the step of the recorded runs: of least error in the table deep_steps, of equals the smaller.
-DEEP_STEPS = {("VGG", 0.0): 0.02, ("VGG", 0.1): 0.02, ("VGG", 0.2): 0.01, ("VGG", 0.4): 0.02,
-              ("ResNet", 0.0): 0.01, ("ResNet", 0.1): 0.005, ("ResNet", 0.2): 0.01, ("ResNet", 0.4): 0.01}
+CHOSEN_STEPS = {("VGG", 0.0): 0.02, ("VGG", 0.1): 0.02, ("VGG", 0.2): 0.01, ("VGG", 0.4): 0.02,
+                ("ResNet", 0.0): 0.01, ("ResNet", 0.1): 0.005, ("ResNet", 0.2): 0.01, ("ResNet", 0.4): 0.01}
 
 # How many training images a profile can afford: (data.name, profile)
 N_TRAIN = {("handwritten digits", "quick"): 500, ("handwritten digits", "full"): 500,
@@ -191,10 +191,7 @@ def deep_epoch_table(record: Record, flip_rate: float, held_out: Record | None =
     fixed = {"best": test.max(1), "best_epoch": record.times[test.argmax(1)], "last": test[:, -1]}
     if record.flipped.any(1).all():
         fixed["turning"] = record.times[turning_time_index(record)]
-    stops = {"plateau": stop_at_plateau(record, flip_rate)}
-    stops |= {name: rule(record) for name, rule in TRAINING_ONLY.items()}
-    rules = [Stop(name, chosen) for name, chosen in stops.items()]
-    for rule in rules if held_out is None else stops_to_compare(record, flip_rate, held_out):
+    for rule in stops_to_compare(record, flip_rate, held_out):
         name = rule.name.replace(",", "").replace(" ", "_")
         error, times = (record.fresh_error, record.times) if rule.error is None else (rule.error, rule.times)
         fixed |= {f"{name}_epoch": times[rule.chosen], f"{name}_test": 1 - values_at_stop(error, rule.chosen)}
@@ -203,16 +200,20 @@ def deep_epoch_table(record: Record, flip_rate: float, held_out: Record | None =
     return pd.DataFrame(table | {name: np.repeat(values, len(record.times)) for name, values in fixed.items()})
 
 
+def _noisy_images(noise: float | ClassConditionalNoise, n_train: int, seed: int) -> LabelledImages:
+    data = load_two_class_dataset()
+    return add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), noise, seed=seed)
+
+
 def deep_step_cell(network: str, flip_rate: float, lr: float, *, seed: int = 100, n_train: int = 2000, n_val: int = 300,
                    size: str = "quick", precision: str = "auto") -> dict[str, float]:
     """How good a step size is, told by observed labels alone: the lowest error on those held out, and its epoch.
 
     Arguments are those of `deep_cell`; the seed is none of those whose runs are shown. A run that diverges has error 1.
     """
-    data = load_two_class_dataset()
-    data = add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), flip_rate, seed=seed)
     try:
-        record = deep_run(data, network, seed, size=size, n_val=n_val, precision=precision, lr=lr)
+        record = deep_run(_noisy_images(flip_rate, n_train, seed), network, seed, size=size, n_val=n_val,
+                          precision=precision, lr=lr)
     except FloatingPointError:
         return {"validation error": 1.0, "epoch": -1}
     error = record.validation_observed_error[0]
@@ -237,15 +238,14 @@ def deep_cell(network: str, flip_rate: float, seed: int, *, flip_minus: float | 
     ten
         with the ten-way head.
     lr
-        the step size; by default that of `DEEP_STEPS`, or of the setting where that has none.
+        the step size; by default that of `CHOSEN_STEPS`, or of the setting where that has none.
     changes
         other fields of the `Recipe`, such as epochs or augment.
     """
     noise = flip_rate if flip_minus is None else ClassConditionalNoise(flip_rate, flip_minus)
-    data = load_two_class_dataset()
-    data = add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), noise, seed=seed)
+    data = _noisy_images(noise, n_train, seed)
     data = deep_ten_way(data) if ten else data
-    lr = DEEP_STEPS.get((network, flip_rate)) if lr is None and size == "quick" else lr
+    lr = CHOSEN_STEPS.get((network, flip_rate)) if lr is None and size == "quick" else lr
     changes |= {} if lr is None else {"lr": lr}
 
     def run(held):

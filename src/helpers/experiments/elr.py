@@ -38,7 +38,7 @@ NOISES = {f"symmetric {rate}": SymmetricRedrawNoise(rate) for rate in (0.2, 0.4,
 NOISES |= {"asymmetric 0.4": AsymmetricCIFAR10Noise(0.4)}
 # The step size of each method, by noise: chosen_steps of the recorded table "elr_steps". After a new recording of it,
 # write its choice here and record "elr" anew.
-STEPS = {"symmetric 0.4": dict.fromkeys(METHODS, 0.03) | dict.fromkeys(
+CHOSEN_STEPS = {"symmetric 0.4": dict.fromkeys(METHODS, 0.03) | dict.fromkeys(
     ("ELR+", "ELR+ without the term", *(f"ELR+ without {name}" for name in INGREDIENTS)), 0.1)}
 PUBLISHED_DROP = 150 / 200  # of the epochs, after which the released ELR+ divides the step size by ten
 HELD_OUT = 0.1  # share of the training images whose noisy labels serve for validation, as published
@@ -141,7 +141,7 @@ def elr_cell(loss: str, noise: str, seed: int, *, n_train: int = 20_000, side: i
     augment
         train on crops and mirror images, as published. Without them small networks memorise within these epochs.
     lr
-        the first step size; by default that of STEPS.
+        the first step size; by default that of CHOSEN_STEPS.
     precision
         as of `fit`.
 
@@ -155,7 +155,7 @@ def elr_cell(loss: str, noise: str, seed: int, *, n_train: int = 20_000, side: i
     noisy = add_label_noise(_small_images(n_train, side, os.environ.get(CIFAR10_VARIABLE)),
                             NOISES[checks.one_of("noise", noise, NOISES)], seed=seed)
     n_val = round(HELD_OUT * noisy.n)
-    noisy, step = hold_out(noisy, n_val), lr or STEPS[checks.one_of("noise", noise, STEPS)][loss]
+    noisy, step = hold_out(noisy, n_val), lr or CHOSEN_STEPS[checks.one_of("noise", noise, CHOSEN_STEPS)][loss]
     recipe = replace(elr_recipe(epochs, step, side), augment=augment)
     recipe = replace(recipe, loss=_losses_for(NOISES[noise], noisy.n, recipe)[checks.one_of("loss", loss, METHODS)])
     record = fit(_network(small_cnn_setting(width, recipe), noisy, recipe.loss, seed), noisy, recipe, seed, n_val=n_val,

@@ -36,7 +36,7 @@ from helpers.training.models import vgg
 # keep the network on its first plateau for most of the epochs.
 RECIPE = Recipe(epochs=60, lr=0.02, momentum=0.9, batch_size=60)
 STEPS = (0.01, 0.02, 0.05)
-CHOSEN = {0.0: 0.01, 0.2: 0.01}  # by flip rate, the `chosen_step` of the recorded table paper_steps
+CHOSEN_STEPS = {0.0: 0.01, 0.2: 0.01}  # by flip rate, the `chosen_step` of the recorded table paper_steps
 
 
 def paper_images(flip_rate: float, seed: int, *, n_train: int = 10_000, n_outputs: int = 10) -> LabelledImages:
@@ -118,7 +118,7 @@ def paper_image_cell(flip_rate: float, seed: int, *, n_outputs: int = 10, lr: fl
     flip_rate, seed, n_outputs, n_train
         as of `paper_images`.
     lr, epochs
-        fields of the `Recipe`; by default the step in `CHOSEN`.
+        fields of the `Recipe`; by default the step in `CHOSEN_STEPS`.
     width, precision
         as of `paper_image_run`.
     per_group, n_background
@@ -136,7 +136,7 @@ def paper_image_cell(flip_rate: float, seed: int, *, n_outputs: int = 10, lr: fl
         stops, and `explanations` of the last network, the same in each row of a run.
     """
     data = paper_images(flip_rate, seed, n_train=n_train, n_outputs=n_outputs)
-    lr = CHOSEN[checks.one_of("flip_rate", flip_rate, CHOSEN)] if lr is None else lr
+    lr = CHOSEN_STEPS[checks.one_of("flip_rate", flip_rate, CHOSEN_STEPS)] if lr is None else lr
     recipe = replace(RECIPE, lr=lr, epochs=epochs)
     record, model = paper_image_run(data, seed, recipe, width=width, precision=precision)
     columns = {"test": 1 - record.fresh_error[0]}

@@ -77,7 +77,7 @@ _IN_BOTH = {
         "PreAct ResNet of 6 layers, width 8", partial(PreActResNet, blocks=(1, 1)),
         Recipe(epochs=25, lr=0.05, batch_size=100), 8, n_val=150),
     ("loss_distributions", "small CNN", "handwritten digits"): small_cnn_setting(16, Recipe(epochs=40, lr=0.05),
-                                                                        one_output=True),
+                                                                                 one_output=True),
     ("loss_distributions", "small CNN", "ten digits"): small_cnn_setting(16, Recipe(epochs=40, lr=0.05)),
     ("loss_distributions", "small CNN", "MNIST"): small_cnn_setting(16, Recipe(epochs=20, lr=0.05)),
     ("loss_distributions", "small CNN", "CIFAR-10"): small_cnn_setting(48, Recipe(epochs=20, lr=0.03)),

@@ -115,7 +115,7 @@ def never(error: Float[np.ndarray, "runs T"]) -> Int[np.ndarray, " runs"]:
     return np.full(len(error), np.shape(error)[1] - 1)
 
 
-def stops_to_compare(record: Record, flip_rate: ArrayLike, held_out: Record, *, error: str = "fresh",
+def stops_to_compare(record: Record, flip_rate: ArrayLike, held_out: Record | None, *, error: str = "fresh",
                      times: ArrayLike | None = None) -> list[Stop]:
     """The rules of `helpers.reading.stopping`, each on the runs that it can have.
 
@@ -126,20 +126,24 @@ def stops_to_compare(record: Record, flip_rate: ArrayLike, held_out: Record, *, 
     flip_rate
         what `stop_at_plateau` believes.
     held_out
-        runs of the same seeds on the training samples left after n_val of them have become the validation set.
+        runs of the same seeds on the training samples left after n_val of them have become the validation set. Without
+        them (None) the rules that validate are left out.
     error
         which test error of `held_out` the rules are judged by.
     times
         what to call the recorded times of `held_out`, by default their own names.
     """
+    rules = [Stop("plateau", stop_at_plateau(record, flip_rate), knows_rate=True),
+             *(Stop(name, rule(record)) for name, rule in TRAINING_ONLY.items())]
+    if held_out is None:
+        return rules
     labels = held_out.test_sizes["validation"]
     times = held_out.times if times is None else np.asarray(times)
     own = {"error": getattr(held_out, f"{error}_error"), "times": times}
     return [Stop("clean validation", stop_by_clean_validation(held_out), clean_labels=labels, **own),
             Stop("noisy validation", stop_by_noisy_validation(held_out), noisy_labels=labels, **own),
             Stop("noisy validation, last", stop_by_noisy_validation(held_out, tie="last"), noisy_labels=labels, **own),
-            Stop("plateau", stop_at_plateau(record, flip_rate), knows_rate=True),
-            *(Stop(name, rule(record)) for name, rule in TRAINING_ONLY.items())]
+            *rules]
 
 
 def compare_stops(error: Float[np.ndarray, "runs T"], times: ArrayLike, rules: Sequence[Stop], *,

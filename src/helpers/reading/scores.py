@@ -75,8 +75,8 @@ def score_confident_learning(probabilities: ArrayLike, labels: ArrayLike) -> Boo
     return kept
 
 
-def area_under_margin_scores(record: Record, *, until: Int[np.ndarray, " runs"] | None = None) -> Float[np.ndarray,
-                                                                                                        "runs n"]:
+def area_under_margin_scores(record: Record, *, until: Int[np.ndarray, " runs"] | None = None
+                             ) -> Float[np.ndarray, "runs n"]:
     """The mean margin of each sample over the epochs of training (Pleiss et al. 2020).
 
     With two classes the margin is the observed class's logit minus the other's. With K classes it is that of the
