@@ -39,7 +39,7 @@ env: $(VENV)/installed  ## Make or refresh the environment .venv
 # Pins and package in one resolution, so that pip sees every constraint. No stamp until it is through: what was
 # interrupted goes on.
 $(VENV)/installed: requirements.txt pyproject.toml $(MADE_FOR)
-	@echo "Installing the environment into $(CURDIR)/$(VENV) (2 GB and more; once)"
+	@echo "Installing the environment into $(CURDIR)/$(VENV) (2 GB; 5.5 GB where pip takes the CUDA build of torch; once)"
 	@$(PY) -m pip install -qq --no-compile --disable-pip-version-check -r requirements.txt -e . || { \
 		echo "error: pip could not install requirements.txt (see above). Run the same command again to go on." >&2; exit 1; }
 	@touch $@

@@ -30,9 +30,10 @@ SAID_HERE = {
     "It was recorded once (`make record`):": "It was recorded once, and comes with the package:"}
 
 
-def notebook(pair, package, targets, site="", times=None):
-    """The Colab notebook of a chapter's pair. package : what pip installs. times : {profile: words}, where measured."""
-    made, page = nbformat.read(pair, as_version=4), f"nbs/{pair.stem}"
+def notebook(made, name, package, targets, site="", times=None):
+    """A chapter's notebook as Colab takes it. name : its file's stem. package : what pip installs; "" for no first cell,
+    where the sources' address is not known. times : {profile: words}, where measured."""
+    page = f"nbs/{name}"
     plain = Plain(page, targets, site)
     cells = [cell for cell in _cells(made.cells, plain) if cell.source.strip()]
     book = next(target for target in targets.values() if target.kind == "page")
@@ -41,11 +42,12 @@ def notebook(pair, package, targets, site="", times=None):
     frame = FRAME.substitute(kept=KEPT, package=package, times=times, number=targets[page].number, book=book.title,
                              link=link, references=plain.references() or "none")
     set_up, introduction, end = jupytext.reads(frame, fmt="md:myst").cells
-    heading, _, text = cells[0].source.partition("\n")
-    cells[0].source = f"{heading}\n\n{introduction.source}\n{text}"
+    if package:
+        heading, _, text = cells[0].source.partition("\n")
+        cells[0].source = f"{heading}\n\n{introduction.source}\n{text}"
     set_up.id, end.id = "set-up", "colophon"
-    made.cells = [set_up, *cells, end]
-    made.metadata.colab = {"name": pair.name, "provenance": [], "toc_visible": True}
+    made.cells = [set_up] * bool(package) + [*cells, end]
+    made.metadata.colab = {"name": f"{name}.ipynb", "provenance": [], "toc_visible": True}
     nbformat.validate(made)
     return made
 
@@ -82,8 +84,9 @@ def make(folder, package, site="", root=execution.ROOT):
     targets, times, written = numbering.targets(root), status.words(root), []
     Path(folder, "nbs").mkdir(parents=True, exist_ok=True)
     for pair in (source.with_suffix(".ipynb") for source in execution.chapters(root)):
+        made = notebook(nbformat.read(pair, as_version=4), pair.stem, package, targets, site, times.get(pair.stem))
         written.append(Path(folder, "nbs", pair.name))
-        nbformat.write(notebook(pair, package, targets, site, times.get(pair.stem)), written[-1])
+        nbformat.write(made, written[-1])
     return written
 
 

@@ -1,16 +1,21 @@
 """Student versions of the chapters: build/students/NN_slug.ipynb, without solutions and without outputs.
 
-Where a solution stood there is an empty cell for the answer: of code if the solution had code, of text otherwise.
-The text is plain Markdown, which every notebook program shows as it is meant. nbgrader would empty cells that are
-marked as solutions; here a solution is a directive, within a cell or over several.
+Where a solution stood there is an empty cell for the answer: of code if the solution had code, of text otherwise. The
+rest is as in the notebooks for Colab (tools/colab.py): plain Markdown, captions with the figures' numbers and, where
+the sources' address is known, Colab's first cell. nbgrader would empty cells that are marked as solutions; here a
+solution is a directive, within a cell or over several.
 """
 
+import os
+
+import addresses
+import colab
 import execution
 import myst
 import nbformat
 import notebooks
 import numbering
-from plain_markdown import Plain
+import status
 
 OUT = execution.ROOT / "build" / "students"
 CODE_ANSWER = ["```{code-cell} ipython3", "# Your answer", "```"]
@@ -25,21 +30,19 @@ def without_solutions(text):
     return "\n".join(lines) + "\n"
 
 
-def student_notebook(path, root=execution.ROOT):
-    """The notebook for students of a chapter's source: the same cells, in order, without solutions and outputs."""
+def student_notebook(path, root=execution.ROOT, package="", site="", times=None):
+    """The notebook for students of a chapter's source. package, site, times : as of `colab.notebook`."""
     made = notebooks.bare(without_solutions(path.read_text("utf-8")))
-    plain = Plain(f"nbs/{path.stem}", numbering.targets(root))
-    for cell in made.cells:
-        cell.source = plain(cell.source) if cell.cell_type == "markdown" else cell.source
-    if plain.cited:
-        made.cells.append(nbformat.v4.new_markdown_cell(f"**Works cited**\n\n{plain.references()}", id="works-cited"))
-    return made
+    return colab.notebook(made, path.stem, package, numbering.targets(root), site, times)
 
 
 def main(out=OUT):
     out.mkdir(parents=True, exist_ok=True)
+    package = addresses.package_address(os.environ) if "GITHUB_SHA" in os.environ else ""
+    site, times = addresses.site_url(os.environ), status.words(execution.ROOT)
     for path in execution.chapters():
-        nbformat.write(student_notebook(path), out / f"{path.stem}.ipynb")
+        made = student_notebook(path, package=package, site=site, times=times.get(path.stem))
+        nbformat.write(made, out / f"{path.stem}.ipynb")
     print(f"{len(execution.chapters())} notebooks in {out}")
 
 
