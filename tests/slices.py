@@ -69,8 +69,20 @@ def _read(node):
     return found
 
 
+class _Generators(ast.NodeTransformer):
+    """Comprehensions become generator expressions: since Python 3.12 others have no scope of their own."""
+
+    def visit_ListComp(self, node):
+        self.generic_visit(node)
+        return ast.GeneratorExp(getattr(node, "elt", None) or ast.Tuple([node.key, node.value], ast.Load()),
+                                node.generators)
+
+    visit_SetComp = visit_DictComp = visit_ListComp
+
+
 def _table(statement):
-    return symtable.symtable(ast.unparse(statement), "statement", "exec")
+    tree = _Generators().visit(ast.parse(ast.unparse(statement)))
+    return symtable.symtable(ast.unparse(tree), "statement", "exec")
 
 
 def _root(node):

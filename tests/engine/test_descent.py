@@ -85,7 +85,8 @@ def test_a_record_says_what_made_it(law):
             "init_std": 0.05, "lr": 0.3}
     assert told.items() <= record.runs[0].items()
     shared = {"engine": "reduced", "m": 3, "steps": 60, "dtype": "float32", "zeta": 0.5, "ran_on": "cpu"}
-    assert shared.items() <= record.config.items() and torch.__version__ == record.config["torch"]
+    assert shared.items() <= record.config.items()
+    assert torch.__version__.split("+")[0] == record.config["torch"].split("+")[0]  # what follows + is the build
     assert record.test_sizes == {"fresh": 50, "observed": 50, "reused": 50}
 
 
