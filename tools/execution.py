@@ -15,6 +15,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from datetime import date
+from functools import partial
 from importlib import metadata
 from itertools import repeat
 from pathlib import Path
@@ -25,8 +26,10 @@ import nbformat
 import pandas as pd
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.cache import db
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from helpers.files import write_atomically
@@ -34,6 +37,8 @@ from helpers.files import write_atomically
 ROOT = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 900  # seconds; the same in _config.yml
 STAMP, RUN_TIMES = Path("_build/execution-fingerprint"), Path("book/run_times.csv")
+# jupyter-cache never closes its database, of which Python 3.13 warns: with this no connection outlives its use.
+db.create_engine = partial(create_engine, poolclass=NullPool)
 COLUMNS = ["chapter", "seconds", "profile", "device", "threads", "python", "torch", "numpy", "date"]
 
 
