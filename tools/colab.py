@@ -31,8 +31,9 @@ SAID_HERE = {
 
 
 def notebook(made, name, package, targets, site="", times=None):
-    """A chapter's notebook as Colab takes it. name : its file's stem. package : what pip installs; "" for no first cell,
-    where the sources' address is not known. times : {profile: words}, where measured."""
+    """A chapter's notebook as Colab takes it. name : its file's stem. package : what pip installs, "" for no first cell
+    (the sources' address is not known). times : {profile: words}, where measured.
+    """
     page = f"nbs/{name}"
     plain = Plain(page, targets, site)
     cells = [cell for cell in _cells(made.cells, plain) if cell.source.strip()]
