@@ -99,8 +99,6 @@ def open_cache(root=ROOT):
             cache.list_cache_records()
             return cache
         except (SQLAlchemyError, RuntimeError, ValueError) as error:  # jupyter-cache makes some a RuntimeError
-            if cache._db is not None:
-                cache._db.dispose()
             if "database is locked" in f"{error} {error.__cause__}":  # whole, and in another process's hands
                 raise
         sleep(wait)

@@ -34,6 +34,8 @@ def test_every_command_of_a_workflow_exists():
     wanted = {target for _, line in commands for target in re.findall(r"\bmake (?:-s )?([a-z-]+)", line)}
     assert {"book", "colab", "pdf", "links", "latex-packages"} <= wanted <= TARGETS
     assert any(line == ".ci/run" for _, line in commands) and (ROOT / ".ci" / "run").exists()
+    linked = [step for name, step in STEPS if name == "publish" and step.get("run", "").startswith("make ")]
+    assert len(linked) == 4 and all("SITE_URL" in step.get("env", {}) for step in linked)  # what they make has links
     for name in (".ci/run", "CONTRIBUTING.md", "README.md"):
         assert set(re.findall(r"(?:`| {4}|\" )make ([a-z-]+)", (ROOT / name).read_text())) <= TARGETS, name
 

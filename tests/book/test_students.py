@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 
 import execution
 import jupytext
@@ -64,14 +65,23 @@ def parsed(sources):
     return ast.parse(re.sub(r"^[%!].*$", "", "\n".join(sources), flags=re.MULTILINE)).body
 
 
+# Made once for each chapter: two tests look at it, and none changes it.
+student_notebook = cache(students.student_notebook)
+
+
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny_path(tmp_path_factory):
     root = tmp_path_factory.mktemp("book")
     (root / "nbs").mkdir()
     (root / "_toc.yml").write_text("root: nbs/01_tiny\n")
     path = root / "nbs" / "01_tiny.md"
     path.write_text(CHAPTER)
-    return students.student_notebook(path, root)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_path):
+    return students.student_notebook(tiny_path, tiny_path.parent.parent)
 
 
 def test_solutions_give_way_to_empty_cells(tiny):
@@ -90,7 +100,7 @@ def test_the_student_version_runs(tiny, tmp_path):
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_student_version_is_the_chapter_without_solutions(path):
     """Cells in order, none that a solution owns, and no later cell that needs what only a solution binds."""
-    text, notebook = path.read_text("utf-8"), students.student_notebook(path)
+    text, notebook = path.read_text("utf-8"), student_notebook(path)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in cells)
     written = "\n".join(cell.source for cell in notebook.cells)
@@ -114,16 +124,12 @@ def test_student_version_is_the_chapter_without_solutions(path):
 def test_figures_keep_their_captions_and_numbers(path):
     targets = numbering.targets()
     figures = [target for target in targets.values() if target.kind == "figure" and target.page == f"nbs/{path.stem}"]
-    written = "\n".join(cell.source for cell in students.student_notebook(path).cells)
+    written = "\n".join(cell.source for cell in student_notebook(path).cells)
     assert figures and all(f"**Figure {target.number}.** " in written for target in figures)
 
 
-def test_colab_sets_itself_up_where_the_address_is_known(tiny, tmp_path):
-    path = tmp_path / "nbs" / "01_tiny.md"
-    path.parent.mkdir()
-    path.write_text(CHAPTER)
-    (tmp_path / "_toc.yml").write_text("root: nbs/01_tiny\n")
-    made = students.student_notebook(path, tmp_path, package="the package @ https://a.b/c.zip")
+def test_colab_sets_itself_up_where_the_address_is_known(tiny, tiny_path):
+    made = students.student_notebook(tiny_path, tiny_path.parent.parent, package="the package @ https://a.b/c.zip")
     assert "the package @ https://a.b/c.zip" in made.cells[0].source and made.cells[0].cell_type == "code"
     assert "set-up" not in [cell.id for cell in tiny.cells]
 

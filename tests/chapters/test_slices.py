@@ -24,6 +24,8 @@ CASES = {
     "a function's own names": (["x = 5", "def f(x):\n    z = x\n    return z", "z = 7", "y = f(1)"], "y", [0, 2]),
     "a function in a function": (["k = 3", "def f(x):\n    return (lambda: x + k)()", "y = f(1)"], "y", []),
     "a comprehension's own name": (["i = 9", "k = 2", "y = [k * i for i in range(3)]"], "y", [0]),
+    "a set's own name": (["i = 9", "k = 2", "y = {k * i for i in range(3)}"], "y", [0]),
+    "a dictionary's own names": (["i = 9", "k = 2", "y = {i: k * j for i, j in [(1, 2)] if i}"], "y", [0]),
     "a loop": (["t, n = 0, 3", "i = 9", "for i in range(n):\n    t = t + i", "print(n)"], "t", [1, 3]),
     "a loop that fills": (["t = {}", "for i in range(3):\n    t[i] = i", "u = 1"], "t", [2]),
     "a branch may not bind": (["c = False", "a = 0", "if c:\n    a = 1", "print(a)"], "a", [3]),
