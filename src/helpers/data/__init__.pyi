@@ -22,7 +22,14 @@ from .image_folders import (
     load_folder as load_folder,
     load_webvision as load_webvision,
 )
-from .images import LabelledImages as LabelledImages, class_index as class_index, two_class_images as two_class_images
+from .images import (
+    LabelledData as LabelledData,
+    LabelledFeatures as LabelledFeatures,
+    LabelledImages as LabelledImages,
+    class_index as class_index,
+    class_labels as class_labels,
+    two_class_images as two_class_images,
+)
 from .label_noise import (
     add_label_noise as add_label_noise,
     flip_labels as flip_labels,

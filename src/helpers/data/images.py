@@ -1,7 +1,9 @@
-"""Images of two classes or more as arrays, with their true and their observed labels."""
+"""Images, or rows of features, of two classes or more as arrays, with their true and their observed labels."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, Real
@@ -13,11 +15,12 @@ from helpers.streams import random_stream
 
 
 @dataclass(frozen=True)
-class LabelledImages:
-    """Training and test images of K >= 2 classes with their true and their observed labels.
+class LabelledData:
+    """Training samples of K >= 2 classes with their true and their observed labels; test samples, if there are any.
 
-    Two classes have the labels -1 and +1 (float64), more have the labels 0 to K - 1 (int64): the position of the name
-    in `classes`. `class_index` and `class_labels` change one into the other. Anything array-like is taken for an array.
+    What `LabelledImages` and `LabelledFeatures` have in common. Two classes have the labels -1 and +1 (float64), more
+    have the labels 0 to K - 1 (int64): the position of the name in `classes`. `class_index` and `class_labels` change
+    one into the other. Anything array-like is taken for an array.
 
     Attributes
     ----------
@@ -26,7 +29,7 @@ class LabelledImages:
     classes
         the K names; with two, those of the classes -1 and +1, in this order.
     x, x_test
-        pixels in [0, 1].
+        the samples, along the first axis; x_test is None where there is no test set.
     y, y_test
         true labels.
     y_obs, y_test_obs
@@ -35,41 +38,69 @@ class LabelledImages:
         how the observed labels came about; `fit` copies it into the Record. A "realised_flip_rate" in it is always that
         of y and y_obs. Where noise["kind"] is "unknown" nobody knows the true labels of the training set: y repeats
         y_obs there, and `flipped` is refused.
+    files
+        what each training sample is called, such as its file; each another name.
+    n_test_true
+        of the first so many test samples y_test is the true label; of the later ones it repeats the observed label. All
+        by default.
 
     Raises
     ------
     ValueError
-        If arrays do not fit together, pixels lie outside [0, 1] or a label is of no class.
+        If arrays do not fit together, a value is out of range or a label is of no class.
     """
 
     name: str
     classes: tuple
-    x: Float32[np.ndarray, "n channels height width"]
+    x: Float32[np.ndarray, "n *sample"]
     y: Real[np.ndarray, " n"]
-    x_test: Float32[np.ndarray, "n_test channels height width"]
-    y_test: Real[np.ndarray, " n_test"]
+    x_test: Float32[np.ndarray, "n_test *sample"] | None = None
+    y_test: Real[np.ndarray, " n_test"] | None = None
     y_obs: Real[np.ndarray, " n"] | None = None
     y_test_obs: Real[np.ndarray, " n_test"] | None = None
     noise: dict = field(default_factory=dict)
+    files: tuple[str, ...] | None = None
+    n_test_true: int | None = None
 
     def __post_init__(self) -> None:
-        set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 (frozen)
-        set_field("classes", _class_names(self.classes))
-        for name in ("x", "x_test"):
-            set_field(name, _pixels(name, getattr(self, name)))
-        checks.require(self.x.shape[1:] == self.x_test.shape[1:], "x_test.shape", self.x_test.shape,
-                       f"(n_test, {', '.join(map(str, self.x.shape[1:]))}), as x")
-        for true, observed, x in (("y", "y_obs", self.x), ("y_test", "y_test_obs", self.x_test)):
-            set_field(true, _labels(true, getattr(self, true), len(x), self.n_classes))
-            given = getattr(self, true if getattr(self, observed) is None else observed)
-            set_field(observed, _labels(observed, given, len(x), self.n_classes))
-        if "realised_flip_rate" in self.noise:  # however these images came about: cut, relabelled, held out
-            set_field("noise", self.noise | {"realised_flip_rate": float(np.mean(self.flipped))})
+        self._set("classes", _class_names(self.classes))
+        self._set("x", self._samples("x", self.x))
+        self._set_labels("y", "y_obs", self.n)
+        if self.x_test is None:
+            for name in ("y_test", "y_test_obs"):
+                checks.require(getattr(self, name) is None, name, "<labels>", "None where x_test is None")
+        else:
+            self._set("x_test", self._samples("x_test", self.x_test))
+            checks.require(self.x.shape[1:] == self.x_test.shape[1:], "x_test.shape", self.x_test.shape,
+                           f"(n_test, {', '.join(map(str, self.x.shape[1:]))}), as x")
+            self._set_labels("y_test", "y_test_obs", self.n_test)
+        known = self.n_test if self.n_test_true is None else self.n_test_true
+        self._set("n_test_true", checks.integer("n_test_true", known, 0, self.n_test))
+        if self.files is not None:
+            self._set("files", _names_of_samples(self.files, self.n))
+        if "realised_flip_rate" in self.noise:  # however these samples came about: cut, relabelled, held out
+            self._set("noise", self.noise | {"realised_flip_rate": float(np.mean(self.flipped))})
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # frozen
+
+    def _set_labels(self, true: str, observed: str, n: int) -> None:
+        self._set(true, _labels(true, getattr(self, true), n, self.n_classes))
+        given = getattr(self, true if getattr(self, observed) is None else observed)
+        self._set(observed, _labels(observed, given, n, self.n_classes))
+
+    def _samples(self, name: str, value: ArrayLike) -> Float32[np.ndarray, "n *sample"]:
+        raise NotImplementedError("LabelledImages and LabelledFeatures say what a sample is")
 
     @property
     def n(self) -> int:
-        """Number of training images."""
+        """Number of training samples."""
         return len(self.x)
+
+    @property
+    def n_test(self) -> int:
+        """Number of test samples, 0 where there is no test set."""
+        return 0 if self.x_test is None else len(self.x_test)
 
     @property
     def n_classes(self) -> int:
@@ -77,29 +108,82 @@ class LabelledImages:
         return len(self.classes)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width)."""
-        return self.x.shape[1:]
+    def truth_known(self) -> bool:
+        """Whether the true labels of the training set are known."""
+        return self.noise.get("kind") != UNKNOWN_KIND
 
     @property
     def flipped(self) -> Bool[np.ndarray, " n"]:
-        """Which training images carry a wrong label. ValueError where nobody knows the true ones."""
-        checks.require(self.noise.get("kind") != UNKNOWN_KIND, "noise kind", UNKNOWN_KIND, KNOWN_TRUTH)
+        """Which training samples carry a wrong label. ValueError where nobody knows the true ones."""
+        checks.require(self.truth_known, "noise kind", UNKNOWN_KIND, KNOWN_TRUTH)
         return self.y != self.y_obs
 
-    def keep(self, kept: Bool[np.ndarray, " n"]) -> "LabelledImages":
-        """The same data with those training images only for which `kept` is True (see `keep_samples`)."""
-        return replace(self, x=self.x[kept], y=self.y[kept], y_obs=self.y_obs[kept])
+    def keep(self, kept: Bool[np.ndarray, " n"] | Int64[np.ndarray, " kept"]) -> Self:
+        """The same data with those training samples only that `kept` names, a mask or positions (`keep_samples`)."""
+        names = None if self.files is None else tuple(np.array(self.files, object)[kept])
+        return replace(self, x=self.x[kept], y=self.y[kept], y_obs=self.y_obs[kept], files=names)
 
-    def subset(self, n_train: int, *, seed: int = 0) -> "LabelledImages":
-        """The same data with `n_train` of its training images, drawn at random; the test set is kept whole.
+    def subset(self, n_train: int, *, seed: int = 0) -> Self:
+        """The same data with `n_train` of its training samples, drawn at random; the test set is kept whole.
 
         The draw depends on n, n_train and the seed alone: data that differ in their labels have the same subset.
         """
         n_train = checks.integer("n_train", n_train)
         checks.require(n_train <= self.n, "n_train", n_train, f"an integer from 1 to {self.n}, the images there are")
-        chosen = np.sort(random_stream(seed, "subset of images").permutation(self.n)[:n_train])
-        return replace(self, x=self.x[chosen], y=self.y[chosen], y_obs=self.y_obs[chosen])
+        return self.keep(np.sort(random_stream(seed, "subset of images").permutation(self.n)[:n_train]))
+
+
+@dataclass(frozen=True)
+class LabelledImages(LabelledData):
+    """`LabelledData` whose samples are images: pixels in [0, 1], of shape (channels, height, width).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers.data import LabelledImages
+    >>> data = LabelledImages("two greys", ("dark", "bright"), np.array([0.1, 0.9]).reshape(2, 1, 1, 1), [-1, 1])
+    >>> data.n, data.n_test, data.image_shape
+    (2, 0, (1, 1, 1))
+    """
+
+    x: Float32[np.ndarray, "n channels height width"]
+    x_test: Float32[np.ndarray, "n_test channels height width"] | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return self.x.shape[1:]
+
+    def _samples(self, name: str, value: ArrayLike) -> Float32[np.ndarray, "n channels height width"]:
+        pixels = np.ascontiguousarray(value, dtype=np.float32)
+        allowed = "(n, channels, height, width), not empty"
+        checks.require(pixels.ndim == 4 and pixels.size > 0, f"{name}.shape", pixels.shape, allowed)
+        low, high = pixels.min(), pixels.max()  # NaN if any pixel is, and then both comparisons are false
+        checks.require(bool(low >= 0 and high <= 1), name, f"<from {low} to {high}>", "pixels in [0, 1]")
+        return pixels
+
+
+@dataclass(frozen=True)
+class LabelledFeatures(LabelledData):
+    """`LabelledData` whose samples are rows of a table of p numbers.
+
+    Examples
+    --------
+    >>> from helpers.data import LabelledFeatures
+    >>> data = LabelledFeatures("lengths", ("short", "long"), [[0.1], [2.5]], [-1, 1], files=("first", "second"))
+    >>> data.keep(data.y > 0).files
+    ('second',)
+    """
+
+    x: Float32[np.ndarray, "n p"]
+    x_test: Float32[np.ndarray, "n_test p"] | None = None
+
+    def _samples(self, name: str, value: ArrayLike) -> Float32[np.ndarray, "n p"]:
+        rows = np.ascontiguousarray(value, dtype=np.float32)
+        checks.require(rows.ndim == 2 and rows.size > 0, f"{name}.shape", rows.shape, "(n, p), not empty")
+        bad = np.argwhere(~np.isfinite(rows)).tolist()
+        checks.require(not bad, name, f"<no finite number at (row, column) {bad[:3]}>", "finite numbers")
+        return rows
 
 
 def shrink_images(data: LabelledImages, side: int) -> LabelledImages:
@@ -108,7 +192,7 @@ def shrink_images(data: LabelledImages, side: int) -> LabelledImages:
     side = checks.integer("side", side)
     checks.require(old % side == 0, "side", side, f"a divisor of {old}, the side of the images")
     small = lambda x: x.reshape(*x.shape[:2], side, old // side, side, old // side).mean((3, 5))  # noqa: E731
-    return replace(data, x=small(data.x), x_test=small(data.x_test))
+    return replace(data, x=small(data.x), x_test=small(data.x_test) if data.n_test else None)
 
 
 def class_index(y: ArrayLike, n_classes: int) -> Int64[np.ndarray, "..."]:
@@ -165,14 +249,20 @@ def two_class_images(data: LabelledImages, negative: str | tuple, positive: str 
     both = set(groups[0]) & set(groups[1])
     checks.require(not both, "positive", sorted(both), "classes that are not in `negative`")
     sign = np.array([-1.0 if one in groups[0] else 1.0 if one in groups[1] else 0.0 for one in data.classes])
-    y, y_obs, y_test, y_test_obs = (sign[class_index(labels, data.n_classes)]
-                                    for labels in (data.y, data.y_obs, data.y_test, data.y_test_obs))
-    kept, kept_test = y * y_obs != 0, y_test * y_test_obs != 0
     classes = tuple(", ".join(map(str, group)) for group in groups)
+    cut, found = {}, []
+    for part in ("", "_test") if data.n_test else ("",):
+        y, y_obs = (sign[class_index(getattr(data, f"y{part}{kind}"), data.n_classes)] for kind in ("", "_obs"))
+        kept = y * y_obs != 0
+        found.append(kept)
+        cut |= {f"x{part}": getattr(data, f"x{part}")[kept], f"y{part}": y[kept], f"y{part}_obs": y_obs[kept]}
     wanted = f"images with the classes {' and '.join(classes)}, for training and for testing"
-    checks.require(kept.any() and kept_test.any(), "data", data.name, wanted)
-    return LabelledImages(f"{data.name}: {classes[0]} against {classes[1]}", classes, data.x[kept], y[kept],
-                          data.x_test[kept_test], y_test[kept_test], y_obs[kept], y_test_obs[kept_test], data.noise)
+    checks.require(all(kept.any() for kept in found), "data", data.name, wanted)
+    if data.files is not None:
+        cut["files"] = tuple(name for name, stays in zip(data.files, found[0]) if stays)
+    if data.n_test:
+        cut["n_test_true"] = int(found[1][:data.n_test_true].sum())
+    return replace(data, name=f"{data.name}: {classes[0]} against {classes[1]}", classes=classes, **cut)
 
 
 def _class_names(classes: Iterable) -> tuple:
@@ -187,10 +277,10 @@ def _labels(name: str, value: ArrayLike, n: int, n_classes: int) -> Real[np.ndar
     return _index(name, checks.vectors(name, value, n).numpy(), n_classes)
 
 
-def _pixels(name: str, value: ArrayLike) -> Float32[np.ndarray, "n channels height width"]:
-    pixels = np.ascontiguousarray(value, dtype=np.float32)
-    allowed = "(n, channels, height, width), not empty"
-    checks.require(pixels.ndim == 4 and pixels.size > 0, f"{name}.shape", pixels.shape, allowed)
-    low, high = pixels.min(), pixels.max()  # NaN if any pixel is, and then both comparisons are false
-    checks.require(bool(low >= 0 and high <= 1), name, f"<from {low} to {high}>", "pixels in [0, 1]")
-    return pixels
+
+def _names_of_samples(files: Iterable, n: int) -> tuple[str, ...]:
+    names = tuple(files) if np.iterable(files) and not isinstance(files, (str, bytes)) else ()
+    checks.require(len(names) == n and all(isinstance(name, str) for name in names), "files", files, f"{n} strings")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    checks.require(not twice, "files", twice[:3], "names of which each is another")
+    return names

@@ -15,7 +15,6 @@ from helpers.data.noise_kinds import (
     SymmetricNoise,
     draw_by_noise_kind,
 )
-from helpers.record import UNKNOWN_KIND
 from helpers.streams import random_stream
 
 
@@ -115,12 +114,13 @@ def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceD
     >>> noisy.y[noisy.flipped][:4].tolist(), noisy.y_obs[noisy.flipped][:4].tolist()
     ([3, 4, 4, 2], [4, 5, 5, 3])
     """
-    checks.require(data.noise.get("kind") != UNKNOWN_KIND, "data", data.name, "images whose true labels are known")
+    known = data.truth_known and data.n_test_true == data.n_test
+    checks.require(known, "data", data.name, "images whose true labels are known")
     if isinstance(noise, HumanLabelNoise):
         return _human(data, noise)
     kind = noise if isinstance(noise, (MatrixNoise, InstanceDependentNoise)) else SymmetricNoise(noise)
-    parts = (data.x, data.y, "training"), (data.x_test, data.y_test, "test")
-    (y_obs, expected), (y_test_obs, _) = (_observe(kind, data, *part, seed, draw) for part in parts)
+    y_obs, expected = _observe(kind, data, data.x, data.y, "training", seed, draw)
+    y_test_obs = _observe(kind, data, data.x_test, data.y_test, "test", seed, draw)[0] if data.n_test else None
     rates = {"flip_rate": float(kind.rate), "realised_flip_rate": realised_label_noise_rate(data.y, y_obs),
              "draw": draw}
     if kind is noise or data.n_classes > 2:
