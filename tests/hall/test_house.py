@@ -17,7 +17,8 @@ SOURCE = ROOT / "src" / "helpers"
 # Wing: the wings that it may import. All import the hall, which imports none.
 MAY_IMPORT = {
     "data": (), "engine": ("data",), "training": ("data",), "reading": ("data",), "theory": ("data", "engine"),
-    "experiments": ("data", "engine", "training", "reading", "theory"), "sweeps": ()}
+    "practice": ("data", "training", "reading"),
+    "experiments": ("data", "engine", "training", "reading", "theory", "practice"), "sweeps": ()}
 WINGS = tuple(MAY_IMPORT)
 # For readers with data or networks of their own; no chapter calls them.
 FOR_READERS = {

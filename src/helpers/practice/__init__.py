@@ -1,0 +1,5 @@
+"""Reading: what a `Record` says. Times, crossings, stopping, selection, distances, attribution."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # the public names stand in __init__.pyi
