@@ -1,4 +1,4 @@
-"""Reading: what a `Record` says. Times, crossings, stopping, selection, distances, attribution."""
+"""Practice: wrong labels in data of one's own. Flip rates, suspects, cleaned data."""
 
 import lazy_loader
 
