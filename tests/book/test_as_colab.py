@@ -216,9 +216,8 @@ def test_first_cell_says_what_to_do_if_nothing_was_installed(tmp_path, made, whe
 
 def test_the_wheel_holds_every_module_and_recorded_run(wheel):
     source = ROOT / "src"
-    wanted = {path.relative_to(source).as_posix() for path in (source / "helpers").rglob("*.py*")
-              if path.suffix in (".py", ".pyi")}
-    assert {"helpers/engine/reduced.py", "helpers/engine/__init__.pyi"} <= wanted
+    wanted = {path.relative_to(source).as_posix() for path in source.rglob("*.py*") if path.suffix in (".py", ".pyi")}
+    assert {"helpers/engine/reduced.py", "helpers/engine/__init__.pyi", "signal_first/__init__.py"} <= wanted
     wanted |= {f"helpers/results/{path.name}" for path in (ROOT / "book" / "results").glob("*.*")}
     missing = wanted - set(ZipFile(wheel).namelist())
     assert not missing, f"name them in pyproject.toml's package-data: {sorted(missing)}"

@@ -234,7 +234,9 @@ def test_clothing1m_has_labels_of_the_web_and_a_clean_test_set(tmp_path, lists):
     assert data.y_test.tolist() == data.y_test_obs.tolist() == [0, 1, 2]
     assert_colours(data.x_test, data.y_test)
     assert_colours(data.x, [0, 1, 2])
-    assert load_clothing1m(tmp_path, n_train=2, n_test=1).n == 2
+    assert data.files == ("images/1/13/3,x3.jpg", "images/0/14/4,x4.jpg", "images/1/15/5,x5.jpg")  # the list's keys
+    part = load_clothing1m(tmp_path, n_train=2, n_test=1)
+    assert part.n == 2 and set(part.files) < set(data.files)
 
 
 def test_clothing1m_images_with_both_labels_have_measured_noise(tmp_path):
@@ -287,6 +289,7 @@ def test_webvision_has_googles_labels_and_a_true_test_set(tmp_path):
     data = load_webvision(webvision_files(tmp_path), n_classes=3, size=8)
     assert data.classes == ("crane (0)", "crane (1)", "tench") and data.y_obs.tolist() == [0, 0, 1, 1, 2, 2]
     assert data.noise == {"kind": "unknown", "source": "WebVision, Google's answers"}
+    assert data.files[:3] == ("google/q0000/0.jpg", "google/q0000/1.jpg", "google/q0001/0.jpg")
     assert_colours(data.x, data.y)
     assert_colours(data.x_test, data.y_test)
     two = load_webvision(tmp_path, n_classes=2)

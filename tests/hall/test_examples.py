@@ -13,7 +13,8 @@ MODULES = [info.name for info in pkgutil.walk_packages(helpers.__path__, "helper
            and ".results" not in info.name]
 MAIN = {"helpers": ("Record", "SignalNoise", "TwoLayerCNN", "decompose", "descend", "fit", "limit_law", "random_stream",
                     "sweep"),
-        "helpers.data": ("add_label_noise", "load_digits"), "helpers.engine": ("inner_products", "descend_variant"),
+        "helpers.data": ("add_label_noise", "labelled_arrays", "load_csv", "load_digits", "load_folder"),
+        "helpers.engine": ("inner_products", "descend_variant"),
         "helpers.training": ("Recipe", "SmallCNN"), "helpers.theory": ("conditions", "stage_one_bounds"),
         "helpers.reading": ("compare_stops", "selection_quality"), "helpers.experiments": ("phase_cell",),
         "helpers.sweeps": ("load_table",)}

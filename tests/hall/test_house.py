@@ -23,7 +23,8 @@ WINGS = tuple(MAY_IMPORT)
 # For readers with data or networks of their own; no chapter calls them.
 FOR_READERS = {
     "two_class_images", "load_folder", "load_cifar10_pair", "load_cifar100", "load_clothing1m", "load_mnist",
-    "load_npz", "load_webvision", "AsymmetricCIFAR100Noise", "HumanLabelNoise", "InstanceDependentNoise",
+    "load_npz", "load_webvision", "load_csv", "labelled_arrays", "labelled_dataset", "AsymmetricCIFAR100Noise",
+    "HumanLabelNoise", "InstanceDependentNoise",
     "TransitionNoise", "flip_labels", "PreActResNet", "resnet", "vgg", "compare_losses",
     "stop_by_clean_validation", "stop_by_noisy_validation", "stop_at_deepest_misfit", "stop_at_widest_losses",
     "stop_at_clearest_split"}

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from helpers import Record, checks, sweep
-from helpers.data.datasets import load_digits
+from helpers.data.cifar10n import load_cifar10n
+from helpers.data.datasets import load_cifar10, load_digits, load_mnist, load_npz
+from helpers.data.feature_tables import load_csv
+from helpers.data.image_folders import load_clothing1m, load_folder, load_webvision
 from helpers.files import _sha256_of, fetch_file, write_atomically
 from helpers.training.loop import Recipe, fit
 from helpers.training.models import SmallCNN
@@ -44,3 +47,24 @@ def test_what_is_no_path_is_named(bad):
                 call()
     with pytest.raises(ValueError, match="what="):
         checks.path("what", bad)
+
+
+@pytest.mark.parametrize("load", [
+    load_folder, load_clothing1m, load_webvision, load_npz, load_cifar10, load_mnist,
+    lambda path: load_csv(path, label="kind"), lambda path: load_folder(".", noisy_labels=path, labels_are="true")])
+def test_data_are_read_below_the_home_folder_and_what_is_no_path_is_named(load, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    for kind in ("a", "b"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "0.pgm").write_bytes(b"P5 1 1 255 a")
+    with pytest.raises(ValueError, match=str(tmp_path / "home" / "there")):
+        load("~/there")
+    with pytest.raises(ValueError, match="must be a path"):
+        load("")
+
+
+def test_a_human_label_file_is_read_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ValueError, match=str(tmp_path / "there.npz")):
+        load_cifar10n("~/there.npz")

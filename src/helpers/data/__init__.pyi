@@ -16,6 +16,7 @@ from .datasets import (
     load_ten_class_dataset as load_ten_class_dataset,
     load_two_class_dataset as load_two_class_dataset,
 )
+from .feature_tables import load_csv as load_csv
 from .image_folders import (
     FolderImages as FolderImages,
     load_clothing1m as load_clothing1m,
@@ -48,6 +49,7 @@ from .noise_kinds import (
     SymmetricRedrawNoise as SymmetricRedrawNoise,
     TransitionNoise as TransitionNoise,
 )
+from .own_arrays import labelled_arrays as labelled_arrays, labelled_dataset as labelled_dataset
 from .raters import (
     KEEPS as KEEPS,
     aggregate_ratings as aggregate_ratings,

@@ -75,7 +75,7 @@ def read_array_files(path: str | PathLike, spec: ArrayFileSpec, *, download: boo
     ValueError
         If there is no such file, or it holds something else.
     """
-    path = Path(path).expanduser()
+    path = checks.path(spec.argument, path)
     if path.is_dir() or (download and not path.is_file()):
         checks.require(spec.dataset is not None, spec.argument, str(path), spec.wanted)
         arrays = _read_torchvision(path, spec, download)

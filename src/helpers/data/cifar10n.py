@@ -61,7 +61,7 @@ def load_cifar10n(path: str | PathLike | None = None, *,
     """
     given = os.environ.get(CIFAR10N_VARIABLE) if path is None else path
     checks.require(bool(given), CIFAR10N_VARIABLE, given, CIFAR10N_SPEC.wanted)
-    path = Path(given).expanduser()
+    path = checks.path(CIFAR10N_VARIABLE, given)
     path = path / CIFAR10N_FILE if path.is_dir() or (download and not path.suffix) else path
     if download and path.suffix != ".npz":
         fetch_file(CIFAR10N_URL, CIFAR10N_SHA256, path)

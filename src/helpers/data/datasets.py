@@ -83,8 +83,8 @@ def load_mnist(folder: str | PathLike, *, download: bool = False) -> LabelledIma
         If there is no MNIST, or a file of it is damaged.
     """
     arrays = _filled(folder, MNIST, download, _mnist_files)
-    if Path(folder).expanduser().is_dir():
-        _check_mnist(Path(folder).expanduser())
+    if (root := checks.path(MNIST.argument, folder)).is_dir():
+        _check_mnist(root)
     return _images("MNIST", DIGITS, arrays)
 
 
@@ -134,7 +134,7 @@ def load_npz(path: str | PathLike, *, name: str | None = None, classes: Iterable
     ValueError
         If there is no such file, or it holds something else.
     """
-    path = Path(path).expanduser()
+    path = checks.path("path", path)
     checks.require(path.is_file(), "path", str(path), NPZ.wanted)
     arrays = read_array_files(path, NPZ)
     seen = {part: np.unique(arrays[f"y_{part}"]).tolist() for part in ("train", "test")}
@@ -171,13 +171,13 @@ def _filled(path: str | PathLike, spec: ArrayFileSpec, download: bool,
 
 def _cifar_files(path: str | PathLike, spec: ArrayFileSpec) -> str:
     dataset = _torchvision(spec)
-    return f"{dataset.url} (MD5 {dataset.tgz_md5}) and put it at {Path(path).expanduser() / dataset.filename}"
+    return f"{dataset.url} (MD5 {dataset.tgz_md5}) and put it at {checks.path(spec.argument, path) / dataset.filename}"
 
 
 def _mnist_files(path: str | PathLike, spec: ArrayFileSpec) -> str:
     dataset = _torchvision(spec)
     files = ", ".join(f"{name} (MD5 {md5})" for name, md5 in dataset.resources)
-    return f"{files} from {dataset.mirrors[0]} and put them into {Path(path).expanduser() / 'MNIST' / 'raw'}"
+    return f"{files} from {dataset.mirrors[0]} and put them into {checks.path(spec.argument, path) / 'MNIST' / 'raw'}"
 
 
 def _check_mnist(root: Path) -> None:

@@ -52,9 +52,9 @@ class LabelledData:
 
     name: str
     classes: tuple
-    x: Float32[np.ndarray, "n *sample"]
+    x: Float32[np.ndarray, "n ..."]
     y: Real[np.ndarray, " n"]
-    x_test: Float32[np.ndarray, "n_test *sample"] | None = None
+    x_test: Float32[np.ndarray, "n_test ..."] | None = None
     y_test: Real[np.ndarray, " n_test"] | None = None
     y_obs: Real[np.ndarray, " n"] | None = None
     y_test_obs: Real[np.ndarray, " n_test"] | None = None
@@ -89,7 +89,7 @@ class LabelledData:
         given = getattr(self, true if getattr(self, observed) is None else observed)
         self._set(observed, _labels(observed, given, n, self.n_classes))
 
-    def _samples(self, name: str, value: ArrayLike) -> Float32[np.ndarray, "n *sample"]:
+    def _samples(self, name: str, value: ArrayLike) -> Float32[np.ndarray, "n ..."]:
         raise NotImplementedError("LabelledImages and LabelledFeatures say what a sample is")
 
     @property

@@ -1,13 +1,14 @@
 """Label noise: observed labels that are wrong at a known rate. Its kinds are in `helpers.data.noise_kinds`."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int64, Real
 from numpy.typing import ArrayLike
 
 from helpers import checks
-from helpers.data.images import LabelledImages, class_index, class_labels
+from helpers.data.images import LabelledData, class_index, class_labels
 from helpers.data.noise_kinds import (
     HumanLabelNoise,
     InstanceDependentNoise,
@@ -16,6 +17,8 @@ from helpers.data.noise_kinds import (
     draw_by_noise_kind,
 )
 from helpers.streams import random_stream
+
+Labelled = TypeVar("Labelled", bound=LabelledData)
 
 
 def flip_labels(labels: ArrayLike, rate: float, seed: int, *, draw: str = "bernoulli",
@@ -71,17 +74,17 @@ def realised_label_noise_rate(labels: ArrayLike, observed: ArrayLike) -> float:
     return float(np.mean(labels != observed))
 
 
-def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceDependentNoise | HumanLabelNoise, *,
-                    seed: int | None = None, draw: str = "bernoulli") -> LabelledImages:
-    """A copy of the images `data` whose observed labels, of training and of test images, are wrong at random.
+def add_label_noise(data: Labelled, noise: float | MatrixNoise | InstanceDependentNoise | HumanLabelNoise, *,
+                    seed: int | None = None, draw: str = "bernoulli") -> Labelled:
+    """A copy of `data` whose observed labels, of training and of test samples, are wrong at random.
 
-    The test images' labels are drawn afresh, from a stream of their own; human labels leave them true. Pixels are
+    The test samples' labels are drawn afresh, from a stream of their own; human labels leave them true. Pixels are
     shared with `data`, not copied.
 
     Parameters
     ----------
     data
-        images. Noise is put on the true labels: observed labels that they have are replaced.
+        images, or rows of features. Noise is put on the true labels: observed labels that they have are replaced.
     noise
         a number, the rate of symmetric noise, or one of the kinds: `SymmetricNoise`, `SymmetricRedrawNoise`,
         `PairFlipNoise`, `AsymmetricCIFAR10Noise`, `AsymmetricCIFAR100Noise`, `ClassConditionalNoise`,
@@ -95,7 +98,7 @@ def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceD
     Returns
     -------
     noisy
-        the images; their field `noise` says what was done. A number on two classes gives flip_rate (asked for),
+        the same samples; their field `noise` says what was done. A number on two classes gives flip_rate (asked for),
         realised_flip_rate (on the training set) and draw. All else gives also kind, expected_flip_rate (the mean over
         the training images of the probability of a wrong label: what a requested rate means depends on the kind) and
         noise_seed; human labels give kind, source and realised_flip_rate.
@@ -115,7 +118,7 @@ def add_label_noise(data: LabelledImages, noise: float | MatrixNoise | InstanceD
     ([3, 4, 4, 2], [4, 5, 5, 3])
     """
     known = data.truth_known and data.n_test_true == data.n_test
-    checks.require(known, "data", data.name, "images whose true labels are known")
+    checks.require(known, "data", data.name, "data whose true labels, of training and of test samples, are known")
     if isinstance(noise, HumanLabelNoise):
         return _human(data, noise)
     kind = noise if isinstance(noise, (MatrixNoise, InstanceDependentNoise)) else SymmetricNoise(noise)
@@ -160,7 +163,7 @@ def label_noise_transition(y: ArrayLike, y_obs: ArrayLike,
     return counts / sizes, counts
 
 
-def _observe(kind: MatrixNoise | InstanceDependentNoise, data: LabelledImages, x: np.ndarray, y: np.ndarray, part: str,
+def _observe(kind: MatrixNoise | InstanceDependentNoise, data: LabelledData, x: np.ndarray, y: np.ndarray, part: str,
              seed: int, draw: str) -> tuple[Real[np.ndarray, " n"], float]:
     """Observed labels of one part of the data, and the expected share of wrong ones."""
     k, stream = data.n_classes, f"label noise, {part}"
@@ -177,7 +180,7 @@ def _observe(kind: MatrixNoise | InstanceDependentNoise, data: LabelledImages, x
     return class_labels(observed, k), float(np.mean(1 - rows[np.arange(len(index)), index]))
 
 
-def _human(data: LabelledImages, noise: HumanLabelNoise) -> LabelledImages:
+def _human(data: Labelled, noise: HumanLabelNoise) -> Labelled:
     labels = np.asarray(noise.labels)
     checks.require(labels.shape == data.y.shape, "labels.shape", labels.shape,
                    f"{data.y.shape}: one a training image, in the order of the file, before any subset is taken")
