@@ -23,8 +23,9 @@ from helpers.data.datasets import CIFAR10_VARIABLE, load_cifar10
 from helpers.data.images import LabelledImages, class_index, two_class_images
 from helpers.data.torchvision_import import import_torchvision
 from helpers.runtime import best_device
-from helpers.training.loop import Recipe, TrainingRun, fit
+from helpers.training.loop import TrainingRun, fit
 from helpers.training.models import resnet, vgg
+from helpers.training.recipe import Recipe
 
 
 def options():

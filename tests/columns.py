@@ -3,8 +3,8 @@
 import numpy as np
 
 from helpers.data.images import LabelledImages
-from helpers.training.loop import Recipe
 from helpers.training.models import SmallCNN
+from helpers.training.recipe import Recipe
 
 SHORT = Recipe(epochs=3, lr=0.05, batch_size=32)
 

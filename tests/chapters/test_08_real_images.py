@@ -8,8 +8,9 @@ from problems import train_on_flips
 
 from helpers.data.label_noise import add_label_noise
 from helpers.record import concatenate_records
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
 from helpers.training.models import SmallCNN
+from helpers.training.recipe import Recipe
 
 RATE = 0.2
 

@@ -14,7 +14,7 @@ from helpers.reading.times import crest_time_index
 from helpers.record import concatenate_records
 from helpers.streams import random_stream
 from helpers.sweeps.tables import load_table
-from helpers.training.loop import Recipe
+from helpers.training.recipe import Recipe
 
 
 @pytest.mark.statement("prop-shared-mistakes")

@@ -14,9 +14,10 @@ from helpers.engine.gram import inner_products
 from helpers.engine.reduced import TorchReducedEngine
 from helpers.training import checkpoints
 from helpers.training.elr_plus import ELRPlus
-from helpers.training.loop import Recipe, fit, fit_side_by_side
+from helpers.training.loop import fit, fit_side_by_side
 from helpers.training.losses import CrossEntropy, ELRLoss
 from helpers.training.models import ModelPair, PreActResNet, SmallCNN, SmallVGG, resnet, vgg
+from helpers.training.recipe import Recipe
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 

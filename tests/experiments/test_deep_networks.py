@@ -24,8 +24,8 @@ from helpers.experiments.deep_networks import (
 from helpers.experiments.settings import SETTINGS, Setting, setting, setting_epochs
 from helpers.record import Record
 from helpers.sweeps import load_table, sweep
-from helpers.training.loop import Recipe
 from helpers.training.models import Dropout, SmallVGG, scale_model_weights
+from helpers.training.recipe import Recipe
 
 SHAPE = (1, 8, 8)
 

@@ -10,8 +10,9 @@ from helpers.data.subsets import hold_out
 from helpers.experiments import human_noise as people
 from helpers.streams import random_stream
 from helpers.sweeps.tables import load_table
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
 from helpers.training.models import SmallCNN
+from helpers.training.recipe import Recipe
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from helpers.data.datasets import load_digits
 from helpers.data.label_noise import add_label_noise
 from helpers.data.subsets import hold_out
 from helpers.experiments.real_images import image_mistakes, image_run, image_runs
-from helpers.training.loop import Recipe
+from helpers.training.recipe import Recipe
 
 
 def test_image_runs_are_the_single_runs_with_their_own_flips():

@@ -20,7 +20,7 @@ from helpers.experiments.where_it_looks import (
 )
 from helpers.reading.attribution import attribution_maps
 from helpers.record import Record
-from helpers.training.loop import Recipe
+from helpers.training.recipe import Recipe
 
 # --- a network that is understood: f = 4 (pixel 0) + 2 (pixel 1) + ... , class 1 if positive ---
 

@@ -9,8 +9,9 @@ from helpers.data.datasets import load_cifar10, load_digits, load_mnist, load_np
 from helpers.data.feature_tables import load_csv
 from helpers.data.image_folders import load_clothing1m, load_folder, load_webvision
 from helpers.files import _sha256_of, fetch_file, write_atomically
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
 from helpers.training.models import SmallCNN
+from helpers.training.recipe import Recipe
 
 
 def test_a_tilde_is_the_home_folder_wherever_a_path_is_taken(tmp_path, monkeypatch):

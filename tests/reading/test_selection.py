@@ -27,7 +27,8 @@ from helpers.reading.selection import (
 )
 from helpers.reading.times import crest_time_index, turning_time_index, turning_times
 from helpers.record import Record
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
+from helpers.training.recipe import Recipe
 
 M = 20
 

@@ -23,8 +23,9 @@ from helpers.sweeps import tables
 from helpers.sweeps.grid import sweep
 from helpers.sweeps.tables import Table, TablePlan, load_table
 from helpers.training import checkpoints
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
 from helpers.training.models import SmallCNN
+from helpers.training.recipe import Recipe
 
 SMALL = {"n": 20, "m": 3, "runs": 2, "s_end": 1.0}
 

@@ -20,9 +20,10 @@ from helpers.runtime import CHECKPOINTS_VARIABLE
 from helpers.training import checkpoints
 from helpers.training.checkpoints import CheckpointError
 from helpers.training.elr_plus import ELRPlus
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
 from helpers.training.losses import ELRLoss
 from helpers.training.models import ModelPair, PreActResNet, SmallCNN, vgg
+from helpers.training.recipe import Recipe
 
 NETWORKS = {"small CNN": small_cnn,
             "VGG with dropout": lambda data, seed=0: vgg(data.image_shape, data.n_classes, width=4, seed=seed),
@@ -86,7 +87,8 @@ RUN = """
 import sys
 from helpers.training import checkpoints
 from helpers.training.elr_plus import ELRPlus
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
+from helpers.training.recipe import Recipe
 from helpers.data.datasets import load_digits
 from helpers.training.models import SmallCNN
 

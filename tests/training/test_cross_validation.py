@@ -12,8 +12,8 @@ from helpers.data.datasets import load_digits
 from helpers.data.images import class_index
 from helpers.data.label_noise import add_label_noise
 from helpers.training.cross_validation import cross_validation_folds, out_of_fold
-from helpers.training.loop import Recipe
 from helpers.training.models import SmallCNN
+from helpers.training.recipe import Recipe
 
 DATA = add_label_noise(load_digits(n_train=200), 0.2, seed=0)
 

@@ -13,8 +13,9 @@ from helpers.data.label_noise import add_label_noise
 from helpers.record import Record
 from helpers.training.batches import standardise
 from helpers.training.elr_plus import ELRPlus
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
 from helpers.training.models import ModelPair, SmallCNN
+from helpers.training.recipe import Recipe
 
 RATE = 0.2
 SHORT = Recipe(epochs=3)
@@ -198,7 +199,7 @@ def test_validation_images_are_kept_out_of_the_test_errors():
         both = (n_test * getattr(split, name) + 300 * getattr(split, other)) / len(data.y_test)
         np.testing.assert_allclose(both, getattr(whole, name), rtol=1e-12)
         assert np.any(getattr(split, name) != getattr(split, other))
-    for n_val in (-1, len(data.y_test)):
+    for n_val in (-1, len(data.y_test) + 1):
         with pytest.raises(ValueError, match="n_val"):
             fit(SmallCNN(data.image_shape, width=4, seed=0), data, Recipe(epochs=2), 0, n_val=n_val)
 

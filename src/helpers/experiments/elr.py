@@ -24,9 +24,10 @@ from helpers.experiments.settings import Setting, setting, setting_epochs, small
 from helpers.record import Record
 from helpers.runtime import best_device
 from helpers.training.elr_plus import RELEASED_EPOCHS, RELEASED_IMAGES, ELRPlus
-from helpers.training.loop import Recipe, fit, fit_side_by_side
+from helpers.training.loop import fit, fit_side_by_side
 from helpers.training.losses import CrossEntropy, ELRLoss
 from helpers.training.models import ModelPair
+from helpers.training.recipe import Recipe
 
 AnyLoss = CrossEntropy | ELRLoss | ELRPlus
 LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELRLoss(strength=3.0, momentum=0.7)}

@@ -29,8 +29,9 @@ from helpers.reading.stopping import values_at_stop
 from helpers.reading.times import crest_time_index
 from helpers.record import Record, log_times
 from helpers.runtime import best_device
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
 from helpers.training.losses import CrossEntropy, ELRLoss
+from helpers.training.recipe import Recipe
 
 LOSSES = {"cross-entropy": CrossEntropy(), "ELR": ELRLoss(strength=3.0, momentum=0.7)}
 STEPS = (0.02, 0.05, 0.1, 0.2)  # step sizes among which `human_step_cell` lets one choose

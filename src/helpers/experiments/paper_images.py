@@ -28,8 +28,9 @@ from helpers.runtime import best_device
 from helpers.streams import random_stream
 from helpers.training.batches import standardise
 from helpers.training.checkpoints import checkpoint_folder
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
 from helpers.training.models import vgg
+from helpers.training.recipe import Recipe
 
 # Batches of 60, 60 epochs, no weight decay and a constant step are the defaults of the released training script, whose
 # default optimiser is Adam; the paper says SGD and no step. Momentum is ours: without it the small initial outputs

@@ -14,8 +14,9 @@ from helpers.experiments.settings import setting
 from helpers.record import Record
 from helpers.runtime import best_device
 from helpers.training.batches import ImageBatches, standardise
-from helpers.training.loop import Recipe, fit, fit_side_by_side
+from helpers.training.loop import fit, fit_side_by_side
 from helpers.training.predictions import predicted_classes, predicted_outputs
+from helpers.training.recipe import Recipe
 
 
 def image_run(data: LabelledImages, seed: int, *, recipe: Recipe | None = None, n_val: int = 0,

@@ -22,8 +22,8 @@ from helpers import checks
 from helpers.data.images import LabelledImages
 from helpers.experiments.settings import Setting, setting, small_cnn_setting, vgg_11_setting
 from helpers.runtime import best_device, provenance
-from helpers.training.loop import Recipe
 from helpers.training.models import resnet, vgg
+from helpers.training.recipe import Recipe
 
 ROWS = ("network", "parameters", "images", "size", "epochs", "step", "seeds", "precision", "device", "hours", "source")
 NOT_STATED = "not stated"

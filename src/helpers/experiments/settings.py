@@ -13,8 +13,8 @@ from torch import nn
 from helpers import checks
 from helpers.data.images import LabelledImages
 from helpers.runtime import profile
-from helpers.training.loop import Recipe
 from helpers.training.models import PreActResNet, SmallCNN, SmallVGG, resnet, vgg
+from helpers.training.recipe import Recipe
 
 SIZES = ("quick", "full")  # of settings, one for each profile
 TEN_WAY = ", ten-way head"  # ends the name of two classes that stand before such a head (`deep_ten_way`)

@@ -33,9 +33,10 @@ from helpers.record import Record
 from helpers.runtime import best_device
 from helpers.streams import random_stream
 from helpers.training.batches import standardise
-from helpers.training.loop import Recipe, fit
+from helpers.training.loop import fit
 from helpers.training.losses import FreshFlipsLoss, loss_margins
 from helpers.training.predictions import predicted_classes, predicted_outputs
+from helpers.training.recipe import Recipe
 
 GROUPS = ("noisy", "clean", "test")
 MOMENTS = ("turn", "matched", "last", "control turn", "control last", "fresh turn", "fresh last")

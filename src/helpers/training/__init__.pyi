@@ -2,7 +2,8 @@ from .batches import ImageBatches as ImageBatches, standardise as standardise
 from .checkpoints import CheckpointError as CheckpointError
 from .cross_validation import out_of_fold as out_of_fold
 from .elr_plus import ELRPlus as ELRPlus
-from .loop import Recipe as Recipe, TrainingRun as TrainingRun, fit as fit, fit_side_by_side as fit_side_by_side
+from .logs import CSVLog as CSVLog, TensorBoardLog as TensorBoardLog
+from .loop import TrainingRun as TrainingRun, fit as fit, fit_side_by_side as fit_side_by_side
 from .losses import CrossEntropy as CrossEntropy, ELRLoss as ELRLoss, FreshFlipsLoss as FreshFlipsLoss, Loss as Loss
 from .models import (
     Dropout as Dropout,
@@ -14,4 +15,9 @@ from .models import (
     resnet as resnet,
     vgg as vgg,
 )
-from .predictions import predicted_classes as predicted_classes, predicted_outputs as predicted_outputs
+from .predictions import (
+    class_probabilities as class_probabilities,
+    predicted_classes as predicted_classes,
+    predicted_outputs as predicted_outputs,
+)
+from .recipe import Recipe as Recipe

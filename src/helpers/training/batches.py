@@ -1,13 +1,18 @@
-"""Images on the device where a network trains: standardised once, augmented in batches by one gather."""
+"""Samples on the device where a network trains: standardised once, augmented in batches by one gather."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch.nn.functional import pad
+from torch.utils.data import Dataset
+
+from helpers import checks
+from helpers.data.images import LabelledData
 
 PADDING = 4  # pixels around an image in which a crop of its own size may lie, as usual for CIFAR-10
+Rows = Float[np.ndarray, "n ..."]
 
 
 class ImageBatches:
@@ -62,11 +67,95 @@ class ImageBatches:
             yield part[:, edge:edge + height, edge:edge + width].permute(0, 3, 1, 2)
 
 
-def standardise(x: Float[np.ndarray, "n channels height width"],
-                x_test: Float[np.ndarray, "n_test channels height width"]
-                ) -> tuple[Float[np.ndarray, "n channels height width"],
-                           Float[np.ndarray, "n_test channels height width"]]:
-    """Both sets of images minus the mean and over the standard deviation of `x`, channel by channel, in float32."""
-    mean, std = x.mean((0, 2, 3), keepdims=True), x.std((0, 2, 3), keepdims=True)
-    std = np.where(std > 0, std, 1)
-    return tuple(((images - mean) / std).astype(np.float32) for images in (x, x_test))
+class RowBatches:
+    """Standardised rows of features on a device; asked as `ImageBatches` are."""
+
+    def __init__(self, x: Float[np.ndarray, "n p"], device: torch.device | str):
+        self.rows = torch.from_numpy(x).to(device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, index: Int[torch.Tensor, " batch"], rng: np.random.Generator | None = None
+              ) -> Float[torch.Tensor, "batch p"]:
+        """The rows at the positions `index`."""
+        return self.rows[index]
+
+    def split(self, size: int) -> Iterator[Float[torch.Tensor, "part p"]]:
+        """All rows in order, `size` at a time."""
+        yield from self.rows.split(size)
+
+
+class OwnAugmentation:
+    """Samples as they were given; `batch` hands some of them to a function and standardises what comes back.
+
+    Parameters
+    ----------
+    x
+        the samples: pixels in [0, 1], or rows.
+    augment
+        as of `Recipe`. A transform of torchvision is called image by image: of a batch it would treat all alike.
+    device
+        where they are kept.
+    """
+
+    def __init__(self, x: Rows, augment: Callable[[torch.Tensor], torch.Tensor], device: torch.device | str):
+        self.samples, self.augment, self.checked = torch.from_numpy(x).to(device), augment, False
+        self.mean, self.std = (torch.from_numpy(np.asarray(part, np.float32)).to(device) for part in _scale(x))
+        self.single = type(augment).__module__.startswith("torchvision.")
+
+    def batch(self, index: Int[torch.Tensor, " batch"], rng: np.random.Generator | None = None
+              ) -> Float[torch.Tensor, "batch ..."]:
+        """The samples at the positions `index`, augmented. Random numbers come from the global generators."""
+        given = self.samples[index]  # a copy
+        changed = torch.stack([self.augment(one) for one in given]) if self.single else self.augment(given)
+        self._check(changed, tuple(given.shape))
+        changed = (changed.float() - self.mean) / self.std
+        return changed.contiguous(memory_format=torch.channels_last) if changed.ndim == 4 else changed
+
+    def _check(self, changed: object, shape: tuple[int, ...]) -> None:
+        found = f"{changed.dtype}, {tuple(changed.shape)}" if torch.is_tensor(changed) else type(changed).__name__
+        fits = torch.is_tensor(changed) and changed.is_floating_point() and tuple(changed.shape) == shape
+        checks.require(fits, "recipe.augment", f"<a function that returned {found}>",
+                       f"one that returns floating-point numbers of the shape that it is given, {shape}")
+        if not self.checked:  # once: it would hold up a GPU
+            checks.require(bool(torch.isfinite(changed).all()), "recipe.augment", "<a function that returned NaN or an "
+                           "infinity>", "one that returns finite numbers")
+            self.checked = True
+
+
+def sample_batches(x: Rows, device: torch.device | str, *, augment: bool = False,
+                   padding: int = PADDING) -> ImageBatches | RowBatches:
+    """Standardised images, or rows of features, on a device."""
+    if x.ndim == 4:
+        return ImageBatches(x, device, augment=augment, padding=padding)
+    checks.require(not augment, "recipe.augment", augment, "False, or a function, for rows of features")
+    return RowBatches(x, device)
+
+
+def standardise(x: Rows, x_test: Rows | None) -> tuple[Rows, Rows | None]:
+    """Both sets minus the mean and over the standard deviation of `x`, in float32: by channel, or by feature for rows.
+
+    Where `x_test` is None, so is the second.
+    """
+    mean, std = _scale(x)
+    return tuple(None if part is None else ((part - mean) / std).astype(np.float32) for part in (x, x_test))
+
+
+def _scale(x: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, 1 where it is 0, by channel of images or by feature of rows."""
+    if x.ndim == 2:
+        x = x.astype(np.float64)  # features may be large, and a constant one has to give 0
+    axes = (0, *range(2, x.ndim))
+    mean, std = x.mean(axes, keepdims=True), x.std(axes, keepdims=True)
+    return mean, np.where(std > 0, std, 1)
+
+
+def labelled_data(data: LabelledData | Dataset) -> LabelledData:
+    """`data`, or what `labelled_dataset` makes of a map-style Dataset of torch."""
+    if isinstance(data, LabelledData):
+        return data
+    checks.require(hasattr(data, "__getitem__") and hasattr(data, "__len__"), "data", data,
+                   "LabelledImages, LabelledFeatures or a torch Dataset with a length")
+    from helpers.data.own_arrays import labelled_dataset
+    return labelled_dataset(data)

@@ -15,11 +15,12 @@ from jaxtyping import Int
 from torch import nn
 
 from helpers import checks
-from helpers.data.images import LabelledImages
+from helpers.data.images import LabelledData
 from helpers.files import write_atomically
 from helpers.runtime import CHECKPOINTS_VARIABLE
+from helpers.training.callables import describe
 
-FORMAT = "signal-first checkpoint 2"  # before the state, a line with its SHA-256 checksum
+FORMAT = "signal-first checkpoint 3"  # before the state, a line with its SHA-256 checksum
 SECONDS = 60.0  # between two checkpoints
 SERIES = ("margins", "predicted", "test_predicted", "logged")
 
@@ -34,15 +35,20 @@ def checkpoint_folder() -> Path | None:
     return Path(named).expanduser() if named else None
 
 
-def checkpoint_identity(settings: dict, seed: int, times: Int[np.ndarray, " T"], data: LabelledImages,
+def checkpoint_identity(settings: dict, seed: int, times: Int[np.ndarray, " T"], data: LabelledData,
                         model: nn.Module) -> str:
-    """What decides a run's numbers, as text: a checkpoint made by another identity is refused."""
+    """What decides a run's numbers, as text: a checkpoint made by another identity is refused.
+
+    Functions, modules and the network count as far as `describe` sees them.
+    """
     pixels = [zlib.crc32(np.ascontiguousarray(getattr(data, field.name))) for field in dataclasses.fields(data)
               if isinstance(getattr(data, field.name), np.ndarray)]
     weights = [[name, list(value.shape)] for name, value in model.state_dict().items()]
-    start = zlib.crc32(b"".join(value.detach().cpu().numpy().tobytes() for value in model.parameters()))
+    start = zlib.crc32(b"".join(value.detach().cpu().numpy().tobytes() for value in
+                                (*model.parameters(), *model.buffers())))
     parts = {"settings": settings, "seed": int(seed), "times": [int(time) for time in times], "data": pixels,
-             "weights": zlib.crc32(json.dumps(weights).encode()), "initial weights": start}
+             "weights": zlib.crc32(json.dumps(weights).encode()), "initial weights": start,
+             "network": hashlib.sha256(describe(model).encode()).hexdigest()}
     return json.dumps({"format": FORMAT} | parts, sort_keys=True)
 
 
@@ -69,7 +75,8 @@ class Checkpoint:
         buffer = io.BytesIO()
         torch.save({"made_by": self.made_by, "epoch": run.epoch, "seconds": run.seconds,
                     "model": run.model.state_dict(), "optimizer": run.optimizer.state_dict(),
-                    "loss": run.loss.state_dict(),
+                    "loss": run.loss.state_dict(), "kept": run.kept,
+                    "scheduler": None if run.scheduler is None else run.scheduler.state_dict(),
                     "series": {name: torch.from_numpy(np.array(getattr(run, name))) for name in SERIES}}, buffer)
         state = buffer.getvalue()
         write_atomically(self.path, hashlib.sha256(state).hexdigest().encode() + b"\n" + state)
@@ -84,7 +91,9 @@ class Checkpoint:
             getattr(run, name).load_state_dict(state[name])
         for name in SERIES:
             setattr(run, name, list(state["series"][name].cpu().numpy()))
-        run.seconds = state["seconds"]
+        if run.scheduler is not None:
+            run.scheduler.load_state_dict(state["scheduler"])
+        run.seconds, run.kept = state["seconds"], state["kept"]
         run.resume(state["epoch"])
 
     def _read(self, device: torch.device) -> dict:

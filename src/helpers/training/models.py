@@ -5,7 +5,6 @@ global generator.
 import copy
 import itertools
 import math
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,10 +18,10 @@ from torch.nn.utils import skip_init
 from helpers import checks
 from helpers.data.torchvision_import import import_torchvision
 from helpers.streams import random_stream
+from helpers.training.draws import seeded_draws
 from helpers.training.losses import loss_logits
 
 VGG_CONFIGURATIONS = {11: "A", 13: "B", 16: "D", 19: "E"}  # depth -> torchvision's name
-_GENERATOR = threading.Lock()
 RESNET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 Images = Float[torch.Tensor, "batch channels side side"]
 Outputs = Float[torch.Tensor, " batch"] | Float[torch.Tensor, "batch n_outputs"]
@@ -293,12 +292,8 @@ def _square(image_shape: tuple[int, int, int]) -> tuple[int, int]:
 
 @contextmanager
 def _seeded(seed: int, name: str) -> Iterator[None]:
-    """torch's global generator, which initialises torch's layers, seeded inside and put back after.
-
-    One thread at a time: all of them share that generator.
-    """
-    with _GENERATOR, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(random_stream(seed, f"initial weights of {name}").integers(2**63)))
+    """torch's global generator, which initialises torch's layers, seeded inside and put back after."""
+    with seeded_draws(seed, f"initial weights of {name}"):
         yield
 
 
