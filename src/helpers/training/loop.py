@@ -66,8 +66,8 @@ def fit(model: nn.Module, data: LabelledData | Dataset, recipe: Recipe, seed: in
     seed
         of the order of the samples, of augmentation and of dropout. The initial weights have a seed of their own.
     record_at
-        epochs at which the margin of every training sample is measured (0: before training). Training ends with the last
-        of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
+        epochs at which the margin of every training sample is measured (0: before training). Training ends with the
+        last of them. By default about fifty up to `recipe.epochs`, evenly spaced on a logarithmic axis.
     n_val
         the last so many test samples become a validation set, measured by itself and kept out of the test errors. They
         may be all of them.
