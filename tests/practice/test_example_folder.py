@@ -47,8 +47,13 @@ def test_the_seed_decides(tmp_path):
     assert tables[0].equals(tables[1]) and not tables[0].equals(tables[2])
 
 
+def test_a_folder_may_have_no_wrong_label(tmp_path):
+    truth = example_folder(tmp_path / "digits", n=150, rate=0.0)
+    assert (truth["observed"] == truth["true"]).all()
+
+
 @pytest.mark.parametrize(("options", "told"), [({"kind": "odd"}, "kind"), ({"rate": 0.5}, "rate"),
-                                               ({"rate": 0}, "rate"), ({"n": 5}, "n"), ({"seed": -1}, "seed")])
+                                               ({"rate": -0.1}, "rate"), ({"n": 5}, "n"), ({"seed": -1}, "seed")])
 def test_arguments_out_of_range_are_refused_and_nothing_is_written(tmp_path, options, told):
     with pytest.raises(ValueError, match=f"^{told}="):
         example_folder(tmp_path / "digits", **options)

@@ -38,7 +38,7 @@ def example_folder(path: str | PathLike, *, kind: str = "pair", rate: float = 0.
         for 6, 2 for 3). "symmetric": for any other. "image": for one that depends on the image
         (`InstanceDependentNoise`).
     rate
-        chance of a label to be wrong, in (0, 1/2).
+        chance of a label to be wrong, in [0, 1/2).
     n
         how many of the 1,797 images, drawn at random; all by default.
     seed
@@ -64,7 +64,7 @@ def example_folder(path: str | PathLike, *, kind: str = "pair", rate: float = 0.
     (300, 0.21)
     """
     path, kind = check_target(path), checks.one_of("kind", kind, KINDS)
-    rate = checks.real("rate", rate, 0.0, 0.5, open_low=True, open_high=True)
+    rate = checks.real("rate", rate, 0.0, 0.5, open_high=True)
     data = add_label_noise(_digits(n, seed), _noise(kind, rate), seed=seed)
     observed, true = ([DIGITS[k] for k in labels] for labels in (data.y_obs, data.y))
     files = [f"{digit}/{i:04d}.png" for i, digit in enumerate(observed)]
