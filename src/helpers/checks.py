@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 Thing = TypeVar("Thing")
 
@@ -96,6 +96,47 @@ def labels(argument: str, value: object, *shape: int | None) -> Float64[torch.Te
     strangers = sorted(set(tensor[tensor.abs() != 1].tolist()))
     require(not strangers, argument, strangers[:5], "labels -1 or +1")
     return tensor
+
+
+def mask(argument: str, value: object) -> Bool[np.ndarray, "..."]:
+    """Return `value` as an array of True and False, for which 1 and 0 may stand too."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged
+        array = np.empty(0, object)
+    valid = array.dtype.kind == "b" or (array.dtype.kind in "iuf" and bool(np.all((array == 0) | (array == 1))))
+    require(valid, argument, value, "a mask, an array of True and False")
+    return array.astype(bool)
+
+
+def broadcast(argument: str, value: np.ndarray, shape: tuple[int, ...], *, grow: bool = True) -> np.ndarray:
+    """Return `value` if it broadcasts with `shape`; to exactly that shape if it may not `grow` beyond it."""
+    try:
+        found = np.broadcast_shapes(value.shape, shape)
+    except ValueError:
+        found = None
+    require(found is not None and (grow or found == tuple(shape)), f"{argument}.shape", value.shape,
+            f"such that it broadcasts {'with' if grow else 'to'} {tuple(shape)}")
+    return value
+
+
+def place(argument: str, value: int, count: int) -> int:
+    """Return `value` if it counts one of `count` things from 0."""
+    require(0 <= value < count, argument, value, f"an index from 0 to {count - 1}")
+    return value
+
+
+def sampled(argument: str, value: np.ndarray, minimum: int = 1) -> np.ndarray:
+    """Return `value` if it has one axis with `minimum` numbers or more."""
+    require(value.ndim == 1 and len(value) >= minimum, f"{argument}.shape", value.shape, f"(n,), n >= {minimum}")
+    return value
+
+
+def labels_like(argument: str, value: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return `value`, a tensor on whatever device, if it has this shape and its entries are -1 or +1."""
+    require(tuple(value.shape) == tuple(shape), f"{argument}.shape", tuple(value.shape), f"{tuple(shape)}")
+    require(bool((value.abs() == 1).all()), argument, value, "labels -1 or +1")
+    return value
 
 
 def device(argument: str, value: object) -> torch.device:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from os import PathLike
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from helpers import checks
+from helpers.entry import entry
 
 try:
     import fcntl
@@ -29,6 +31,7 @@ def _sha256_of(path: str | PathLike) -> str:
     return digest.hexdigest()
 
 
+@entry
 def fetch_file(url: str, sha256: str, path: str | PathLike, *, progress: bool = True, timeout: float = 30) -> Path:
     """The Path of the file of that checksum: the one at `path`, or downloaded from `url` to there.
 
@@ -57,6 +60,9 @@ def fetch_file(url: str, sha256: str, path: str | PathLike, *, progress: bool = 
         If the file has to be downloaded and pooch is not installed.
     """
     path = checks.path("path", path)
+    checks.require("://" in url, "url", url, "an address, such as https://...")
+    checks.require(re.fullmatch("[0-9a-f]{64}", sha256), "sha256", sha256, "64 hexadecimal digits, in lower case")
+    timeout = checks.positive("timeout", timeout)
     by_hand = f"the file {url} with the SHA-256 checksum {sha256}"
     if path.exists():
         found = _sha256_of(path) if path.is_file() else "no file"
@@ -95,6 +101,7 @@ def _quiet(pooch: ModuleType) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+@entry
 def alone(path: str | PathLike) -> Iterator[None]:
     """Inside, no other process or thread is inside for the same `path`: it waits. A killed one keeps nobody waiting.
 
@@ -106,6 +113,7 @@ def alone(path: str | PathLike) -> Iterator[None]:
         yield
 
 
+@entry
 def write_atomically(path: str | PathLike, content: bytes) -> None:
     """Write `content` to `path` through a temporary file in the same folder and one rename."""
     path = checks.path("path", path)

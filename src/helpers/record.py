@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.files import write_atomically
 from helpers.intervals import share_interval
 
@@ -134,11 +135,33 @@ class Record:
             fits = fits and all(sizes.setdefault(axis, size) == size for axis, size in zip(axes.split(), array.shape))
             checks.require(fits, f"{name}.shape", array.shape, f"({', '.join(axes.split())}) with {sizes}")
             object.__setattr__(self, name, array)
+        checks.require(isinstance(self.runs, (list, tuple)), "runs", self.runs, "a list of dicts, one per run")
         if not self.runs:
             object.__setattr__(self, "runs", [{} for _ in self.y])
         checks.require(len(self.runs) == len(self.y), "len(runs)", len(self.runs), f"{len(self.y)}, one per run")
         checks.require(bool(np.all(np.diff(self.times) > 0)), "times", self.times, "strictly increasing")
         checks.require(bool(np.all(np.isfinite(self.margins))), "margins", "<non-finite>", "finite")
+        self._check_values()
+
+    def _check_values(self) -> None:
+        """Labels are labels, rates shares, and sizes counts."""
+        finite = self.times.size > 0 and np.isfinite(self.times).all() and self.times[0] >= 0
+        checks.require(finite, "times", self.times, "0 or more, and finite")
+        for name in ("y", "y_obs"):
+            labels = getattr(self, name)
+            allowed = (labels == np.floor(labels)) & np.isfinite(labels) & (labels >= 0)
+            checks.require(bool(np.all(np.abs(labels) == 1) or allowed.all()), name, labels,
+                           "labels: -1 and +1 or, of several classes, whole numbers from 0 on")
+        for which in TEST_ERRORS:
+            rate = getattr(self, f"{which}_error")
+            checks.require(rate is None or bool(np.all((rate >= 0) & (rate <= 1) | np.isnan(rate))), f"{which}_error",
+                           rate, "shares in [0, 1]")
+        for name, size in checks.instance("test_sizes", self.test_sizes, dict).items():
+            checks.one_of("test_sizes", name, TEST_ERRORS)
+            checks.integer(f"test_sizes[{name!r}]", size, 0)
+        checks.instance("config", self.config, dict)
+        for run in self.runs:
+            checks.instance("runs", run, dict)
 
     def __repr__(self) -> str:
         runs, steps, n = self.margins.shape
@@ -186,6 +209,7 @@ class Record:
         self._require_truth()
         return self.predicted == self.y[:, None]
 
+    @entry(gaps=("values",), own=("which",))
     def mean_over(self, values: ArrayLike, which: str = "all") -> Float[np.ndarray, "runs T"]:
         """Mean of a quantity over "all", "clean" or "noisy" samples.
 
@@ -209,6 +233,7 @@ class Record:
         counts = chosen.sum(1)[:, None].astype(float)
         return np.divide(total, counts, out=np.full(total.shape, np.nan), where=counts > 0)
 
+    @entry(own=("which", "level"))
     def interval(self, which: str, level: float = 0.95) -> Float[np.ndarray, "runs T 2"]:
         """Clopper-Pearson interval of a test error.
 
@@ -237,6 +262,7 @@ class Record:
             return np.stack([rate, rate], -1)
         return share_interval(np.rint(rate * size), size, level=level)
 
+    @entry(own=("per",))
     def to_frame(self, per: str = "run") -> pd.DataFrame:
         """Tidy data: one row per run and time (per="run"), or per run, time and sample (per="sample").
 
@@ -278,6 +304,7 @@ class Record:
             columns |= {"y": spread(self.y), "flipped": spread(self.flipped), "fits_true": self.fits_true}
         return columns | ({} if self.rho is None else {"rho": self.rho})
 
+    @entry
     def select(self, **conditions: object) -> "Record":
         """The Record of those runs whose configuration has the given values, e.g. select(n_snr2=8.0, seed=0)."""
         chosen = [i for i, run in enumerate(self.runs) if all(run.get(k) == v for k, v in conditions.items())]
@@ -289,6 +316,7 @@ class Record:
     def _arrays(self) -> dict[str, np.ndarray]:
         return {name: getattr(self, name) for name in SHAPES if getattr(self, name) is not None}
 
+    @entry
     def save(self, path: str | PathLike) -> None:
         """Write a compressed .npz without pickle, atomically: the file appears whole or not at all."""
         arrays = self._arrays()
@@ -299,6 +327,7 @@ class Record:
         write_atomically(path, buffer.getvalue())
 
     @classmethod
+    @entry
     def load(cls, path: str | PathLike) -> "Record":
         """Read a file written by `save`.
 
@@ -323,10 +352,11 @@ class Record:
 
 
 # The axes of each array field, by name. The fields' types say them; `Record` checks them and takes them from here.
-SHAPES = {entry.name: kind.dim_str.strip() for entry in fields(Record)
-          for kind in (entry.type, *get_args(entry.type)) if hasattr(kind, "dim_str")}
+SHAPES = {one.name: kind.dim_str.strip() for one in fields(Record)
+          for kind in (one.type, *get_args(one.type)) if hasattr(kind, "dim_str")}
 
 
+@entry
 def concatenate_records(records: Iterable[Record]) -> Record:
     """One Record of the runs of several that share times, n, m, kinds of arrays and test sizes.
 
@@ -361,6 +391,9 @@ def concatenate_records(records: Iterable[Record]) -> Record:
                   runs=[run for record in records for run in record.runs], config=first.config)
 
 
+@entry
 def log_times(steps: int, *, count: int = 50) -> Int[np.ndarray, " T"]:
     """0 and up to `count` log-spaced integers from 1 to `steps`: times at which to record a run."""
+    steps = checks.integer("steps", steps, 0, 2**53)
+    count = checks.integer("count", count, 1, 10**6)
     return np.unique(np.append(0, np.rint(np.geomspace(1, max(steps, 1), count)).astype(np.int64)).clip(max=steps))

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from helpers import checks
+from helpers.entry import entry
 
 FOLDER = Path(__file__).parent  # of this package's source
 PROFILE_VARIABLE = "SIGNAL_FIRST_PROFILE"
@@ -60,6 +61,7 @@ def about_this_run() -> str:
             f"Python {made['python']}, torch {made['torch']}, numpy {made['numpy']}, helpers {made['source']}")
 
 
+@entry
 def source_hash(module: str | None = None) -> str:
     """Twelve hex digits that change when any module of this package does, or one module and what it imports.
 
@@ -70,19 +72,36 @@ def source_hash(module: str | None = None) -> str:
         modules which it imports, directly or not. Of a name that is imported from a wing, not from its module (`from
         helpers.data import SignalNoise`), all modules of the wing count.
     """
+    _require_module(module)
     digest = hashlib.sha256()
     for path in sorted(FOLDER.rglob("*.py") if module is None else _reached(module)):
         digest.update(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()[:12]
 
 
-def code_fingerprints(module: str) -> dict[str, str]:
+@entry
+def code_fingerprints(module: str | None) -> dict[str, str]:
     """Twelve hex digits of the code of `module` and of each module of this package that it imports, directly or not.
+
+    None stands for all modules.
 
     They change with what the code does, not with comments, docstrings, layout or the version of Python.
     """
+    _require_module(module)
     return {".".join(path.relative_to(FOLDER).with_suffix("").parts): _fingerprint(path.read_text("utf-8"))
-            for path in sorted(_reached(module))}
+            for path in sorted(FOLDER.rglob("*.py") if module is None else _reached(module))}
+
+
+@entry
+def is_module(name: str) -> bool:
+    """Whether this package has a module or a wing of that name."""
+    path = FOLDER.joinpath(*name.split("."))
+    return name != "" and (path.with_suffix(".py").is_file() or path.is_dir())
+
+
+def _require_module(module: str | None) -> None:
+    there = module is None or is_module(module)
+    checks.require(there, "module", module, "the name of a module of this package, such as 'training.loop'")
 
 
 def _fingerprint(source: str) -> str:

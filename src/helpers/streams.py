@@ -5,8 +5,10 @@ import zlib
 import numpy as np
 
 from helpers import checks
+from helpers.entry import entry
 
 
+@entry(own=("seed",))
 def random_stream(seed: int | np.integer, stream: str) -> np.random.Generator:
     """An independent numpy Generator for each pair of a seed and a stream's name.
 

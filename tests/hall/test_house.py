@@ -11,6 +11,7 @@ import pytest
 from numpydoc.docscrape import FunctionDoc
 
 import helpers
+from helpers.entry import behind
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "helpers"
@@ -145,8 +146,8 @@ def test_what_only_tests_use_is_not_offered():
     unused = []
     for wing, name in offered():
         value, word = contents(wing)[name], re.compile(rf"\b{name}\b")
-        elsewhere = [text for path, text in sources.items() if path != Path(inspect.getsourcefile(value) or "")] \
-            if inspect.isfunction(value) else list(sources.values())  # a class is used where its room makes one
+        room = Path(inspect.getsourcefile(behind(value)) or "") if inspect.isfunction(value) else None
+        elsewhere = [text for path, text in sources.items() if path != room]  # a class is used where its room makes one
         uses = sum(len(word.findall(text)) for text in texts + elsewhere) - (not inspect.isfunction(value))
         if not (uses or name in FOR_READERS):
             unused.append(f"helpers.{wing}.{name}")
@@ -160,7 +161,8 @@ def parameters(function):
 def methods(kind):
     return {f"{kind.__name__}.{name}": value for name, value in vars(kind).items()
             if inspect.isfunction(value) and (not name.startswith("_") or name == "__init__")
-            and getattr(value, "__qualname__", "").startswith(kind.__name__) and not hasattr(value, "__wrapped__")}
+            and getattr(value, "__qualname__", "").startswith(kind.__name__)
+            and not hasattr(behind(value), "__wrapped__")}
 
 
 @pytest.mark.parametrize("wing", ["hall", *WINGS])

@@ -156,7 +156,7 @@ def test_sampled_shapley_values_approach_the_exact_ones():
 
 
 @pytest.mark.parametrize(("change", "name"), [
-    ({"method": "magic"}, "method"), ({"x": images(2)[0]}, "background"), ({"background": images(2, 3)}, "background"),
+    ({"method": "magic"}, "method"), ({"x": images(2)[0]}, "x"), ({"background": images(2, 3)}, "background"),
     ({"classes": [1]}, "classes"), ({"method": "occlusion", "side": 3}, "side")])
 def test_attribution_maps_refuse(change, name):
     arguments = {"model": SmallCNN((1, 8, 8), width=4), "x": images(2), "background": images(2),

@@ -90,7 +90,7 @@ def descend(problem: SignalNoise | Sample | list[SignalNoise | Sample] | tuple[S
            [0.75, 0.  ]])
     """
     m = checks.integer("m", m)
-    steps = checks.integer("steps", steps, 0)
+    steps = checks.integer("steps", steps, 0, 2**53)
     problems = _problems(problem)
     seeds = _seeds(seeds)
     init_std = _each("init_std", init_std, len(problems), lambda name, value: checks.real(name, value, 0.0))
@@ -103,7 +103,7 @@ def descend(problem: SignalNoise | Sample | list[SignalNoise | Sample] | tuple[S
     zeta = checks.real("zeta", zeta, 0.0)
     given_tests = _given_tests(problems)
     n_test = given_tests or n_test
-    n_val = checks.integer("n_val", n_val, 0)
+    n_val = checks.integer("n_val", n_val, 0, 10**9)
     checks.require(not (given_tests and n_val), "n_val", n_val, "0 where a Sample brings its own test set")
 
     runs = [(*setting, seed) for setting in zip(problems, init_std, lr) for seed in seeds]
@@ -169,7 +169,7 @@ def _problems(problem) -> list[SignalNoise | Sample]:
 
 
 def _seeds(seeds) -> list[int]:
-    listed = list(seeds) if np.iterable(seeds) else [seeds]
+    listed = list(seeds) if np.iterable(seeds) and not isinstance(seeds, str | bytes) else [seeds]
     checks.require(len(listed) > 0, "seeds", seeds, "an integer >= 0 or a non-empty sequence of them")
     return [checks.integer("seeds", seed, 0) for seed in listed]
 
@@ -177,7 +177,7 @@ def _seeds(seeds) -> list[int]:
 def _each(argument: str, value: float | Iterable[float], count: int,
           check: Callable[[str, float], float]) -> list[float]:
     """One checked value per problem, from a single number or a sequence of `count`."""
-    values = list(value) if np.iterable(value) else [value] * count
+    values = list(value) if np.iterable(value) and not isinstance(value, str | bytes) else [value] * count
     checks.require(len(values) == count, argument, value, f"a number or {count} of them, one a problem")
     return [check(argument, one) for one in values]
 

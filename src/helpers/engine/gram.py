@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 
+from helpers import checks
 from helpers.data.signal_noise import STRENGTHS, Sample, SignalNoise
 from helpers.engine.network_decomposition import SIGNS, TwoLayerCNN, check_decomposition_dimension
+from helpers.entry import entry
 from helpers.record import Record
 from helpers.streams import random_stream
 
@@ -50,6 +52,7 @@ class InnerProducts:
     y_test: Float[torch.Tensor, " n_test"]
 
 
+@entry(own=("seed",))
 def inner_products(problem: Sample | SignalNoise, m: int, init_std: float, seed: int) -> InnerProducts:
     """The inner products from which a run starts, with m filters per sign and initial weights N(0, init_std^2).
 
@@ -65,6 +68,8 @@ def inner_products(problem: Sample | SignalNoise, m: int, init_std: float, seed:
     >>> (products.gram.diagonal() / law.d).numpy().round(4)  # squared lengths: of mu 9 d / n, of the others nearly d
     array([3., 1., 1., 1.])
     """
+    m, init_std = checks.integer("m", m), checks.real("init_std", init_std, 0.0)
+    seed = checks.integer("seed", seed, 0)
     check_decomposition_dimension(problem.n, problem.d)
     source = _of_sample if isinstance(problem, Sample) else _of_distribution
     return source(problem, m, init_std, seed)
@@ -136,6 +141,7 @@ def draw_gram_factor(problem: SignalNoise, lengths: Sequence[float], n: int,
     return factor
 
 
+@entry
 def bartlett_gram_factor(rng: np.random.Generator, size: int, degrees: int) -> Float[np.ndarray, "size rank"]:
     """Lower-triangular L such that L L^T is Wishart(I, degrees), with rank = min(size, degrees) columns.
 
@@ -143,6 +149,7 @@ def bartlett_gram_factor(rng: np.random.Generator, size: int, degrees: int) -> F
     of freedom on the diagonal and standard normals below (Bartlett 1933; lem-bartlett). With fewer degrees than
     vectors it is trapezoidal.
     """
+    size, degrees = checks.integer("size", size, 0), checks.integer("degrees", degrees, 0)
     rank = min(size, degrees)
     factor = np.tril(rng.standard_normal((size, rank)), -1)
     factor[np.arange(rank), np.arange(rank)] = np.sqrt(rng.chisquare(degrees - np.arange(rank, dtype=float)))
@@ -179,15 +186,19 @@ def gram_square_root(covariance: Float[torch.Tensor, "runs filters filters"]) ->
     return root
 
 
+@entry
 def inner_products_of_record(record: Record) -> list[InnerProducts]:
     """The inner products behind each run of a Record whose data were drawn from a SignalNoise, drawn again."""
     names = [f.name for f in fields(SignalNoise) if f.name not in STRENGTHS]
+    known = "m" in record.config and all({"n", "d", "mu_norm", "init_std", "seed"} <= run.keys() for run in record.runs)
+    checks.require(known, "record", record, "one of descend on a SignalNoise")
     laws = [SignalNoise(**{name: run[name] for name in names if name in run},  # an older record lacks the newer names
                         mu_norm=run["mu_norm"]) for run in record.runs]
     return [inner_products(law, record.config["m"], run["init_std"], run["seed"])
             for law, run in zip(laws, record.runs)]
 
 
+@entry
 def final_weight_gram(record: Record, products: Sequence[InnerProducts]) -> Float[np.ndarray, "runs filters filters"]:
     """Inner products W W^T of all 2m filters at the last recorded time (eq-weight-gram).
 
@@ -198,6 +209,9 @@ def final_weight_gram(record: Record, products: Sequence[InnerProducts]) -> Floa
     products
         the inner products behind each run, e.g. from `inner_products_of_record`.
     """
+    known = record.gamma_final is not None and record.rho_final is not None
+    checks.require(known, "record", record, "one of descend, with gamma_final and rho_final")
+    checks.require(len(products) == len(record.runs), "products", f"<{len(products)}>", f"{len(record.runs)} of them")
     found = []
     for run, one in enumerate(products):
         squares = one.gram.diagonal().numpy()

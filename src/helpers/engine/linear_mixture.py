@@ -19,14 +19,19 @@ from scipy.special import expit, ndtr
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.gram import bartlett_gram_factor
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 
+@entry
 def mixture_problem(n: int, p: int, noise_std: float, flip_rate: float) -> SignalNoise:
     """The SignalNoise whose two patches, added, are the mixture of n samples in dimension p.
 
     Its signal has length 1; flip_rate = Delta / 2 in [0, 1/2), in the terms of Liu et al. 2020.
     """
+    n, p = checks.integer("n", n), checks.integer("p", p, 2, 10**15)
+    noise_std = checks.positive("noise_std", noise_std)
+    flip_rate = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
     return SignalNoise(n, p, mu_norm=1.0, noise_std=noise_std, flip_plus=flip_rate, flip_minus=flip_rate)
 
 
@@ -74,6 +79,7 @@ class MixtureDraw:
         return self.y_obs[:, None] * self.x
 
 
+@entry
 def draw_mixture(problem: SignalNoise, radius: float, seed: int) -> MixtureDraw:
     """Draw a training set and a start. The noise orthogonal to v enters through its Bartlett factor: p may be 10^15.
 
@@ -89,7 +95,7 @@ def draw_mixture(problem: SignalNoise, radius: float, seed: int) -> MixtureDraw:
     problem = checks.instance("problem", problem, SignalNoise)
     checks.require(problem.mu_norm == 1.0, "problem.mu_norm", problem.mu_norm, "1")
     checks.require(not problem.orthogonal, "problem.orthogonal", True, "False")
-    radius = checks.real("radius", radius, 0.0)
+    radius, seed = checks.real("radius", radius, 0.0), checks.integer("seed", seed, 0)
     n, p = problem.n, problem.d
     y, y_obs = problem.draw_labels(seed)
     rng = random_stream(seed, "mixture noise")
@@ -146,20 +152,28 @@ class MixtureCourse:
         scale = self.draw.noise_std * self.length
         return ndtr(np.divide(self.signal, scale, out=np.zeros_like(scale), where=scale > 0))
 
+    @entry
     def mean_over(self, values: Shaped[np.ndarray, "T n"], which: str) -> Float[np.ndarray, " T"]:
         """Mean of `values` over "clean" or "noisy" samples; NaN if there are none."""
+        shape = self.noise_responses.shape
+        numbers = values.shape == shape and values.dtype.kind in "biuf"
+        checks.require(numbers, "values.shape", values.shape, f"{shape}, numbers at each time and of each sample")
+        checks.require(bool(np.isfinite(values).all()), "values", values, "finite")
         chosen = self.draw.agree == (1 if checks.one_of("which", which, ("clean", "noisy")) == "clean" else -1)
         return values[:, chosen].mean(1) if chosen.any() else np.full(len(values), np.nan)
 
+    @entry
     def read_truly(self, which: str) -> Float[np.ndarray, " T"]:
         """Share of "clean" or "noisy" training samples with y <theta, x> > 0."""
         return self.mean_over(self.draw.agree * self.margins > 0, which)
 
+    @entry
     def memorised(self, which: str) -> Float[np.ndarray, " T"]:
         """Share of "clean" or "noisy" training samples with y_obs <theta, x> > 0."""
         return self.mean_over(self.margins > 0, which)
 
 
+@entry
 def descend_mixture(draw: MixtureDraw, lr: float, times: ArrayLike) -> MixtureCourse:
     """Gradient descent with step size `lr`, seen at the increasing steps `times`.
 
@@ -192,6 +206,7 @@ def descend_mixture(draw: MixtureDraw, lr: float, times: ArrayLike) -> MixtureCo
     return MixtureCourse(times, *map(np.array, zip(*rows)), draw)
 
 
+@entry
 def separable_mixture(vectors: Float[np.ndarray, "n k"]) -> bool:
     """Whether some theta has <theta, row> > 0 for every row of `vectors`: a linear program.
 
@@ -199,6 +214,7 @@ def separable_mixture(vectors: Float[np.ndarray, "n k"]) -> bool:
     optimum up to 1e-7 counts as 0.
     """
     vectors = checks.vectors("vectors", vectors, None, None).numpy()
+    checks.require(vectors.size > 0, "vectors.shape", vectors.shape, "(n, k), not empty")
     n, k = vectors.shape
     smallest = np.r_[np.zeros(k), -1.0]
     found = linprog(smallest, np.column_stack([-vectors, np.ones(n)]), np.zeros(n), bounds=[(-1, 1)] * k + [(0, None)])

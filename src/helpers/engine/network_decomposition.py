@@ -9,6 +9,7 @@ from torch import nn
 
 from helpers import checks
 from helpers.data.signal_noise import Sample
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 SIGNS = (1.0, -1.0)  # index 0 of every weight-like array is j = +1, index 1 is j = -1
@@ -49,8 +50,8 @@ class TwoLayerCNN(nn.Module):
 
     def __init__(self, d: int, m: int, init_std: float, seed: int) -> None:
         super().__init__()
-        d = checks.integer("d", d)
-        m = checks.integer("m", m)
+        d = checks.integer("d", d, 1, 10**12)
+        m = checks.integer("m", m, 1, 10**12)
         init_std = checks.real("init_std", init_std, 0.0)
         normals = random_stream(seed, "weights").standard_normal((2, m, d))
         self.weight = nn.Parameter(torch.from_numpy(init_std * normals))
@@ -97,6 +98,7 @@ class Decomposition:
     once. Raises ValueError where the vectors are dependent.
     """
 
+    @entry
     def __init__(self, sample: Sample) -> None:
         check_decomposition_dimension(sample.n, sample.d)
         vectors = sample.vectors
@@ -176,6 +178,7 @@ def decompose(weight: ArrayLike | torch.Tensor, weight_init: ArrayLike | torch.T
     return decomposition(change)
 
 
+@entry(gaps=("responses",))
 def decomposition_steps(
         responses: Float[torch.Tensor, "*batch 2 m R"], y: Float[torch.Tensor, "*batch n"],
         y_obs: Float[torch.Tensor, "*batch n"], rate: float | Float[torch.Tensor, "*#batch 1"],
@@ -188,7 +191,8 @@ def decomposition_steps(
     Parameters
     ----------
     responses
-        inner products of the filters with mu (index 0) and with xi_1..xi_n, R = n + 1 of them.
+        inner products of the filters with mu (index 0) and with xi_1..xi_n, R = n + 1 of them. Not finite where a run
+        diverged.
     y, y_obs
         true and observed labels.
     rate
@@ -200,7 +204,27 @@ def decomposition_steps(
         S.
     margins
         y_obs f, before the step.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit together, a label is not -1 or +1, or a rate is negative.
     """
+    *batch, signs, _, columns = responses.shape
+    checks.require(signs == 2 and columns > 1, "responses.shape", tuple(responses.shape), "(..., 2, m, n + 1)")
+    checks.labels_like("y", y, (*batch, columns - 1))
+    checks.labels_like("y_obs", y_obs, (*batch, columns - 1))
+    steps = torch.as_tensor(rate)
+    checks.require(bool((steps >= 0).all()) and steps.numel() > 0, "rate", rate, "0 or more")
+    checks.broadcast("rate", steps, (*batch, columns - 1), grow=False)
+    return step_in_coordinates(responses, y, y_obs, rate)
+
+
+def step_in_coordinates(
+        responses: Float[torch.Tensor, "*batch 2 m R"], y: Float[torch.Tensor, "*batch n"],
+        y_obs: Float[torch.Tensor, "*batch n"], rate: float | Float[torch.Tensor, "*#batch 1"],
+) -> tuple[Float[torch.Tensor, "*batch 2 m R"], Float[torch.Tensor, "*batch n"]]:
+    """`decomposition_steps` on what was checked before, for each step of a run."""
     on_signal = responses[..., :1]
     on_noise = responses[..., 1:]
     signal_patch = on_signal * y[..., None, None, :]  # <w, y_i mu>

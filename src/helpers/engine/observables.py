@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from helpers import checks
 from helpers.data.signal_noise import Sample, SignalNoise
 from helpers.engine.engine_state import EngineState
 from helpers.engine.gram import gram_square_root
 from helpers.engine.network_decomposition import SIGNS
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 
@@ -86,14 +88,23 @@ def draw_observables(problems: Sequence[Sample | SignalNoise], seeds: Sequence[i
 def measure_observables(state: EngineState, y: Float[torch.Tensor, "runs n"], y_obs: Float[torch.Tensor, "runs n"],
                         draws: ObservableDraws) -> dict[str, Float[np.ndarray, "runs ..."]]:
     """The per-time entries of a Record, by name."""
-    values = observable_readings(state, y, y_obs)
+    values = readings_of(state, y, y_obs)
     values |= _test_errors(state, values["signal_response"], draws)
     return {name: value.double().cpu().numpy() for name, value in values.items()}
 
 
+@entry
 def observable_readings(state: EngineState, y: Float[torch.Tensor, "runs n"],
                         y_obs: Float[torch.Tensor, "runs n"]) -> dict[str, Float[torch.Tensor, "runs ..."]]:
     """Those entries that need no test draws, as tensors: the reused error among them is exact, for zeta = 0."""
+    checks.labels_like("y", y, (len(state.rho), state.rho.shape[-1]))
+    checks.labels_like("y_obs", y_obs, (len(state.rho), state.rho.shape[-1]))
+    return readings_of(state, y, y_obs)
+
+
+def readings_of(state: EngineState, y: Float[torch.Tensor, "runs n"],
+                y_obs: Float[torch.Tensor, "runs n"]) -> dict[str, Float[torch.Tensor, "runs ..."]]:
+    """`observable_readings` of an engine, whose labels were checked before."""
     on_signal = state.responses[..., 0]
     on_noise = state.responses[..., 1:]
     signal = torch.stack([_output(side * on_signal[..., None])[..., 0] for side in SIGNS], -1)

@@ -8,8 +8,9 @@ from jaxtyping import Float
 
 from helpers import checks
 from helpers.engine.gram import InnerProducts
-from helpers.engine.observables import observable_readings
+from helpers.engine.observables import readings_of
 from helpers.engine.reduced import reduced_engine
+from helpers.entry import entry
 
 CPU = torch.device("cpu")
 
@@ -42,6 +43,7 @@ class ProductsCourse:
     reused_error: Float[np.ndarray, " T"]
 
 
+@entry
 def descend_products(products: InnerProducts, h: float, steps: int, *, unit: float = 1.0,
                      every: int = 1) -> ProductsCourse:
     """Gradient descent on given inner products, in the time of the limit law.
@@ -59,12 +61,12 @@ def descend_products(products: InnerProducts, h: float, steps: int, *, unit: flo
     every
         record each `every`-th step.
     """
-    steps, every, h = checks.integer("steps", steps, 0), checks.integer("every", every), checks.positive("h", h)
+    steps, every, h = checks.integer("steps", steps, 0, 10**9), checks.integer("every", every), checks.positive("h", h)
     n, m = len(products.y), products.responses.shape[1]
     engine = reduced_engine([products], [h * n * m / checks.positive("unit", unit)], CPU, torch.float64)
     times, seen = range(0, steps + 1, every), []
     for step in times:
         engine.advance(step - engine.step)
-        seen.append(observable_readings(engine.state(), engine.y, engine.y_obs))
+        seen.append(readings_of(engine.state(), engine.y, engine.y_obs))
     names = [field.name for field in fields(ProductsCourse)][1:]
     return ProductsCourse(h * np.array(times), *(torch.stack([one[name][0] for one in seen]).numpy() for name in names))

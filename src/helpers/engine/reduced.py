@@ -14,9 +14,11 @@ import scipy.linalg.cython_blas  # noqa: F401 (the BLAS that numba calls: loaded
 import torch
 from threadpoolctl import ThreadpoolController
 
+from helpers import checks
 from helpers.engine.engine_state import DIVERGED, EngineDiverged, EngineState
 from helpers.engine.gram import InnerProducts, moved_weight_gram
-from helpers.engine.network_decomposition import SIGNS, decomposition_steps
+from helpers.engine.network_decomposition import SIGNS, step_in_coordinates
+from helpers.entry import entry
 
 
 class ReducedEngine:
@@ -32,9 +34,16 @@ class ReducedEngine:
         where, and how precisely, the runs are trained.
     """
 
+    @entry
     def __init__(self, products: Iterable[InnerProducts], lr: Sequence[float], device: torch.device,
                  dtype: torch.dtype) -> None:
         products = list(products)
+        checks.require(len(products) > 0, "products", products, "of one run or more")
+        shapes = {(one.responses.shape, one.test_responses.shape) for one in products}
+        checks.require(len(shapes) == 1, "products", shapes, "of one shape")
+        checks.require(len(lr) == len(products), "lr", lr, f"{len(products)} numbers, one per run")
+        lr = [checks.positive("lr", one) for one in lr]
+        checks.require(dtype.is_floating_point, "dtype", dtype, "torch.float64 or torch.float32")
         stack = {name: torch.stack([getattr(one, name) for one in products]).to(device, dtype).contiguous()
                  for name in ("gram", "responses", "weight_gram", "y", "y_obs", "test_gram", "test_responses")}
         self.gram = stack["gram"]
@@ -62,15 +71,21 @@ class ReducedEngine:
                            tests)
 
     @staticmethod
+    @entry
     def bytes_per_run(n: int, m: int, n_test: int, given_tests: int) -> int:
         """Peak working memory of one run, in bytes: K and its float64 source, the state and its copies (those inside
         CUDA graphs too), and the test draws."""
+        for name, value in (("n", n), ("m", m)):
+            checks.integer(name, value)
+        for name, value in (("n_test", n_test), ("given_tests", given_tests)):
+            checks.integer(name, value, 0)
         return 8 * (2 * (n + 1) * (n + 1 + given_tests) + 20 * 2 * m * (n + 1) + 4 * (2 * m) ** 2 + 8 * 2 * m * n_test)
 
 
 class CompiledReducedEngine(ReducedEngine):
     """On the CPU: the time loop compiled by numba, one run per thread, so that a run's K stays in its core's cache."""
 
+    @entry
     def __init__(self, products: Iterable[InnerProducts], lr: Sequence[float], device: torch.device,
                  dtype: torch.dtype) -> None:
         super().__init__(products, lr, device, dtype)
@@ -80,8 +95,10 @@ class CompiledReducedEngine(ReducedEngine):
         arrays = [self.gram.numpy(), *flat, self.y.numpy(), self.y_obs.numpy(), self.rate.numpy()[:, 0]]
         self.runs = list(zip(*arrays))  # views: the loop updates the tensors in place
 
+    @entry
     def advance(self, steps: int) -> None:
         """Take `steps` gradient steps in every run. Raises `EngineDiverged`, with the step, if one diverges."""
+        steps = checks.integer("steps", steps, 0)
         # The pool lives for this call only: threads that stay would be inherited, dead, by forked processes.
         with self.blas.limit(limits=1, user_api="blas"), ThreadPoolExecutor(self.threads) as pool:
             stopped = list(pool.map(lambda run: _descend_one(*run, steps), self.runs))
@@ -154,6 +171,7 @@ class TorchReducedEngine(ReducedEngine):
 
     BLOCK = 16  # steps in one graph
 
+    @entry
     def __init__(self, products: Iterable[InnerProducts], lr: Sequence[float], device: torch.device,
                  dtype: torch.dtype) -> None:
         super().__init__(products, lr, device, dtype)
@@ -161,8 +179,10 @@ class TorchReducedEngine(ReducedEngine):
         self.failed = torch.full((len(self.start),), torch.iinfo(torch.long).max, device=device)
         self.replay = {}
 
+    @entry
     def advance(self, steps: int) -> None:
         """Take `steps` gradient steps in every run. Raises `EngineDiverged`, with the step, if one diverges."""
+        steps = checks.integer("steps", steps, 0)
         blocks, single = divmod(steps, self.BLOCK)
         for length, count in ((self.BLOCK, blocks), (1, single)):
             for _ in range(count):
@@ -202,7 +222,7 @@ class TorchReducedEngine(ReducedEngine):
     def _steps(self, length):
         flat = self.responses.flatten(1, 2)
         for _ in range(length):
-            update, margins = decomposition_steps(self.responses, self.y, self.y_obs, self.rate)
+            update, margins = step_in_coordinates(self.responses, self.y, self.y_obs, self.rate)
             bad = ~(margins.abs().mean(-1) <= DIVERGED)
             torch.where(bad, torch.minimum(self.failed, self.done), self.failed, out=self.failed)
             flat.baddbmm_(update.flatten(1, 2), self.gram)

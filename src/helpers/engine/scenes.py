@@ -16,6 +16,7 @@ from helpers import checks
 from helpers.data.noise_kinds import MatrixNoise, draw_by_noise_kind, noise_kind_class_count
 from helpers.data.signal_noise import Sample, SignalNoise
 from helpers.engine.gram import draw_gram, draw_gram_factor, inner_products
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 FLIPS = ("random", "patch", "pair")
@@ -62,14 +63,17 @@ class Scene:
     about: dict
 
 
+@entry
 def two_class_scene(problem: SignalNoise | Sample, m: int, init_std: float, seed: int) -> Scene:
     """The book's own data and network, the run of `descend` on this problem and seed: rows mu, -mu, xi_1..xi_n."""
+    m, init_std, seed = _filters(m, init_std, seed)
     law = checks.instance("problem", getattr(problem, "distribution", problem), SignalNoise)
     parts = inner_products(problem, m, init_std, seed)
     products = (parts.gram.numpy(), parts.responses.numpy(), parts.weight_gram.numpy())
     return _antipodal_scene(law, 1, products, _index(parts.y.numpy()), _index(parts.y_obs.numpy()), init_std, seed)
 
 
+@entry
 def recurring_patch_scene(problem: SignalNoise, strength: float, flips: str, m: int, init_std: float,
                           seed: int) -> Scene:
     """Three patches, y mu, a nu and xi, with a = +-1 a coin and nu a second signal, orthogonal to mu.
@@ -86,7 +90,7 @@ def recurring_patch_scene(problem: SignalNoise, strength: float, flips: str, m: 
     m, init_std, seed
         filters per sign, scale of the initial weights, and the seed of data and weights.
     """
-    strength = checks.positive("strength", strength)
+    strength, (m, init_std, seed) = checks.positive("strength", strength), _filters(m, init_std, seed)
     checks.one_of("flips", flips, FLIPS)
     tau = _flip_rate(problem)
     y = _index(problem.draw_labels(seed)[0])
@@ -99,13 +103,14 @@ def recurring_patch_scene(problem: SignalNoise, strength: float, flips: str, m: 
     return _antipodal_scene(problem, 2, products, y, y_obs, init_std, seed, a)
 
 
+@entry
 def patch_dependent_scene(problem: SignalNoise, m: int, init_std: float, seed: int) -> Scene:
     """The basic data, but only samples whose noise patch leans to the other class along a direction u are flipped.
 
     The flips have probability 2 tau where y <u, xi> < 0, with tau = flip_plus = flip_minus and u a unit vector
     orthogonal to mu (prop-patch-flips).
     """
-    tau = _flip_rate(problem)
+    tau, (m, init_std, seed) = _flip_rate(problem), _filters(m, init_std, seed)
     y = _index(problem.draw_labels(seed)[0])
     rng = random_stream(seed, "patch-dependent flips")
     gram, responses, weight_gram = draw_gram(problem, [problem.mu_norm, 1.0], 2, m, init_std, rng)
@@ -116,12 +121,14 @@ def patch_dependent_scene(problem: SignalNoise, m: int, init_std: float, seed: i
     return _antipodal_scene(problem, 1, products, y, y_obs, init_std, seed)
 
 
+@entry
 def separate_positions_scene(problem: SignalNoise, m: int, init_std: float, seed: int) -> Scene:
     """Signal and noise patch in random order, and filters of their own for each of the two positions.
 
     A filter is then a vector of length 2 d, and a patch fills one half of it: patches in different positions are
     orthogonal (prop-position). No fresh noise.
     """
+    m, init_std, seed = _filters(m, init_std, seed)
     y, y_obs = map(_index, problem.draw_labels(seed))
     rng = random_stream(seed, "separate positions")
     n = problem.n
@@ -141,12 +148,13 @@ def separate_positions_scene(problem: SignalNoise, m: int, init_std: float, seed
                   y, y_obs, (), init_std, seed)
 
 
+@entry
 def several_class_scene(problem: SignalNoise, classes: int, m: int, init_std: float, seed: int) -> Scene:
     """K = `classes` equally likely classes with orthogonal signals of one length, problem.mu_norm (prop-classes).
 
     A label is flipped with probability tau = flip_plus = flip_minus, to one of the other classes at random.
     """
-    classes = checks.integer("classes", classes, 2)
+    classes, (m, init_std, seed) = checks.integer("classes", classes, 2, 10**4), _filters(m, init_std, seed)
     rng = random_stream(seed, "several classes")
     y = rng.integers(classes, size=problem.n)
     wrong = (y + rng.integers(1, classes, size=problem.n)) % classes
@@ -155,6 +163,11 @@ def several_class_scene(problem: SignalNoise, classes: int, m: int, init_std: fl
     patches = np.stack([y, classes + np.arange(problem.n)], 1)
     return _scene(problem, products, patches, np.arange(classes)[:, None], np.arange(classes), y, y_obs,
                   tuple(range(classes)), init_std, seed)
+
+
+def _filters(m: int, init_std: float, seed: int) -> tuple[int, float, int]:
+    """Filters per unit, scale of their initial weights and seed, checked."""
+    return checks.integer("m", m), checks.real("init_std", init_std, 0.0), checks.integer("seed", seed, 0)
 
 
 def _index(labels: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -196,6 +209,7 @@ def _scene(problem, products, patches, contexts, context_labels, y, y_obs, off, 
                  {"seed": seed, **asdict(problem), "init_std": init_std})
 
 
+@entry
 def contrary_scene(scene: Scene, share: float, weight: float, seed: int) -> tuple[Scene, Bool[np.ndarray, " n"]]:
     """A copy of a `two_class_scene` scene with contrary samples, which have their true label and look wrong.
 
@@ -217,8 +231,10 @@ def contrary_scene(scene: Scene, share: float, weight: float, seed: int) -> tupl
     chosen
         which samples are contrary.
     """
-    checks.real("share", share, 0.0, 1.0)
-    checks.positive("weight", weight)
+    share, weight = checks.real("share", share, 0.0, 1.0), checks.positive("weight", weight)
+    seed = checks.integer("seed", seed, 0)
+    checks.require(len(scene.context_labels) == 2 and scene.patches.shape[1] == 2, "scene", scene.about,
+                   "one that two_class_scene made")
     chosen = random_stream(seed, "contrary samples").random(len(scene.y)) < share
     chosen &= (scene.y == scene.y_obs).numpy()
     rows = torch.eye(len(scene.gram), dtype=torch.float64)
@@ -228,6 +244,7 @@ def contrary_scene(scene: Scene, share: float, weight: float, seed: int) -> tupl
     return replace(scene, gram=rows @ scene.gram @ rows.T, responses=scene.responses @ rows.T, patches=patches), chosen
 
 
+@entry
 def noisy_scene(problem: SignalNoise, noise: MatrixNoise, classes: int, m: int, init_std: float, seed: int) -> Scene:
     """`several_class_scene` with observed labels from a kind of noise that has a transition matrix.
 

@@ -21,10 +21,11 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from helpers import checks
-from helpers.engine.elr_term import TERMS, elr_term_slope, elr_term_targets
+from helpers.engine.elr_term import TERMS, moved_targets, slope_of_term
 from helpers.engine.engine_state import DIVERGED, EngineDiverged
 from helpers.engine.gram import gram_square_root, moved_weight_gram
 from helpers.engine.scenes import Scene
+from helpers.entry import entry
 from helpers.record import Record, log_times
 from helpers.runtime import provenance
 from helpers.streams import random_stream
@@ -33,6 +34,7 @@ ACTIVATIONS = ("relu", "squared")
 BATCHES = ("reshuffled", "independent")
 
 
+@entry
 @dataclass(frozen=True)
 class Variant:
     """What differs from full-batch gradient descent with relu.
@@ -71,6 +73,8 @@ class Variant:
     clamp: float = 0.0
 
     def __post_init__(self):
+        if self.batch_size is not None:
+            checks.integer("batch_size", self.batch_size)
         checks.one_of("activation", self.activation, ACTIVATIONS)
         checks.real("leak", self.leak, 0.0, 0.0 if self.activation == "squared" else 1.0)
         checks.one_of("batches", self.batches, BATCHES)
@@ -80,12 +84,14 @@ class Variant:
         checks.real("momentum", self.momentum, 0.0, 1.0, open_high=True)
         checks.real("clamp", self.clamp, 0.0, 0.5, open_high=True)
 
+    @entry
     def phi(self, z: torch.Tensor) -> torch.Tensor:
         """The activation."""
         if self.activation == "squared":
             return torch.relu(z).square()
         return torch.maximum(z, self.leak * z) if self.leak else torch.relu(z)
 
+    @entry
     def slope(self, z: torch.Tensor) -> torch.Tensor:
         """Its derivative; at 0, where relu has none, the one from the left."""
         if self.activation == "squared":
@@ -94,6 +100,7 @@ class Variant:
         return positive + self.leak * (1 - positive) if self.leak else positive
 
 
+@entry
 def descend_variant(scenes: Iterable[Scene], lr: float | Iterable[float], steps: int, *,
                     record_at: ArrayLike | None = None, n_test: int = 1000,
                     **method: str | float | int | None) -> Record:
@@ -147,8 +154,8 @@ def descend_variant(scenes: Iterable[Scene], lr: float | Iterable[float], steps:
     shapes = {(scene.responses.shape, scene.patches.shape, scene.contexts.shape) for scene in scenes}
     checks.require(len(shapes) == 1, "scenes", shapes, "of one shape")
     times = log_times(steps) if record_at is None else checks.increasing("record_at", record_at, steps)
-    n_test = checks.integer("n_test", n_test, 0)
-    rates = [checks.positive("lr", one) for one in (lr if np.iterable(lr) else [lr] * len(scenes))]
+    n_test = checks.integer("n_test", n_test, 0, 10**9)
+    rates = [checks.positive("lr", one) for one in (lr if isinstance(lr, Iterable) else [lr] * len(scenes))]
     checks.require(len(rates) == len(scenes), "lr", lr, f"a number or {len(scenes)} of them, one a scene")
     start = time.perf_counter()
     engine = VariantEngine(scenes, rates, method)
@@ -166,6 +173,7 @@ def descend_variant(scenes: Iterable[Scene], lr: float | Iterable[float], steps:
     return Record(times=times, **labels, **arrays, test_sizes={"fresh": n_test, "reused": 0}, runs=runs, config=config)
 
 
+@entry
 @dataclass(eq=False)
 class VariantEngine:
     """A batch of runs on scenes, through inner products. Like an `Engine`, but it has K output units and takes one step
@@ -189,6 +197,9 @@ class VariantEngine:
     step: int = field(default=0, init=False)
 
     def __post_init__(self):
+        checks.require(len(self.scenes) > 0, "scenes", self.scenes, "one or more scenes")
+        fits = len(self.rates) == len(self.scenes) and min(self.rates) > 0
+        checks.require(fits, "rates", self.rates, f"{len(self.scenes)} positive numbers, one per scene")
         self.gram = self._stacked("gram")
         self.start = self._stacked("responses")
         self.y = self._stacked("y")
@@ -217,24 +228,35 @@ class VariantEngine:
         """Mean over filters of phi(<w_{k,r}, v>): what each vector v adds to each logit."""
         return self.method.phi(self.responses).mean(2)
 
+    @entry
     def logits(self, outputs: Float[torch.Tensor, "runs K R"],
                patches: Int[torch.Tensor, "runs N p"]) -> Float[torch.Tensor, "runs K N"]:
         """Logits of the N samples that consist of the rows `patches`."""
+        wanted = self.start.shape[:2] + self.start.shape[3:]
+        checks.require(outputs.shape == wanted, "outputs.shape", tuple(outputs.shape), f"{tuple(wanted)}")
+        fits = len(patches) == self.runs and patches.numel() > 0
+        checks.require(fits, "patches.shape", tuple(patches.shape), f"({self.runs}, N, p), not empty")
+        inside = bool(((patches >= 0) & (patches < wanted[2])).all())
+        checks.require(inside, "patches", patches, f"indices of rows, 0 to {wanted[2] - 1}")
+        return self._logits(outputs, patches)
+
+    def _logits(self, outputs: Float[torch.Tensor, "runs K R"],
+                patches: Int[torch.Tensor, "runs N p"]) -> Float[torch.Tensor, "runs K N"]:
         runs, samples, p = patches.shape
         index = patches.reshape(runs, 1, samples * p).expand(-1, self.classes, -1)
         return outputs.gather(2, index).view(runs, self.classes, samples, p).sum(-1)
 
     def advance(self) -> None:
         """One gradient step in every run."""
-        logits = self.logits(self.outputs(), self.patches)
+        logits = self._logits(self.outputs(), self.patches)
         p = logits.softmax(1)
         weights = self._weights()[:, None, :]
         push = torch.nn.functional.one_hot(self._labels_now(), self.classes).mT - p
         if self.method.strength:
-            moved = elr_term_targets(p, self.missing, self.method.momentum, clamp=self.method.clamp)
+            moved = moved_targets(p, self.missing, self.method.momentum, clamp=self.method.clamp)
             self.missing = torch.where(weights > 0, moved, self.missing)
-            push = push - self.method.strength * elr_term_slope(p, self.missing, term=self.method.term,
-                                                                clamp=self.method.clamp)
+            push = push - self.method.strength * slope_of_term(p, self.missing, term=self.method.term,
+                                                               clamp=self.method.clamp)
         push = self.rate * push * weights
         p = self.patches.shape[2]
         index = self.patches.reshape(self.runs, 1, -1).expand(-1, self.classes, -1)
@@ -293,7 +315,7 @@ def _draw_tests(
 def _measure(engine, draws):
     """The per-time entries of a Record, runs first."""
     outputs = engine.outputs()
-    logits = engine.logits(outputs, engine.patches)
+    logits = engine._logits(outputs, engine.patches)
     margins = _margins(logits, engine.y_obs)
     bad = ~(margins.abs().mean(1) <= DIVERGED)
     if bad.any():
@@ -338,7 +360,7 @@ def _context_labels(engine):
 
 def _reused_error(engine, outputs, noise):
     """Every training patch beside every context, exactly."""
-    beside = engine.logits(outputs, engine.contexts)[:, :, :, None]
+    beside = engine._logits(outputs, engine.contexts)[:, :, :, None]
     logits = (beside + outputs[:, :, None, noise]).flatten(2)
     return _wrong(logits, _context_labels(engine).repeat_interleave(engine.n, 1))
 
@@ -354,6 +376,6 @@ def _fresh_error(engine, outputs, normals, which):
     root = gram_square_root(covariance)
     noise_std = torch.tensor([scene.noise_std for scene in engine.scenes])[:, None, None]
     fresh = engine.method.phi(noise_std * root @ normals).unflatten(1, (engine.classes, engine.m)).mean(2)
-    beside = engine.logits(outputs, engine.contexts)
+    beside = engine._logits(outputs, engine.contexts)
     picked = beside.gather(2, which[:, None, :].expand(-1, engine.classes, -1))
     return _wrong(picked + fresh, _context_labels(engine).gather(1, which))

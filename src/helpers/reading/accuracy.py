@@ -3,9 +3,11 @@
 import numpy as np
 from jaxtyping import Float
 
+from helpers.entry import entry
 from helpers.record import Record
 
 
+@entry
 def observed_accuracies(record: Record) -> dict[str, Float[np.ndarray, "runs T"]]:
     """Share of the samples that are given their observed label, among "all", "clean" and "noisy" (Figure 1 b, d).
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 METHODS = ("deep_shap", "integrated_gradients", "occlusion", "shapley_sampling")
@@ -32,6 +33,7 @@ def import_captum() -> ModuleType:
     return captum.attr
 
 
+@entry
 def shapley_values(values: ArrayLike) -> Float[np.ndarray, "... p"]:
     """Shapley values of p players from the worth of each of the 2^p coalitions (Shapley 1953; eq-shapley).
 
@@ -48,6 +50,7 @@ def shapley_values(values: ArrayLike) -> Float[np.ndarray, "... p"]:
     array([1.5, 2.5])
     """
     values = np.asarray(values, float)
+    checks.require(values.size > 0, "values.shape", values.shape, "not empty")
     p = int(values.shape[-1]).bit_length() - 1 if values.ndim else -1
     fits = p >= 1 and values.shape[-1] == 2**p and p <= MOST_PLAYERS
     checks.require(fits, "values.shape", values.shape, f"(..., 2**p) with p from 1 to {MOST_PLAYERS}")
@@ -62,6 +65,7 @@ def shapley_values(values: ArrayLike) -> Float[np.ndarray, "... p"]:
     return np.stack(shares, -1)
 
 
+@entry
 def coalition_worths(f: Callable[[torch.Tensor], torch.Tensor], x: Float[torch.Tensor, "..."],
                      background: Float[torch.Tensor, "b ..."],
                      groups: ArrayLike | torch.Tensor) -> Float[np.ndarray, " coalitions"]:
@@ -80,8 +84,14 @@ def coalition_worths(f: Callable[[torch.Tensor], torch.Tensor], x: Float[torch.T
     groups
         integers 0 to p - 1, broadcast to x: which player owns a pixel.
     """
-    checks.require(background.shape[1:] == x.shape, "background.shape", tuple(background.shape), f"(b, {x.shape})")
-    groups = torch.as_tensor(groups, device=x.device).expand(x.shape)
+    checks.require(x.numel() > 0, "x.shape", tuple(x.shape), "that of one image, not empty")
+    fits = background.shape[1:] == x.shape and len(background) > 0
+    checks.require(fits, "background.shape", tuple(background.shape), f"(b, {x.shape})")
+    groups = torch.as_tensor(groups, device=x.device)
+    checks.require(not groups.is_floating_point() and not groups.is_complex() and groups.numel() > 0, "groups",
+                   groups, "integers, the number of each pixel's player")
+    checks.broadcast("groups", groups, tuple(x.shape), grow=False)
+    groups = groups.expand(x.shape)
     p = int(groups.max()) + 1
     checks.require(int(groups.min()) >= 0 and p <= MOST_PLAYERS, "groups", f"<{int(groups.min())} to {p - 1}>",
                    f"integers from 0 to at most {MOST_PLAYERS - 1}")
@@ -94,10 +104,12 @@ def coalition_worths(f: Callable[[torch.Tensor], torch.Tensor], x: Float[torch.T
     return (total / len(background)).numpy()
 
 
+@entry
 def attribution_blocks(image_shape: Sequence[int], side: int) -> Int[torch.Tensor, "height width"]:
     """The number of the side-by-side block that holds a pixel, row by row."""
     side = checks.integer("side", side)
-    height, width = (checks.integer("image_shape", size) for size in image_shape[-2:])
+    checks.require(len(image_shape) >= 2, "image_shape", image_shape, "(..., height, width)")
+    height, width = (checks.integer("image_shape", size, 1, 10**5) for size in image_shape[-2:])
     checks.require(height % side == width % side == 0, "side", side, f"a divisor of {height} and {width}")
     rows = torch.arange(height) // side
     columns = torch.arange(width) // side
@@ -111,6 +123,7 @@ class AttributionScore(nn.Module):
     with one output. Adding a number to all logits changes neither the probabilities nor the score.
     """
 
+    @entry
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).eval()
@@ -124,6 +137,7 @@ class AttributionScore(nn.Module):
         return z if z.ndim == 1 else (z - z.mean(1, keepdim=True)) * (z.shape[1] / (z.shape[1] - 1))
 
 
+@entry
 def attribution_maps(
         model: nn.Module, x: Float[torch.Tensor, "n channels height width"],
         background: Float[torch.Tensor, "b channels height width"], classes: ArrayLike, *, method: str = "deep_shap",
@@ -161,13 +175,21 @@ def attribution_maps(
         on bad arguments, and where the maps of deep_shap do not add up.
     """
     checks.one_of("method", method, METHODS)
+    steps, draws = checks.integer("steps", steps, 1, 10**4), checks.integer("draws", draws, 1, 10**6)
+    side, seed = checks.integer("side", side), checks.integer("seed", seed, 0)
+    checks.require(x.numel() > 0, "x.shape", tuple(x.shape), "(n, channels, height, width), not empty")
     checks.require(x.ndim == 4 and background.shape[1:] == x.shape[1:] and len(background) > 0, "background.shape",
                    tuple(background.shape), f"(b, {', '.join(map(str, x.shape[1:]))}), as x")
-    classes = torch.as_tensor(np.asarray(classes), dtype=torch.int64, device=x.device)
+    wanted = np.asarray(classes)
+    checks.require(wanted.dtype.kind in "iu", "classes", f"<{wanted.dtype}>", "integers, positions of classes")
+    classes = torch.as_tensor(wanted, dtype=torch.int64, device=x.device)
     checks.require(classes.shape == x.shape[:1], "classes.shape", tuple(classes.shape), f"({len(x)},)")
     score = AttributionScore(model)
     with torch.no_grad():
-        several = score(x[:1]).ndim == 2
+        outputs = score(x[:1])
+    several = outputs.ndim == 2
+    k = outputs.shape[1] if several else 2
+    checks.require(0 <= wanted.min() and wanted.max() < k, "classes", wanted, f"positions of classes, 0 to {k - 1}")
     targets = classes if several else None
     if method in ("deep_shap", "integrated_gradients"):
         maps = _along_paths(score, x, background, targets, method, steps)
@@ -221,6 +243,7 @@ def _by_blocks(score, x, background, targets, method, side, draws, seed):
     return found / (side**2 * x.shape[1])
 
 
+@entry
 def attribution_turn(before: ArrayLike, after: ArrayLike, *, kind: str = "signed") -> Float[np.ndarray, " n"]:
     """How far maps have turned: one minus the cosine of the angle between the two maps of each image.
 
@@ -241,6 +264,7 @@ def attribution_turn(before: ArrayLike, after: ArrayLike, *, kind: str = "signed
     return 1 - np.divide((a * b).sum(1), lengths, out=np.full(len(a), np.nan), where=lengths > 0)
 
 
+@entry
 def attribution_effective_share(maps: ArrayLike) -> Float[np.ndarray, " n"]:
     """Share of the pixels that a map rests on: ``(sum |phi|)^2 / (pixels sum phi^2)``, 1 if all weigh the same."""
     flat = np.abs(_flat("maps", maps))
@@ -248,6 +272,7 @@ def attribution_effective_share(maps: ArrayLike) -> Float[np.ndarray, " n"]:
     return np.divide(flat.sum(1) ** 2, squares, out=np.full(len(flat), np.nan), where=squares > 0)
 
 
+@entry
 def attribution_net_share(maps: ArrayLike) -> Float[np.ndarray, " n"]:
     """``|sum phi| / sum |phi|``: 1 if no two contributions of a map cancel, 0 if they all do."""
     flat = _flat("maps", maps)
@@ -255,45 +280,58 @@ def attribution_net_share(maps: ArrayLike) -> Float[np.ndarray, " n"]:
     return np.divide(np.abs(flat.sum(1)), total, out=np.full(len(flat), np.nan), where=total > 0)
 
 
+@entry
 def attribution_share_inside(maps: ArrayLike, inside: ArrayLike) -> Float[np.ndarray, " n"]:
     """Share of the absolute contributions on the pixels of the masks `inside`, one per image."""
     flat = np.abs(_flat("maps", maps))
-    chosen = _flat("inside", inside)
+    chosen = _flat("inside", checks.mask("inside", inside))
+    checks.require(chosen.shape == flat.shape, "inside.shape", np.shape(inside), f"{np.shape(maps)}, as maps")
     total = flat.sum(1)
     return np.divide((flat * chosen).sum(1), total, out=np.full(len(flat), np.nan), where=total > 0)
 
 
+@entry
 def rank_pixels(maps: ArrayLike) -> Int[np.ndarray, "n pixels"]:
     """Positions of the pixels, the largest contribution first."""
     return np.argsort(-_flat("maps", maps), axis=1, kind="stable")
 
 
+@entry
 def top_pixels(order: Int[np.ndarray, "n pixels"], count: int) -> Bool[np.ndarray, "n pixels"]:
     """Mask of the first `count` pixels of each row of `order`, which `rank_pixels` makes."""
+    rows = order.size > 0 and bool((np.sort(order, 1) == np.arange(order.shape[1])).all())
+    checks.require(rows, "order", order, "rows of positions, each of all pixels once")
     count = checks.integer("count", count, 0, order.shape[1])
     chosen = np.zeros(order.shape, bool)
     np.put_along_axis(chosen, order[:, :count], True, axis=1)
     return chosen
 
 
+@entry
 def blend_top_pixels(x: Float[torch.Tensor, "n channels height width"], others: Float[torch.Tensor, "..."],
                      chosen: Bool[np.ndarray, "n pixels"]) -> Float[torch.Tensor, "n channels height width"]:
     """Images with the pixels `chosen` from x and the rest from `others`, all channels of a pixel together.
 
     `others` may have any shape that broadcasts to that of x.
     """
+    pixels = x.shape[2] * x.shape[3]
+    checks.require(x.numel() > 0, "x.shape", tuple(x.shape), "(n, channels, height, width), not empty")
+    checks.require(chosen.shape == (len(x), pixels), "chosen.shape", chosen.shape, f"({len(x)}, {pixels})")
+    checks.broadcast("others", others, tuple(x.shape), grow=False)
     there = torch.as_tensor(np.ascontiguousarray(chosen), device=x.device).reshape(len(x), 1, *x.shape[2:])
     return torch.where(there, x, others)
 
 
 def _flat(name: str, maps: ArrayLike) -> Float[np.ndarray, "n pixels"]:
     maps = np.asarray(maps, float)
-    checks.require(maps.ndim >= 2 and len(maps) > 0, f"{name}.shape", maps.shape, "(n, ...), one map per image")
+    checks.require(maps.ndim >= 2 and maps.size > 0, f"{name}.shape", maps.shape, "(n, ...), one map per image")
     return maps.reshape(len(maps), -1)
 
 
+@entry
 def attribution_controls(values: ArrayLike, among: ArrayLike) -> Int[np.ndarray, " values"]:
     """For each of `values` the position in `among` of the nearest value, its control; repeats are allowed."""
     values, among = np.asarray(values, float), np.asarray(among, float)
-    checks.require(len(among) > 0, "among", among, "not empty")
+    checks.sampled("values", values, 0)
+    checks.sampled("among", among)
     return np.abs(values[:, None] - among).argmin(1)

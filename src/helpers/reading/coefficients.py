@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.record import Record
 
 
@@ -27,6 +28,7 @@ class LargestCoefficients:
     clean: Float[np.ndarray, "runs T"]
 
 
+@entry
 def largest_coefficients(record: Record) -> LargestCoefficients:
     """The curves of the paper's Figure 1 (a, c), of each run.
 
@@ -43,6 +45,7 @@ def largest_coefficients(record: Record) -> LargestCoefficients:
                                                               for name, found in over.items()})
 
 
+@entry
 def coefficient_overtaking(record: Record) -> Float[np.ndarray, " runs"]:
     """The recorded time from which on the largest rho on noisy samples exceeds every gamma, the paper's border.
 

@@ -6,17 +6,19 @@ scores out of sample. Differences are paired by run, with 95% intervals. Errors 
 percentage points.
 """
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.intervals import t_interval
 from helpers.reading.stopping import (
     TRAINING_ONLY,
@@ -25,7 +27,7 @@ from helpers.reading.stopping import (
     stop_by_noisy_validation,
     values_at_stop,
 )
-from helpers.record import Record
+from helpers.record import TEST_ERRORS, Record
 from helpers.streams import random_stream
 
 BLIND, NEVER, ORACLE = "blind", "never", "oracle"
@@ -37,6 +39,7 @@ OUT_OF_SAMPLE = ("network out of fold", "nearest neighbours out of fold", "linea
                  "confident learning", "area under the margin")
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class Stop:
     """A stopping rule: where it stops each run, and what it had to know.
@@ -65,7 +68,21 @@ class Stop:
     noisy_labels: int = 0
     knows_rate: bool = False
     error: Float[np.ndarray, "runs T"] | None = None
-    times: np.ndarray | None = None
+    times: Real[np.ndarray, " T"] | None = None
+
+    def __post_init__(self) -> None:
+        checks.require(self.name != "", "name", self.name, "not empty")
+        last = math.inf if self.error is None else self.error.shape[1] - 1
+        fit = self.chosen.size > 0 and self.chosen.min() >= 0 and self.chosen.max() <= last
+        checks.require(fit, "chosen", self.chosen, f"positions of recorded times, 0 to {last}")
+        for name in ("clean_labels", "noisy_labels"):
+            checks.integer(name, getattr(self, name), 0, 2**53)
+        if self.error is None:
+            return
+        checks.require(len(self.error) == len(self.chosen), "error.shape", self.error.shape,
+                       f"({len(self.chosen)}, T), a row for each of chosen")
+        fits = self.times is None or self.times.shape == self.error.shape[1:]
+        checks.require(fits, "times.shape", np.shape(self.times), f"{self.error.shape[1:]}, one per column of error")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +106,7 @@ class StopComparison:
     oracle: Float[np.ndarray, " units"]
 
 
+@entry
 def blind(error: Float[np.ndarray, "runs T"], *, groups: Sequence[Hashable] | None = None
           ) -> Int[np.ndarray, " runs"]:
     """For each run the recorded time at which the mean error of the other runs is lowest.
@@ -103,18 +121,24 @@ def blind(error: Float[np.ndarray, "runs T"], *, groups: Sequence[Hashable] | No
     groups
         a label for each run; all runs of a run's own group are left out. By default a run is left out by itself.
     """
+    checks.require(error.size > 0, "error.shape", error.shape, "(runs, T), not empty")
     error = np.asarray(error, float)
-    groups = np.arange(len(error)) if groups is None else np.unique(_labels(groups, len(error)), return_inverse=True)[1]
+    if groups is None:
+        groups = np.arange(len(error))
+    groups = np.unique(_labels("groups", groups, len(error)), return_inverse=True)[1]
     checks.require(len(np.unique(groups)) >= 2, "error", f"<{len(error)} runs>", "two runs or groups of runs at least")
     own = np.stack([error[groups == group].sum(0) for group in groups])
     return (error.sum(0) - own).argmin(1)  # the same order as of the means: their number is one for a row
 
 
+@entry
 def never(error: Float[np.ndarray, "runs T"]) -> Int[np.ndarray, " runs"]:
     """The last recorded time of each run."""
+    checks.require(error.size > 0, "error.shape", error.shape, "(runs, T), not empty")
     return np.full(len(error), np.shape(error)[1] - 1)
 
 
+@entry
 def stops_to_compare(record: Record, flip_rate: ArrayLike, held_out: Record | None, *, error: str = "fresh",
                      times: ArrayLike | None = None) -> list[Stop]:
     """The rules of `helpers.reading.stopping`, each on the runs that it can have.
@@ -133,19 +157,25 @@ def stops_to_compare(record: Record, flip_rate: ArrayLike, held_out: Record | No
     times
         what to call the recorded times of `held_out`, by default their own names.
     """
+    checks.one_of("error", error, TEST_ERRORS)
     rules = [Stop("plateau", stop_at_plateau(record, flip_rate), knows_rate=True),
              *(Stop(name, rule(record)) for name, rule in TRAINING_ONLY.items())]
     if held_out is None:
         return rules
+    found = getattr(held_out, f"{error}_error")
+    checks.require("validation" in held_out.test_sizes and found is not None, "held_out", held_out,
+                   f"a record with validation errors and {error}_error")
     labels = held_out.test_sizes["validation"]
     times = held_out.times if times is None else np.asarray(times)
-    own = {"error": getattr(held_out, f"{error}_error"), "times": times}
+    checks.require(times.shape == held_out.times.shape, "times.shape", times.shape, f"{held_out.times.shape}")
+    own = {"error": found, "times": times}
     return [Stop("clean validation", stop_by_clean_validation(held_out), clean_labels=labels, **own),
             Stop("noisy validation", stop_by_noisy_validation(held_out), noisy_labels=labels, **own),
             Stop("noisy validation, last", stop_by_noisy_validation(held_out, tie="last"), noisy_labels=labels, **own),
             *rules]
 
 
+@entry
 def compare_stops(error: Float[np.ndarray, "runs T"], times: ArrayLike, rules: Sequence[Stop], *,
                   units: Sequence[Hashable] | None = None, groups: Sequence[Hashable] | None = None
                   ) -> StopComparison:
@@ -180,13 +210,15 @@ def compare_stops(error: Float[np.ndarray, "runs T"], times: ArrayLike, rules: S
     never        False     6.7         -3.3
     a rule        True     0.0        -10.0
     """
+    checks.require(error.size > 0, "error.shape", error.shape, "(runs, T), not empty")
+    checks.require(np.shape(times) == error.shape[1:], "times.shape", np.shape(times), f"({error.shape[1]},)")
     error = np.asarray(error, float)
     names = [rule.name for rule in rules]
     reserved = {BLIND, NEVER, ORACLE}
     checks.require(len(set(names)) == len(names) and not reserved & set(names), "rules", names,
                    f"rules with unlike names, none of them {', '.join(sorted(reserved))}")
     rules = [Stop(BLIND, blind(error, groups=groups)), Stop(NEVER, never(error)), *rules]
-    units = np.arange(len(error)) if units is None else _labels(units, len(error))
+    units = np.arange(len(error)) if units is None else _labels("units", units, len(error))
     mean = lambda values: 100 * pd.Series(values).groupby(units).mean().to_numpy()  # noqa: E731
     best = error.min(1)
     costs = pd.DataFrame({rule.name: mean(_error_of(rule, error) - best) for rule in rules})
@@ -197,14 +229,17 @@ def compare_stops(error: Float[np.ndarray, "runs T"], times: ArrayLike, rules: S
     return StopComparison(pd.DataFrame.from_dict(rows, orient="index"), costs, mean(best))
 
 
+@entry
 def paired_difference(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     """Mean of a - b over runs, and half of its 95% interval (Student's): one number per run, in the same order."""
     a, b = np.asarray(a, float), np.asarray(b, float)
+    checks.sampled("a", a, 2)
     checks.require(a.shape == b.shape, "b.shape", b.shape, f"{a.shape}, the shape of a")
     mean, half = t_interval(a - b)
     return float(mean), float(half)
 
 
+@entry
 def paired_difference_over_images(wrong_a: ArrayLike, wrong_b: ArrayLike, *, seed: int = 0) -> tuple[float, float,
                                                                                                      float]:
     """Difference of two error rates on the same test images, with a 95% interval over the images.
@@ -225,6 +260,9 @@ def paired_difference_over_images(wrong_a: ArrayLike, wrong_b: ArrayLike, *, see
         of error a minus error b.
     """
     a, b = (np.atleast_2d(np.asarray(wrong, float)) for wrong in (wrong_a, wrong_b))
+    for name, wrong in (("wrong_a", a), ("wrong_b", b)):
+        checks.require(wrong.ndim == 2 and wrong.size > 0, f"{name}.shape", wrong.shape, "(images,) or (runs, images)")
+        checks.require(bool(((wrong >= 0) & (wrong <= 1)).all()), name, wrong, "from 0 to 1, 1 where misclassified")
     checks.require(a.shape == b.shape and a.shape[1] >= 2, "wrong_b.shape", b.shape, f"{a.shape}, with two images")
     differences = (a - b).mean(0)
     interval = bootstrap((differences,), np.mean, n_resamples=2000, method="percentile",
@@ -232,6 +270,7 @@ def paired_difference_over_images(wrong_a: ArrayLike, wrong_b: ArrayLike, *, see
     return float(differences.mean()), float(interval.low), float(interval.high)
 
 
+@entry
 def compare_retraining(errors: Mapping[str, ArrayLike]) -> pd.DataFrame:
     """Errors of networks trained again on selected samples, beside the one that was only stopped.
 
@@ -245,10 +284,11 @@ def compare_retraining(errors: Mapping[str, ArrayLike]) -> pd.DataFrame:
     table
         one row per name, in percentage points: "error" and "minus stopped", each with its "±".
     """
-    _demand(errors, (TO_THE_END, STOPPED))
+    _demand("errors", errors, (TO_THE_END, STOPPED))
     return _against(errors, STOPPED, "minus stopped")
 
 
+@entry
 def compare_steps(errors: Mapping[str, ArrayLike]) -> pd.DataFrame:
     """What each step of a method adds, as paired differences of consecutive entries of `errors`.
 
@@ -273,6 +313,7 @@ def compare_steps(errors: Mapping[str, ArrayLike]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+@entry
 def compare_losses(errors: Mapping[str, ArrayLike], *, ingredients: Sequence[str] = ()) -> pd.DataFrame:
     """Errors under robust losses, beside cross-entropy to the end and stopped by the same rule.
 
@@ -289,10 +330,11 @@ def compare_losses(errors: Mapping[str, ArrayLike], *, ingredients: Sequence[str
         one row per name, in percentage points: "error" and "minus stopped", the difference to cross-entropy stopped by
         the same rule, each with its "±".
     """
-    _demand(errors, (CE_LAST, CE_STOPPED, *(f"cross-entropy with {name}" for name in ingredients)))
+    _demand("errors", errors, (CE_LAST, CE_STOPPED, *(f"cross-entropy with {name}" for name in ingredients)))
     return _against(errors, CE_STOPPED, "minus stopped")
 
 
+@entry
 def compare_scores(values: Mapping[str, ArrayLike]) -> pd.DataFrame:
     """How well scores rank the noisy samples: in-sample beside out of sample.
 
@@ -307,10 +349,11 @@ def compare_scores(values: Mapping[str, ArrayLike]) -> pd.DataFrame:
     table
         one row per score, as shares: "value" and "minus loss at the stop", each with its "±".
     """
-    _demand(values, (IN_SAMPLE, *OUT_OF_SAMPLE))
+    _demand("values", values, (IN_SAMPLE, *OUT_OF_SAMPLE))
     return _against(values, IN_SAMPLE, f"minus {IN_SAMPLE}", what="value", unit=1.0)
 
 
+@entry
 def verdict_table(claims: Mapping[str, tuple[tuple[float, float], str, float]]) -> pd.DataFrame:
     """What claims rest on: their number with its interval, and what would have falsified them.
 
@@ -332,6 +375,7 @@ def verdict_table(claims: Mapping[str, tuple[tuple[float, float], str, float]]) 
     >>> found["number"], bool(found["holds"]), found["falsified if"]
     ('1.0 ± 1.5', False, 'the interval is not wholly above 0')
     """
+    checks.require(bool(claims), "claims", claims, "one claim or more, by name")
     rows = {}
     for claim, ((mean, half), side, bound) in claims.items():
         checks.one_of("side", side, SIDES)
@@ -351,9 +395,10 @@ def _against(errors: Mapping[str, ArrayLike], base: str, difference: str, *, wha
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+@entry
 def with_intervals(table: pd.DataFrame, *, digits: int = 1) -> pd.DataFrame:
     """A table in which each column "x ±" has been joined to its column "x" as text, "1.7 ± 1.2"."""
-    digits, text = checks.integer("digits", digits, 0), table.copy()
+    digits, text = checks.integer("digits", digits, 0, 17), table.copy()
     for name in [name for name in table if f"{name} ±" in table]:
         text[name] = [f"{mean:.{digits}f} ± {half:.{digits}f}"
                       for mean, half in zip(text[name], text.pop(f"{name} ±"))]
@@ -365,9 +410,9 @@ def _mean_columns(name: str, values: ArrayLike) -> dict[str, float]:
     return {name: float(mean), f"{name} ±": float(half)}
 
 
-def _demand(rows: Mapping[str, object], wanted: Sequence[str]) -> None:
+def _demand(argument: str, rows: Mapping[str, object], wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in rows]
-    checks.require(not missing, "errors", list(rows), f"with the standing baselines; missing: {', '.join(missing)}")
+    checks.require(not missing, argument, list(rows), f"with the standing baselines; missing: {', '.join(missing)}")
 
 
 def _error_of(rule: Stop, error: Float[np.ndarray, "runs T"]) -> Float[np.ndarray, " runs"]:
@@ -382,7 +427,7 @@ def _median_time(rule: Stop, times: ArrayLike) -> float:
     return float(np.median(times[rule.chosen]))
 
 
-def _labels(labels: Sequence[Hashable], count: int) -> np.ndarray:
+def _labels(name: str, labels: Sequence[Hashable], count: int) -> np.ndarray:
     labels = np.asarray(labels)
-    checks.require(labels.shape == (count,), "labels", labels.shape, f"one for each of {count} runs")
+    checks.require(labels.shape == (count,), name, labels.shape, f"one for each of {count} runs")
     return labels

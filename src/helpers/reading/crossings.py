@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike
 from sklearn.isotonic import IsotonicRegression
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 
+@entry
 def half_crossing(parameter: ArrayLike, shares: ArrayLike, *, resamples: int = 400,
                   seed: int = 0) -> tuple[float, float, float]:
     """Where a mean share that climbs from 0 to 1 along a parameter crosses 1/2, with a 95% interval.
@@ -35,9 +37,13 @@ def half_crossing(parameter: ArrayLike, shares: ArrayLike, *, resamples: int = 4
     estimate, low, high
         the crossing and the ends of its interval.
     """
-    shares = np.asarray(shares, float)
+    parameter, shares = checks.sampled("parameter", np.asarray(parameter)), np.asarray(shares, float)
     checks.require(shares.ndim == 2 and len(shares) == len(parameter), "shares.shape", shares.shape,
                    f"({len(parameter)}, runs)")
+    checks.require(shares.shape[1] > 0, "shares.shape", shares.shape, "(values, runs) with one run or more")
+    checks.require(bool(((shares >= 0) & (shares <= 1)).all()), "shares", shares, "in [0, 1]")
+    checks.require(bool((np.diff(parameter) > 0).all()), "parameter", parameter, "strictly increasing")
+    resamples = checks.integer("resamples", resamples, 1, 10**6)
     draws = random_stream(seed, "resampled runs").integers(shares.shape[1], size=(resamples, shares.shape[1]))
     found = [_crossing(parameter, shares[:, draw].mean(1)) for draw in draws]
     return _crossing(parameter, shares.mean(1)), *np.quantile(found, [0.025, 0.975])
@@ -47,6 +53,7 @@ def _crossing(parameter: ArrayLike, means: Float[np.ndarray, " values"]) -> floa
     return float(np.interp(0.5, np.maximum.accumulate(means), parameter))
 
 
+@entry
 def crossing_boundary(table: pd.DataFrame, quantity: str, *, level: float = 0.5, along: str = "n_snr2",
                       by: str = "flip_rate") -> pd.Series:
     """Where a map crosses a level: for each value of `by`, the value of `along` at which `quantity` does.
@@ -68,8 +75,9 @@ def crossing_boundary(table: pd.DataFrame, quantity: str, *, level: float = 0.5,
     crossings
         indexed by `by`; NaN where a row does not cross.
     """
-    for name in (quantity, along, by):
-        checks.require(name in table, "table's columns", list(table), f"such that {name!r} is one of them")
+    for argument, name in (("quantity", quantity), ("along", along), ("by", by)):
+        checks.require(name in table, argument, name, f"one of the table's columns, {list(table)}")
+    checks.require(along != by, "by", by, "another column than `along`")
     level = checks.real("level", level)
     crossings = {value: _level_crossing(rows[along].to_numpy(float), rows[quantity].to_numpy(float), level)
                  for value, rows in table.sort_values(along).groupby(by)}

@@ -10,6 +10,7 @@ from scipy.stats import wasserstein_distance
 from sklearn.metrics import roc_auc_score
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.record import Record
 
 
@@ -43,7 +44,7 @@ def loss_distances(losses: ArrayLike, flipped: ArrayLike) -> LossDistances:
     All NaN if either group is empty. Raises ValueError for losses that are not positive and finite.
     """
     losses = checks.vectors("losses", losses, None).numpy()
-    flipped = np.asarray(flipped, bool)
+    flipped = checks.mask("flipped", flipped)
     checks.require(flipped.shape == losses.shape, "flipped.shape", flipped.shape, f"{losses.shape}, as losses")
     checks.require(bool((losses > 0).all()), "losses", losses.min(initial=1.0), "positive")
     if flipped.all() or not flipped.any():
@@ -55,6 +56,7 @@ def loss_distances(losses: ArrayLike, flipped: ArrayLike) -> LossDistances:
                          wasserstein_distance(*logs), _ks(*(part - np.median(part) for part in logs)))
 
 
+@entry
 def loss_distances_over_time(record: Record) -> LossDistances:
     """`loss_distances` of each run of a Record at each of its times."""
     runs = zip(record.losses, record.flipped)
@@ -69,12 +71,16 @@ def _ks(a: Float[np.ndarray, " a"], b: Float[np.ndarray, " b"]) -> float:
     return float(np.abs(below[0] - below[1]).max())
 
 
+@entry
 def binned_tv_distance(clean: ArrayLike, noisy: ArrayLike, edges: ArrayLike) -> float:
     """Total variation of two samples after sorting them into the bins between `edges` (outermost bins open).
 
     Half the sum of the absolute differences of the shares. Without bins it would be 1 for any two samples that have no
     value in common; it can only grow if bins are split.
     """
+    for name, part in (("clean", clean), ("noisy", noisy)):
+        checks.sampled(name, np.asarray(part))
+    checks.sampled("edges", np.asarray(edges))
     edges = np.concatenate([[-np.inf], np.sort(np.asarray(edges, float)), [np.inf]])
     shares = [np.histogram(part, edges)[0] / len(part) for part in (clean, noisy)]
     return float(np.abs(shares[0] - shares[1]).sum() / 2)

@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.record import Record
 
 
+@entry
 def self_confidence_scores(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, " n"]:
     """The probability that each sample's own observed label gets.
 
@@ -34,6 +36,7 @@ def score_class_thresholds(probabilities: ArrayLike, labels: ArrayLike) -> Float
     return np.array([probabilities[labels == k, k].mean() for k in range(probabilities.shape[1])])
 
 
+@entry
 def adjusted_confidence_scores(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, " n"]:
     """`self_confidence_scores` minus the threshold of the sample's class: the order in which confident learning
     ranks.
@@ -42,6 +45,7 @@ def adjusted_confidence_scores(probabilities: ArrayLike, labels: ArrayLike) -> F
     return self_confidence_scores(probabilities, labels) - score_class_thresholds(probabilities, labels)[labels]
 
 
+@entry
 def score_confident_joint(probabilities: ArrayLike, labels: ArrayLike) -> Float[np.ndarray, "K K"]:
     """Estimated shares of samples with each pair of an observed (row) and a true class (column).
 
@@ -59,6 +63,7 @@ def score_confident_joint(probabilities: ArrayLike, labels: ArrayLike) -> Float[
     return counts / counts.sum(1, keepdims=True) * np.bincount(labels, minlength=len(counts))[:, None] / len(labels)
 
 
+@entry
 def score_confident_learning(probabilities: ArrayLike, labels: ArrayLike) -> Bool[np.ndarray, " n"]:
     """Keep the samples that confident learning does not hold to be mislabelled: pruning by noise rate.
 
@@ -75,6 +80,7 @@ def score_confident_learning(probabilities: ArrayLike, labels: ArrayLike) -> Boo
     return kept
 
 
+@entry
 def area_under_margin_scores(record: Record, *, until: Int[np.ndarray, " runs"] | None = None
                              ) -> Float[np.ndarray, "runs n"]:
     """The mean margin of each sample over the epochs of training (Pleiss et al. 2020).
@@ -90,7 +96,10 @@ def area_under_margin_scores(record: Record, *, until: Int[np.ndarray, " runs"] 
     until
         index of each run's last recorded time that counts, such as a stop; the end of the run by default.
     """
-    until = np.full(len(record.y), len(record.times) - 1) if until is None else np.asarray(until)
+    until = np.full(len(record.y), len(record.times) - 1) if until is None else until
+    checks.require(until.shape == (len(record.y),), "until.shape", until.shape, f"({len(record.y)},), one per run")
+    checks.require(bool(((until >= 0) & (until < len(record.times))).all()), "until", until,
+                   f"positions of recorded times, 0 to {len(record.times) - 1}")
     weights = np.array([_epoch_weights(record.times, last) for last in until])
     return np.einsum("rtn,rt->rn", record.margins, weights)
 
@@ -101,6 +110,7 @@ def _epoch_weights(times: Int[np.ndarray, " T"], last: int) -> Float[np.ndarray,
     return np.array([np.interp(epochs, times, row).mean() for row in np.eye(len(times))])
 
 
+@entry
 def score_auc(trust: ArrayLike, flipped: ArrayLike) -> Float[np.ndarray, " runs"]:
     """The chance that a noisy sample of a run is trusted less than a clean one: the area under the ROC curve.
 
@@ -111,15 +121,19 @@ def score_auc(trust: ArrayLike, flipped: ArrayLike) -> Float[np.ndarray, " runs"
     flipped
         which samples are noisy, of the same shape; each run has some of either kind.
     """
-    trust, flipped = np.asarray(trust, float), np.asarray(flipped, bool)
+    trust, flipped = np.asarray(trust, float), checks.mask("flipped", flipped)
     checks.require(trust.ndim == 2 and trust.shape == flipped.shape, "flipped.shape", flipped.shape,
                    f"(runs, n), the shape of trust, {trust.shape}")
+    both = flipped.any(1) & ~flipped.all(1)
+    checks.require(both.all() and both.size > 0, "flipped", flipped, "such that each run has noisy and clean samples")
     return np.array([roc_auc_score(noisy, -score) for noisy, score in zip(flipped, trust)])
 
 
 def _checked(probabilities: ArrayLike, labels: ArrayLike
              ) -> tuple[Float[np.ndarray, "n K"], Int[np.ndarray, " n"]]:
     probabilities, labels = np.asarray(probabilities, float), np.asarray(labels)
+    shares = probabilities.ndim == 2 and bool(((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all())
+    checks.require(shares and probabilities.size > 0, "probabilities", probabilities, "of shape (n, K), in [0, 1]")
     fits = probabilities.ndim == 2 and labels.shape == probabilities.shape[:1] and labels.dtype.kind in "iu"
     checks.require(fits, "labels.shape", labels.shape, f"(n,), whole numbers, where probabilities are (n, K) = "
                    f"{probabilities.shape}")

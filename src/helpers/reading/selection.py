@@ -16,24 +16,28 @@ from scipy.stats import rankdata
 from sklearn.mixture import GaussianMixture
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.record import Record
 
 LOG2 = math.log(2)
 
 
+@entry
 def select_below_log2(losses: ArrayLike) -> Bool[np.ndarray, "..."]:
     """Keep the samples whose loss is at most log 2: those that are given their observed label (prop-log-two)."""
     return np.asarray(losses) <= LOG2
 
 
+@entry
 def select_small_loss(losses: ArrayLike, keep_share: float) -> Bool[np.ndarray, "... n"]:
     """Keep the round(keep_share n) samples of smallest loss of each row; among equals, those that come first."""
-    losses = np.asarray(losses)
+    losses = _in_rows(losses)
     keep_share = checks.real("keep_share", keep_share, 0.0, 1.0)
     rank = losses.argsort(-1, kind="stable").argsort(-1, kind="stable")
     return rank < round(keep_share * losses.shape[-1])
 
 
+@entry
 def select_by_mixture(losses: ArrayLike, *, seed: int = 0, log: bool = False) -> Bool[np.ndarray, "... n"]:
     """Keep what the lower component of a two-component Gaussian mixture claims, row by row.
 
@@ -49,13 +53,20 @@ def select_by_mixture(losses: ArrayLike, *, seed: int = 0, log: bool = False) ->
     log
         fit the logarithms of the losses; DivideMix (Li, Socher and Hoi 2020) fits the losses themselves.
     """
-    seed = checks.integer("seed", seed, 0)
+    seed = checks.integer("seed", seed, 0, 2**32 - 1)
     losses = np.asarray(losses, float)
-    checks.require(losses.shape[-1] >= 2, "losses.shape", losses.shape, "(..., n) with n of 2 or more")
+    enough = losses.ndim >= 1 and losses.size > 0 and losses.shape[-1] >= 2
+    checks.require(enough, "losses.shape", losses.shape, "(..., n) with n of 2 or more")
     checks.require(not log or (losses > 0).all(), "losses", losses, "positive if log")
     values = np.log(losses) if log else losses
     rows = [_low_component(row, seed) for row in values.reshape(-1, values.shape[-1])]
     return np.array(rows).reshape(values.shape)
+
+
+def _in_rows(losses: ArrayLike) -> Float[np.ndarray, "... n"]:
+    losses = np.asarray(losses)
+    checks.require(losses.ndim >= 1 and losses.size > 0, "losses.shape", losses.shape, "(..., n), not empty")
+    return losses
 
 
 def _low_component(values: Float[np.ndarray, " n"], seed: int) -> Bool[np.ndarray, " n"]:
@@ -88,6 +99,7 @@ class SelectionQuality(NamedTuple):
     lost: Float[np.ndarray, "..."]
 
 
+@entry
 def selection_quality(kept: ArrayLike, flipped: ArrayLike) -> SelectionQuality:
     """How good a choice of samples is, given which of them are noisy.
 
@@ -112,7 +124,10 @@ def selection_quality(kept: ArrayLike, flipped: ArrayLike) -> SelectionQuality:
     >>> float(found.precision), float(found.recall), float(found.lost.round(2))
     (0.5, 1.0, 0.33)
     """
-    kept, flipped = np.broadcast_arrays(np.asarray(kept, bool), np.asarray(flipped, bool))
+    kept, flipped = checks.mask("kept", kept), checks.mask("flipped", flipped)
+    checks.require(kept.ndim >= 1 and kept.shape[-1] > 0, "kept.shape", kept.shape, "(..., n), not empty")
+    checks.require(flipped.ndim >= 1, "flipped.shape", flipped.shape, "(..., n)")
+    kept, flipped = np.broadcast_arrays(kept, checks.broadcast("flipped", flipped, kept.shape))
     return SelectionQuality(precision=_share(flipped, ~kept, 1.0), recall=_share(~kept, flipped, 1.0),
                             purity=_share(~flipped, kept, 1.0), lost=_share(~kept, ~flipped, 0.0))
 
@@ -123,6 +138,7 @@ def _share(part: Bool[np.ndarray, "... n"], whole: Bool[np.ndarray, "... n"],
     return np.divide((part & whole).sum(-1), whole.sum(-1), out=np.full(whole.shape[:-1], empty), where=whole.any(-1))
 
 
+@entry
 def assess_selection(record: Record, rules: Mapping[str, Callable[[np.ndarray], np.ndarray]]) -> pd.DataFrame:
     """Tidy table of what rules do over a run, with a row for each rule, run and recorded time.
 
@@ -143,11 +159,13 @@ def assess_selection(record: Record, rules: Mapping[str, Callable[[np.ndarray], 
     ValueError
         If nobody knows the true labels (noise of the kind "unknown").
     """
+    checks.require(bool(rules), "rules", rules, "one rule or more, by name")
     runs, steps, _ = record.margins.shape
     losses = record.losses
     parts = []
     for name, rule in rules.items():
-        kept = rule(losses)
+        kept = checks.mask(f"rules[{name!r}]", rule(losses))
+        checks.require(kept.shape == losses.shape, f"rules[{name!r}]", f"<gives {kept.shape}>", f"{losses.shape}")
         columns = {"kept": kept.mean(-1), **selection_quality(kept, record.flipped[:, None])._asdict()}
         parts.append(pd.DataFrame({"rule": name, "run": np.repeat(np.arange(runs), steps),
                                    "time": np.tile(record.times, runs)}
@@ -155,12 +173,14 @@ def assess_selection(record: Record, rules: Mapping[str, Callable[[np.ndarray], 
     return pd.concat(parts, ignore_index=True)
 
 
+@entry
 def best_selection_quality(flip_share: ArrayLike, drop_share: ArrayLike) -> SelectionQuality:
     """Quality of dropping a share of the samples when each noisy one has a larger loss than each clean one.
 
     No rule that drops as many does better in any of the four (prop-small-loss). Arguments broadcast; in [0, 1].
     """
-    flips, drops = np.broadcast_arrays(np.asarray(flip_share, float), np.asarray(drop_share, float))
+    flips, drops = np.asarray(flip_share, float), np.asarray(drop_share, float)
+    flips, drops = np.broadcast_arrays(flips, checks.broadcast("drop_share", drops, flips.shape))
     for name, value in (("flip_share", flips), ("drop_share", drops)):
         checks.require(((value >= 0) & (value <= 1)).all(), name, value, "in [0, 1]")
     caught = np.minimum(flips, drops)
@@ -174,6 +194,7 @@ def _ratio(a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."], empty: floa
     return np.divide(a, b, out=np.full(a.shape, empty), where=b > 0)
 
 
+@entry
 def selection_auc(record: Record) -> Float[np.ndarray, "runs T"]:
     """The chance that a noisy sample of a run has a larger loss than a clean one (area under the ROC curve).
 
@@ -186,6 +207,7 @@ def selection_auc(record: Record) -> Float[np.ndarray, "runs T"]:
     return np.divide(above, pairs, out=np.full(above.shape, np.nan), where=pairs > 0)
 
 
+@entry
 def selection_gap_and_spread(losses: Float[np.ndarray, "runs n"], flipped: Bool[np.ndarray, "runs n"],
                              ) -> tuple[Float[np.ndarray, " runs"], Float[np.ndarray, " runs"]]:
     """How far apart the log losses of the noisy and of the clean samples of each run are, and how wide they spread.
@@ -211,13 +233,16 @@ def selection_gap_and_spread(losses: Float[np.ndarray, "runs n"], flipped: Bool[
     ValueError
         If a loss is not positive.
     """
-    losses, flipped = np.asarray(losses, float), np.asarray(flipped, bool)
+    losses = np.asarray(losses, float)
+    checks.require(losses.shape == flipped.shape and losses.size > 0, "flipped.shape", flipped.shape,
+                   f"that of losses, {losses.shape}, not empty")
     checks.require(bool((losses > 0).all()), "losses", losses, "positive")
     noisy, clean = (np.ma.masked_where(flipped != side, np.log(losses)) for side in (True, False))
     gap, spread = noisy.mean(-1) - clean.mean(-1), np.ma.sqrt(noisy.var(-1) + clean.var(-1))
     return gap.filled(np.nan), spread.filled(np.nan)
 
 
+@entry
 def selection_purity_gain(record: Record) -> Float[np.ndarray, "runs T"]:
     """Of the noise that is in the labels, the share that the small-loss rule removes.
 

@@ -12,11 +12,13 @@ from jaxtyping import Float, Int, Shaped
 from numpy.typing import ArrayLike
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.record import Record
 
 TIES = ("first", "middle", "last")
 
 
+@entry(gaps=("values",))
 def stop_at_lowest(values: ArrayLike, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
     """Where each row of `values`, of shape (runs, T), is lowest.
 
@@ -24,7 +26,7 @@ def stop_at_lowest(values: ArrayLike, *, tie: str = "first") -> Int[np.ndarray, 
     """
     checks.one_of("tie", tie, TIES)
     values = np.asarray(values, float)
-    checks.require(values.ndim == 2 and values.shape[1] > 0, "values.shape", values.shape, "(runs, T) with T >= 1")
+    checks.require(values.ndim == 2 and values.size > 0, "values.shape", values.shape, "(runs, T), not empty")
     checks.require(not np.isnan(values).any(), "values", "<NaN>", "numbers")
     least = values == values.min(1, keepdims=True)
     if tie == "middle":
@@ -33,27 +35,32 @@ def stop_at_lowest(values: ArrayLike, *, tie: str = "first") -> Int[np.ndarray, 
     return least.argmax(1) if tie == "first" else values.shape[1] - 1 - least[:, ::-1].argmax(1)
 
 
+@entry
 def stop_by_clean_validation(record: Record, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
     """Lowest error on the validation set against true labels."""
     return stop_at_lowest(_present(record, "validation_error"), tie=tie)
 
 
+@entry
 def stop_by_noisy_validation(record: Record, *, tie: str = "first") -> Int[np.ndarray, " runs"]:
     """Lowest error on the validation set against its observed labels (prop-noisy-validation)."""
     return stop_at_lowest(_present(record, "validation_observed_error"), tie=tie)
 
 
+@entry
 def stop_at_plateau(record: Record, flip_rate: ArrayLike) -> Int[np.ndarray, " runs"]:
     """First time at which the training accuracy on observed labels reaches 1 - flip_rate; the last time if never.
 
     `flip_rate` is a number in [0, 1/2], or one for each run.
     """
-    rate = np.broadcast_to(np.asarray(flip_rate, float), len(record.y))
+    rate = checks.broadcast("flip_rate", np.asarray(flip_rate, float), (len(record.y),), grow=False)
+    rate = np.broadcast_to(rate, len(record.y))
     checks.require(bool(np.all((rate >= 0) & (rate <= 0.5))), "flip_rate", flip_rate, "numbers in [0, 1/2]")
     reached = record.mean_over(record.fits_observed) >= 1 - rate[:, None] - 1e-12
     return np.where(reached.any(1), reached.argmax(1), len(record.times) - 1)
 
 
+@entry
 def stop_at_deepest_misfit(record: Record) -> Int[np.ndarray, " runs"]:
     """Where the misfit max(-margin, 0), averaged over the training samples, is largest.
 
@@ -63,6 +70,7 @@ def stop_at_deepest_misfit(record: Record) -> Int[np.ndarray, " runs"]:
     return _highest(record, np.maximum(-record.margins, 0).mean(-1))
 
 
+@entry
 def stop_at_widest_losses(record: Record) -> Int[np.ndarray, " runs"]:
     """Where the standard deviation of the loss over the training samples is largest.
 
@@ -71,6 +79,7 @@ def stop_at_widest_losses(record: Record) -> Int[np.ndarray, " runs"]:
     return _highest(record, record.losses.std(-1))
 
 
+@entry
 def stop_at_clearest_split(record: Record) -> Int[np.ndarray, " runs"]:
     """Where the losses fall most clearly into two groups: a threshold explains the largest share of their variance.
 
@@ -80,6 +89,7 @@ def stop_at_clearest_split(record: Record) -> Int[np.ndarray, " runs"]:
     return _highest(record, _split_share(record.losses))
 
 
+@entry
 def stop_at_first_lull(record: Record, *, window: int = 3) -> Int[np.ndarray, " runs"]:
     """Where the changes of the training predictions first cease to fall.
 
@@ -116,16 +126,25 @@ def _split_share(values: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "..."]
     return np.divide(best, total, out=np.zeros_like(total), where=total > 0)
 
 
+@entry(gaps=("values",))
 def values_at_stop(values: ArrayLike, chosen: Int[np.ndarray, " runs"]) -> Shaped[np.ndarray, "runs ..."]:
     """The entries of `values`, of shape (runs, T, ...), at the chosen time of each run."""
-    return np.asarray(values)[np.arange(len(chosen)), chosen]
+    values = np.asarray(values)
+    checks.require(values.ndim >= 2 and values.size > 0, "values.shape", values.shape, "(runs, T, ...), not empty")
+    checks.require(len(chosen) == len(values), "chosen.shape", chosen.shape, f"({len(values)},), one time per run")
+    checks.require(bool(((chosen >= 0) & (chosen < values.shape[1])).all()), "chosen", chosen,
+                   f"positions of times, 0 to {values.shape[1] - 1}")
+    return values[np.arange(len(chosen)), chosen]
 
 
+@entry(gaps=("error",))
 def stopping_regret(error: Float[np.ndarray, "runs T"], chosen: Int[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:
     """The error at the chosen times minus the lowest of the run: what the oracle of this error would save."""
+    checks.require(error.size > 0, "error.shape", error.shape, "(runs, T), not empty")
     return values_at_stop(error, chosen) - np.min(error, axis=1)
 
 
+@entry
 def stopping_validation_size(flip_rate: float, gap: float, candidates: int, *, delta: float = 0.1) -> int:
     """Validation samples with observed labels that suffice to choose among `candidates` times with a regret <= `gap`.
 
@@ -134,7 +153,7 @@ def stopping_validation_size(flip_rate: float, gap: float, candidates: int, *, d
     """
     tau = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
     gap = checks.real("gap", gap, 0.0, 1.0, open_low=True)
-    candidates = checks.integer("candidates", candidates)
+    candidates = checks.integer("candidates", candidates, 1, 2**53)
     delta = checks.real("delta", delta, 0.0, 1.0, open_low=True, open_high=True)
     return math.ceil(2 * math.log(2 * candidates / delta) / ((1 - 2 * tau) * gap) ** 2)
 

@@ -14,6 +14,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, Modul
 import numpy as np
 
 from helpers import checks
+from helpers.entry import behind
 from helpers.files import write_atomically
 from helpers.runtime import source_hash
 
@@ -45,7 +46,7 @@ def store_keys(function: Callable, cells: Sequence[Cell]) -> list[str]:
         If a source cannot be had, or the function reads data that has no stable key.
     """
     package, _, module = getattr(inspect.unwrap(function), "__module__", "").partition(".")
-    shared = [FORMAT, source_hash(module if package == "helpers" else None), _identity(function)]
+    shared = [FORMAT, source_hash((module or None) if package == "helpers" else None), _identity(function)]
     keys = [json.dumps([shared, {name: plain_for_store(name, value) for name, value in cell.items()}], sort_keys=True)
             for cell in cells]
     return [hashlib.sha256(key.encode()).hexdigest()[:32] for key in keys]
@@ -96,10 +97,10 @@ def _identity(function: Callable) -> list:
 
 
 def _layers(function: Callable) -> list[Callable]:
-    """A decorated function: the wrapper, and what it wraps."""
-    layers = [function]
+    """A decorated function: the wrapper, and what it wraps; the check of its arguments by `entry` is none."""
+    layers = [behind(function)]
     while hasattr(layers[-1], "__wrapped__"):
-        layers.append(layers[-1].__wrapped__)
+        layers.append(behind(layers[-1].__wrapped__))
     return layers
 
 

@@ -27,7 +27,7 @@ from jaxtyping import Real, Shaped
 
 from helpers import checks
 from helpers.files import write_atomically
-from helpers.runtime import CHECKPOINTS_VARIABLE, code_fingerprints, provenance
+from helpers.runtime import CHECKPOINTS_VARIABLE, code_fingerprints, is_module, provenance
 from helpers.sweeps.grid import sweep
 from helpers.sweeps.store import Cell, Scalar, stored_cells
 
@@ -204,7 +204,7 @@ def changed_sources(made: dict) -> list[str]:
     """
     if "sources" not in made:
         return ["every module"]
-    known, now = made["sources"], code_fingerprints(made["module"])
+    known, now = made["sources"], _code_behind(made["module"])
     return sorted(name for name in known | now if known.get(name) != now.get(name))
 
 
@@ -247,7 +247,12 @@ def _probe_rows(plan: TablePlan) -> list[dict]:
 def _sources(plan: TablePlan) -> dict:
     """The module of a plan's function, which is one of this package, and the fingerprints of all code behind it."""
     module = inspect.unwrap(plan.function).__module__.removeprefix("helpers.")
-    return {"module": module, "sources": code_fingerprints(module)}
+    return {"module": module, "sources": _code_behind(module)}
+
+
+def _code_behind(module: str) -> dict[str, str]:
+    """The fingerprints behind a module of this package; behind one from elsewhere those of all."""
+    return code_fingerprints(module if is_module(module) else None)
 
 
 def table_files_read(plan: TablePlan) -> dict[str, str]:

@@ -39,6 +39,7 @@ from scipy.stats import qmc
 
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
+from helpers.entry import entry
 from helpers.theory.limit import LimitMargins, limit_law_slopes, limit_law_times, limit_strength_and_rate
 
 DRAWS_LOG2, STEPS_PER_E_FOLD, ROUNDS, LARGEST_C, LARGEST_S = 12, 15, 4, 1e3, 1e6
@@ -72,6 +73,7 @@ class ActiveShareLaw(LimitMargins):
                f"{len(self.times)} times)"
 
 
+@entry
 def active_share_scale(problem: SignalNoise, init_std: float) -> float:
     """kappa_0 = sigma_0 sigma d / sqrt(n), the initial responses over the cross-talk sqrt(n/d).
 
@@ -94,6 +96,7 @@ def active_share_scale(problem: SignalNoise, init_std: float) -> float:
     return checks.real("init_std", init_std, 0.0) * problem.noise_std * problem.d / problem.n**0.5
 
 
+@entry
 def active_share_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, scale: float,
                      orthogonal: bool = False) -> ActiveShareLaw:
     """The law with the share of active filters that equation (5) predicts; a heuristic.

@@ -6,6 +6,7 @@ import pandas as pd
 
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
+from helpers.entry import entry
 from helpers.theory import concentration
 from helpers.theory.loss_decay import loss_decay_curvature
 from helpers.theory.stage_one import likely_stage_one
@@ -14,6 +15,7 @@ PAPER, KOU, GOOD_EVENT = "Condition 4.1", "Kou et al., 2023", "good event"
 STAGE_ONE, STEP, LIMIT, TEST = "Stage I theorem", "step size", "limit law", "test error"
 
 
+@entry
 def conditions(problem: SignalNoise, m: int, init_std: float, lr: float, *, delta: float = 0.1, s1: float = 0.05,
                eps: float = 0.01, constant: float = 1.0) -> pd.DataFrame:
     """Where an experiment stands: both sides of Condition 4.1 and of each bound of the book, at its finite sizes.
@@ -74,6 +76,7 @@ def conditions(problem: SignalNoise, m: int, init_std: float, lr: float, *, delt
     n, d, c, ratio = problem.n, problem.d, problem.n_snr2, problem.mu_norm / problem.noise_std
     unit, flips = problem.noise_std * math.sqrt(d), max(problem.flip_plus, problem.flip_minus)
     checks.positive("lr", lr)
+    checks.positive("s1", s1)
     event = concentration.good_event(problem, m, init_std, delta)
     big_log = concentration.good_event_log(n, m, delta)
     fewest = min(concentration.expected_concentration_counts(problem)[name] for name in ("noisy_plus", "noisy_minus"))
@@ -116,6 +119,7 @@ def longest_training(problem: SignalNoise, m: int, lr: float, *, eps: float = 0.
     return problem.n * checks.integer("m", m) / (lr * eps * problem.noise_std**2 * problem.d)
 
 
+@entry
 def largest_init_std(problem: SignalNoise, m: int, *, delta: float = 0.1, constant: float = 1.0) -> float:
     """The largest sigma_0 that item 5 of Condition 4.1 allows.
 

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise, noise_dimension
 from helpers.engine.gram import InnerProducts, inner_products
+from helpers.entry import entry
 
 # Each lemma, and the deviations that it bounds.
 LEMMAS = {"lem-norms": ("norms",), "lem-inner-products": ("inner_products",), "lem-signal-noise": ("signal_noise",),
@@ -26,6 +27,7 @@ LEMMAS = {"lem-norms": ("norms",), "lem-inner-products": ("inner_products",), "l
           "lem-counts": ("counts",)}
 
 
+@entry
 def norm_concentration(n: int, d: int, delta: float) -> float:
     """epsilon with ``| |xi_i|^2 / (sigma^2 d) - 1 | <= epsilon`` for all i (lem-norms, from lem-chi-square)."""
     x = math.log(2 * checks.integer("n", n) / _probability(delta)) / checks.integer("d", d)
@@ -38,6 +40,7 @@ def inner_product_concentration(n: int, d: int, noise_std: float, delta: float) 
     return checks.positive("noise_std", noise_std) * longest * _gaussian_quantile(n * n, delta)
 
 
+@entry
 def signal_noise_concentration(n: int, noise_std: float, mu_norm: float, delta: float) -> float:
     """Bound on ``|<mu, xi_i>|`` for all i (lem-signal-noise)."""
     scale = checks.positive("mu_norm", mu_norm) * checks.positive("noise_std", noise_std)
@@ -117,11 +120,13 @@ class ConcentrationDeviations:
     active_filters: float
     counts: float
 
+    @entry
     def within(self, bounds: "ConcentrationDeviations") -> bool:
         """Whether no deviation exceeds its bound."""
         return all(getattr(self, field.name) <= getattr(bounds, field.name) for field in fields(self))
 
 
+@entry
 def concentration_bounds(problem: SignalNoise, m: int, init_std: float, delta: float) -> ConcentrationDeviations:
     """The bound of each lemma, every one with failure probability delta of its own."""
     n, d, sigma, mu_norm = problem.n, noise_dimension(problem), problem.noise_std, problem.mu_norm
@@ -135,6 +140,7 @@ def concentration_bounds(problem: SignalNoise, m: int, init_std: float, delta: f
         counts=count_concentration(n, delta))
 
 
+@entry
 def good_event(problem: SignalNoise, m: int, init_std: float, delta: float) -> ConcentrationDeviations:
     """The bounds that hold all together with probability at least 1 - delta (prop-good-event)."""
     return concentration_bounds(problem, m, init_std, _probability(delta) / len(LEMMAS))
@@ -176,15 +182,23 @@ def expected_concentration_counts(problem: SignalNoise) -> dict[str, float]:
             "noisy_minus": half * minus, "plus": half, "noisy": half * (plus + minus)}
 
 
+@entry
 def simulate_concentration(problem: SignalNoise, m: int, init_std: float, seeds: Sequence[int]) -> pd.DataFrame:
     """The deviations of a draw for each seed, one per row, indexed by seed. Any d >= n + 1 costs the same."""
+    checks.require(len(seeds) > 0, "seeds", seeds, "one seed or more")
+    m, init_std = checks.integer("m", m), checks.positive("init_std", init_std)
+    seeds = [checks.integer("seeds", seed, 0) for seed in seeds]
     with threadpool_limits(1):  # products this small lose more to waiting threads than they gain
         rows = [asdict(concentration_deviations(problem, inner_products(problem, m, init_std, seed))) for seed in seeds]
     return pd.DataFrame(rows, index=pd.Index(list(seeds), name="seed"),
                         columns=[f.name for f in fields(ConcentrationDeviations)])
 
 
+@entry
 def concentration_violations(simulated: pd.DataFrame, bounds: ConcentrationDeviations) -> dict[str, float]:
     """For each lemma the share of the rows of `simulate_concentration` in which a deviation exceeds its bound."""
+    missing = [name for names in LEMMAS.values() for name in names if name not in simulated]
+    checks.require(not missing and len(simulated) > 0, "simulated", simulated, f"what simulate_concentration gives; "
+                   f"missing columns: {', '.join(missing) or 'none'}")
     exceeds = {lemma: [simulated[name] > getattr(bounds, name) for name in names] for lemma, names in LEMMAS.items()}
     return {lemma: float(pd.concat(columns, axis=1).any(axis=1).mean()) for lemma, columns in exceeds.items()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise, noise_dimension
 from helpers.engine.gram import InnerProducts
+from helpers.entry import entry
 from helpers.theory.concentration import good_event_log
 
 
@@ -28,6 +29,7 @@ class CrossTalk:
     signal_on_noise: float
 
 
+@entry
 def cross_talk_bounds(problem: SignalNoise, m: int, delta: float) -> CrossTalk:
     """The bounds of lem-cross-talk, which hold on the good event of probability 1 - delta.
 

@@ -12,10 +12,13 @@ from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.gram import InnerProducts
 from helpers.engine.network_decomposition import SIGNS
+from helpers.entry import entry
 from helpers.record import Record
-from helpers.theory.stage_one import StageOne, stage_one_bounds
+from helpers.theory.responses import about_runs, with_readings
+from helpers.theory.stage_one import StageOne, of_problem, stage_one_bounds
 
 
+@entry
 def early_stopping_exponents(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
                         ) -> Float[np.ndarray, "runs 2"]:
     """The error of fresh samples of class +1 and -1 at the last recorded time is at most exp(-this) (lem-one-sided).
@@ -29,7 +32,8 @@ def early_stopping_exponents(record: Record, weight_gram: Float[np.ndarray, "run
     weight_gram
         inner products of all 2m filters at the last recorded time, e.g. from `final_weight_gram`.
     """
-    gram = np.asarray(weight_gram, float)
+    with_readings(about_runs(record, "noise_std"), "signal_response")
+    gram = _weight_gram(weight_gram, len(record.y))
     m = gram.shape[-1] // 2
     noise_std = np.array([run["noise_std"] for run in record.runs])
     signal = record.signal_response[:, -1] * SIGNS  # (runs, 2): A_y
@@ -42,6 +46,17 @@ def early_stopping_exponents(record: Record, weight_gram: Float[np.ndarray, "run
     return np.stack(exponents, -1)
 
 
+def _weight_gram(weight_gram: Float[np.ndarray, "runs filters filters"], runs: int) -> np.ndarray:
+    gram = np.asarray(weight_gram, float)
+    size = gram.shape[-1] if gram.ndim == 3 else 0
+    fits = size >= 2 and size % 2 == 0 and gram.shape == (runs, size, size)
+    checks.require(fits, "weight_gram.shape", gram.shape, f"({runs}, 2m, 2m)")
+    squares = np.diagonal(gram, axis1=1, axis2=2)
+    checks.require(bool((squares > 0).all()), "weight_gram", squares, "inner products, the squares positive")
+    return gram
+
+
+@entry
 def early_stopping_error_bound(record: Record, weight_gram: Float[np.ndarray, "runs filters filters"]
                                ) -> Float[np.ndarray, " runs"]:
     """Bound of lem-one-sided on the fresh error, averaged over the classes; arguments of
@@ -93,11 +108,13 @@ class EarlyStoppingBound:
         """e, above every ``|rho_{j,r,i}|`` with j = -y_obs_i."""
         return self.stage.error_rate() / 3 + self.stage.noise_rate() / self.steps
 
+    @entry
     def learned_scale(self, own: float) -> float:
         """sqrt((n/d) Q(own)): sigma times the length of what was learned, for coefficients up to `own`.
 
         Those are the coefficients on the samples of the filters' own sign; they are up to S on mu and e on the others.
         """
+        own = checks.real("own", own, 0.0)
         one, signal, cross = self.stage, self.signal_sum, self.cross_rho
         small = 1 - one.norm_error
         if small <= 0:
@@ -129,6 +146,7 @@ class EarlyStoppingBound:
         one = self.stage
         return one.signal_rate() - one.active_share * one.noise_rate() - one.error_rate()
 
+    @entry
     def reused_exponent(self, ratio: float) -> float:
         """The error on reused patches plus zeta, of standard deviation `ratio` sigma, is at most exp(-this)."""
         ratio = checks.positive("ratio", ratio)
@@ -139,6 +157,7 @@ class EarlyStoppingBound:
         return (lead / scale) ** 2 / 2 if applies else 0.0
 
 
+@entry
 def early_stopping_bound(problem: SignalNoise, products: InnerProducts, s1: float, steps: int) -> EarlyStoppingBound:
     """The constants of thm-early-stopping for one draw, before any training.
 
@@ -166,6 +185,7 @@ def early_stopping_bound(problem: SignalNoise, products: InnerProducts, s1: floa
     (True, True)
     """
     steps = checks.integer("steps", steps)
+    of_problem(products, problem)
     gram, sigma = products.weight_gram, problem.noise_std
     m = len(gram) // 2
     norm = max(float(torch.linalg.eigvalsh(block)[-1]) for block in (gram[:m, :m], gram[m:, m:])) ** 0.5
@@ -176,6 +196,7 @@ def early_stopping_bound(problem: SignalNoise, products: InnerProducts, s1: floa
                               sigma * norm / math.sqrt(m), sigma * float(lengths.mean(1).max()))
 
 
+@entry
 def early_stopping_limit_exponent(n_snr2: float, flip_rate: float, *, active_share: float = 0.5) -> float:
     """What the exponent of thm-early-stopping tends to, in units of d/n: c^2 (1-2 tau)^2 / (2 c (1-tau)^2 + 4 p^2).
 

@@ -29,19 +29,31 @@ from scipy.special import expit, log_expit
 
 from helpers import checks
 from helpers.engine.elr_term import TERMS
-from helpers.theory.limit import LimitMargins
+from helpers.entry import entry
+from helpers.theory.limit import LimitMargins, limit_law_times
 
 SOLVER = {"method": "LSODA", "rtol": 1e-9, "atol": 1e-12}
 Values = float | Float[np.ndarray, "..."]  # a number, or arrays that broadcast
 
 
+@entry
 def elr_pull(margin: Values, target_margin: Values, strength: Values) -> Values:
-    """G of (1): minus the derivative of a sample's loss in its margin, with lambda = `strength`."""
+    """G of (1): minus the derivative of a sample's loss in its margin, with lambda = `strength` >= 0."""
+    _pulling(strength)
+    shape = np.broadcast_shapes(np.shape(margin), np.shape(strength))
+    checks.broadcast("target_margin", np.asarray(target_margin), shape)
+    return _pull(margin, target_margin, strength)
+
+
+def _pull(margin: Values, target_margin: Values, strength: Values) -> Values:
     return (1 - strength) * expit(-margin) + strength * expit(target_margin - margin)
 
 
+@entry
 def settled_elr_pull(margin: ArrayLike, strength: Values) -> Values:
     """(1) with Delta = z: [1 + (lambda - 1) tanh(z / 2)] / 2 (prop-elr-settled)."""
+    _pulling(strength)
+    checks.broadcast("strength", np.asarray(strength), np.shape(margin))
     return (1 + (strength - 1) * np.tanh(np.asarray(margin) / 2)) / 2
 
 
@@ -50,17 +62,25 @@ def _kl_pull(margin: Values, own: Values, other: Values, strength: Values) -> Va
     return expit(-margin) + strength * (own - (own + other) * expit(margin))
 
 
+def _pulling(strength: Values) -> None:
+    checks.require(bool(np.all(np.asarray(strength) >= 0)), "strength", strength, "0 or more")
+
+
+@entry
 def elr_dividing_margin(strength: float) -> float:
     """z* = -log(lambda / (lambda - 2)), below which the settled pull goes to the other label; -inf for lambda <= 2."""
+    strength = checks.real("strength", strength, 0.0)
     return -math.log(strength / (strength - 2)) if strength > 2 else -math.inf
 
 
+@entry
 def elr_strength_needed(n_snr2: float, flip_rate: float) -> float:
     """lambda_c = (1 + c tau) / (c (1 - tau)), from which on noisy margins stay below 0 (thm-elr-settled)."""
     c, tau = _strengths(n_snr2, flip_rate)
     return (1 + c * tau) / (c * (1 - tau))
 
 
+@entry
 def elr_last_noisy_margin(n_snr2: float, flip_rate: float, strength: float) -> float:
     """The limit of the noisy margin in the settled law where c (1 - 2 tau) > 1 and lambda > 0 (thm-elr-settled)."""
     strength, ratio = checks.positive("strength", strength), 1 / elr_strength_needed(n_snr2, flip_rate)
@@ -103,11 +123,14 @@ class ElrLaw(LimitMargins):
         """Delta of noisy samples: positive where their target believes the wrong label."""
         return np.log(self.miss_noisy[1]) - np.log(self.miss_noisy[0])
 
+    @entry
     def reused_noise_error(self, flip_rate: float) -> Float[np.ndarray, " T"]:
         """Error on true labels of test samples with a noise patch of the training set, as in `LimitLaw`."""
+        flip_rate = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
         return self._reused_error(flip_rate)
 
 
+@entry
 def elr_law(n_snr2: float, flip_rate: float, strength: float, memory: float, times: ArrayLike) -> ElrLaw:
     """The limit law of early-learning regularisation, (2), from s = 0 (def-elr-law).
 
@@ -133,12 +156,12 @@ def elr_law(n_snr2: float, flip_rate: float, strength: float, memory: float, tim
     """
     c, tau = _strengths(n_snr2, flip_rate)
     strength, memory = checks.real("strength", strength, 0.0), checks.real("memory", memory, 0.0)
-    times = np.asarray(times, float)
+    times = limit_law_times(times)
 
     def slopes(_, state, alive):
         margins = np.array([state[0] + state[1], state[2] - state[0]])
         own, other = state[3:].reshape(2, -1) if memory else (log_expit(-margins), log_expit(margins))
-        clean, noisy = elr_pull(margins, other - own, strength)
+        clean, noisy = _pull(margins, other - own, strength)
         rates = c / 2 * ((1 - tau) * clean - tau * noisy), clean / 2, alive * noisy / 2
         if not memory:
             return np.array(rates)
@@ -167,6 +190,7 @@ def _integrate_until_silent(slopes: Callable, state: Float[np.ndarray, " size"],
     return np.concatenate(parts, 1)
 
 
+@entry
 def elr_euler(n_snr2: float, flip_rate: float, strength: float, momentum: float, h: float, steps: int, *,
               term: str = "elr", clamp: float = 0.0) -> ElrLaw:
     """The Euler scheme of (2) with step h, as an ElrLaw at the times 0, h, ..., steps h.
@@ -187,6 +211,8 @@ def elr_euler(n_snr2: float, flip_rate: float, strength: float, momentum: float,
     """
     c, tau = _strengths(n_snr2, flip_rate)
     beta = checks.real("momentum", momentum, 0.0, 1.0, open_high=True)
+    strength, h = checks.real("strength", strength, 0.0), checks.positive("h", h)
+    clamp = checks.real("clamp", clamp, 0.0, 0.5, open_high=True)
     state, miss, alive = np.zeros(3), np.ones((2, 2)), True
     path, misses = [state], [miss]
     for _ in range(checks.integer("steps", steps)):
@@ -208,7 +234,7 @@ def _term_pull(margins: Values, miss: Values, strength: float, term: str, clamp:
     if checks.one_of("term", term, TERMS) == "kl":
         return _kl_pull(margins, 1 - miss[0], 1 - miss[1], strength)
     inside = np.abs(margins) <= np.log1p(-clamp) - np.log(clamp) if clamp else True
-    return elr_pull(margins, np.log(miss[1]) - np.log(miss[0]), strength * inside)
+    return _pull(margins, np.log(miss[1]) - np.log(miss[0]), strength * inside)
 
 
 class ElrCertificate(NamedTuple):
@@ -232,9 +258,13 @@ class ElrCertificate(NamedTuple):
     holds: bool
 
 
+@entry
 def elr_certificate(law: ElrLaw, k: int, n_snr2: float, flip_rate: float, strength: float,
                     memory: float) -> ElrCertificate:
     """Certificate at ``law.times[k]`` of a law with memory > 0; the other arguments are those that made it."""
+    checks.place("k", k, len(law.times))
+    n_snr2, flip_rate = _strengths(n_snr2, flip_rate)
+    strength, memory = checks.real("strength", strength, 0.0), checks.positive("memory", memory)
     a, b, over = n_snr2 * (1 - flip_rate), n_snr2 * flip_rate, max(strength - 1, 0.0)
     own, other = law.miss_clean[:, k]
     q, room = float(expit(-law.clean_margin[k])), 1 - memory * b * over / 2

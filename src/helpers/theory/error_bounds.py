@@ -13,15 +13,18 @@ from scipy.special import ndtr
 from helpers import checks
 from helpers.engine.gram import InnerProducts, final_weight_gram
 from helpers.engine.network_decomposition import SIGNS
+from helpers.entry import entry
 from helpers.record import Record
-from helpers.theory.responses import noise_responses, signal_responses
+from helpers.theory.responses import about_runs, noise_responses, signal_responses, with_readings
 
 
+@entry
 def reused_error_parts(record: Record) -> dict[str, Float[np.ndarray, "runs T"]]:
     """The four shares of test cases [y mu, xi_k] that are wrong, by name (thm-stage-two).
 
     Their sum is the reused error at zeta = 0, whatever the weights are.
     """
+    with_readings(record, "signal_response")
     own, noise, noisy = signal_responses(record), noise_responses(record), record.flipped[:, None]
     other = signal_responses(record, opposite=True)
     wrong = {"memorised noisy": noisy & (own - noise <= 0), "unfitted clean": ~noisy & (own + noise <= 0),
@@ -29,8 +32,10 @@ def reused_error_parts(record: Record) -> dict[str, Float[np.ndarray, "runs T"]]
     return {name: cases.mean(-1) / 2 for name, cases in wrong.items()}
 
 
+@entry
 def fresh_error_bound(record: Record) -> Float[np.ndarray, "runs T"]:
     """The bound of prop-fresh-error on the fresh error, averaged over the two classes."""
+    with_readings(record, "signal_response", "noise_mean", "noise_scale")
     parts = [np.maximum(side * (record.signal_response[..., k] + record.noise_mean), 0) for k, side in enumerate(SIGNS)]
     return np.mean([np.exp(-(part / record.noise_scale) ** 2 / 2) for part in parts], axis=0)
 
@@ -55,18 +60,26 @@ def _output_moments(weight_gram: Float[np.ndarray, "runs filters filters"]
     return mean, np.sqrt(np.maximum(variance, 0))
 
 
+@entry
 def gaussian_fresh_error(record: Record, products: Sequence[InnerProducts]) -> Float[np.ndarray, " runs"]:
     """The fresh error at the last time if f on fresh noise were Gaussian, with its exact mean and variance.
 
     An approximation, not a bound. The noise must not be projected off the signal. Arguments as in `final_weight_gram`.
     """
+    with_readings(about_runs(record, "orthogonal", "noise_std"), "signal_response")
     checks.require(not any(run["orthogonal"] for run in record.runs), "record", "<orthogonal noise>", "of plain noise")
+    _one_per_run(products, record)
     mean, std = _output_moments(final_weight_gram(record, products))
     noise_std = np.array([run["noise_std"] for run in record.runs])
     mean, std, last = noise_std * mean, noise_std * std, record.signal_response[:, -1]
     return np.mean([ndtr(-side * (last[:, k] + mean) / std) for k, side in enumerate(SIGNS)], axis=0)
 
 
+def _one_per_run(products: Sequence[InnerProducts], record: Record) -> None:
+    checks.require(len(products) == len(record.runs), "products", f"<{len(products)}>", f"{len(record.runs)} of them")
+
+
+@entry
 def reused_error_bound(record: Record, products: Sequence[InnerProducts],
                        zetas: Iterable[float]) -> Float[np.ndarray, "runs zetas"]:
     """Lower bound of the reused error at the last time, for each standard deviation zeta (thm-stage-two).
@@ -81,6 +94,8 @@ def reused_error_bound(record: Record, products: Sequence[InnerProducts],
     zetas
         standard deviations >= 0 of what is added to the reused patch.
     """
+    checks.require(len(zetas) > 0, "zetas", zetas, "one number or more")
+    _one_per_run(products, record)
     gram = final_weight_gram(record, products)
     m = gram.shape[-1] // 2
     lengths = np.sqrt(np.diagonal(gram, axis1=-2, axis2=-1)).reshape(-1, 2, m)

@@ -6,8 +6,11 @@ from numpy.typing import ArrayLike
 from scipy.stats import binom
 
 from helpers import checks
+from helpers.entry import entry
+from helpers.theory.responses import labels_of_samples
 
 
+@entry
 def late_ranking_losses(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
                         shares: ArrayLike) -> tuple[Float[np.ndarray, " n"], dict[int, float]]:
     """The limits of s times the loss of each sample, and kappa of each class, +1 and -1 (thm-unequal-shares).
@@ -24,7 +27,9 @@ def late_ranking_losses(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
     shares
         p_i > 0, the share of filters with j = y_obs_i active on xi_i times ``|xi_i|^2 / (sigma^2 d)``.
     """
-    y, y_obs, shares = np.asarray(y), np.asarray(y_obs), np.asarray(shares, float)
+    (y, y_obs), shares = labels_of_samples(y, y_obs), np.asarray(shares, float)
+    n_snr2 = checks.positive("n_snr2", n_snr2)
+    checks.require(shares.shape == y.shape, "shares.shape", shares.shape, f"{y.shape}, as y")
     checks.require((shares > 0).all(), "shares", shares, "positive: no sample without an active filter")
     flipped, kappas, limits = y != y_obs, {}, np.empty(len(y))
     for side in (1, -1):
@@ -34,12 +39,13 @@ def late_ranking_losses(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
     return limits, kappas
 
 
+@entry
 def late_ranking_auc(kappa: float, m: int) -> float:
     """The chance that a noisy sample ends with the larger loss if shares are those of m fair coins, not all tails.
 
     P(p < kappa q) + P(p = kappa q) / 2 for independent p, q ~ Binomial(m, 1/2) / m given that they are positive.
     """
-    kappa, heads = checks.positive("kappa", kappa), np.arange(1, checks.integer("m", m) + 1)
+    kappa, heads = checks.positive("kappa", kappa), np.arange(1, checks.integer("m", m, 1, 5000) + 1)
     weights = binom.pmf(heads, m, 0.5)
     weights /= weights.sum()
     lead = kappa * heads[None, :] - heads[:, None]

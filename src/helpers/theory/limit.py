@@ -38,6 +38,8 @@ from scipy.integrate import solve_ivp
 from scipy.special import expit
 
 from helpers import checks
+from helpers.entry import entry
+from helpers.theory.responses import labels_of_samples
 
 LARGEST_N_SNR2, LARGEST_TIME = 1e6, 1e300
 STIFF = 1000.0  # the gap relaxes in log time at a rate of about 4 c tau (1 - tau): explicit steps become too many
@@ -200,6 +202,7 @@ class LimitLaw(LimitMargins):
         return self._reused_error(self.flip_rate)
 
 
+@entry
 def limit_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, share: float = 0.5) -> LimitLaw:
     """The limit law of one class (def-limit-law), integrated from s = 0.
 
@@ -254,6 +257,7 @@ def limit_law(n_snr2: float, flip_rate: float, times: ArrayLike, *, share: float
     return LimitLaw(c, tau, times, signal, u - signal, v + signal, share)
 
 
+@entry
 def limit_law_euler(n_snr2: float, flip_rate: float, h: float, steps: int, *, share: float = 0.5) -> LimitLaw:
     """The Euler scheme of (3), by default of (1), with step h, as a LimitLaw at the times 0, h, ..., steps h.
 
@@ -261,7 +265,7 @@ def limit_law_euler(n_snr2: float, flip_rate: float, h: float, steps: int, *, sh
     `limit_law`.
     """
     c, tau = limit_strength_and_rate(n_snr2, flip_rate)
-    h, steps = checks.positive("h", h), checks.integer("steps", steps)
+    h, steps = checks.positive("h", h), checks.integer("steps", steps, 1, 10**8)
     share = checks.real("share", share, 0.0, 1.0, open_low=True)
     path = np.zeros((steps + 1, 3))
     for t, responses in enumerate(path[:-1]):
@@ -269,6 +273,7 @@ def limit_law_euler(n_snr2: float, flip_rate: float, h: float, steps: int, *, sh
     return LimitLaw(c, tau, h * np.arange(steps + 1), *path.T, share)
 
 
+@entry
 def limit_laws_of_both_classes(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
                                law: Callable[[float, float], LimitLaw]) -> dict[int, LimitLaw]:
     """The laws of the classes +1 and -1 in a run with these labels (prop-two-copies).
@@ -284,19 +289,23 @@ def limit_laws_of_both_classes(n_snr2: float, y: ArrayLike, y_obs: ArrayLike,
     law
         makes a LimitLaw of a strength and a flip rate, e.g. `limit_law` at given times.
     """
-    y, y_obs = np.asarray(y), np.asarray(y_obs)
+    n_snr2, (y, y_obs) = checks.positive("n_snr2", n_snr2), labels_of_samples(y, y_obs)
+    checks.require(len(set(y.tolist())) == 2, "y", y, "labels of both classes")
     return {side: law(2 * n_snr2 * np.mean(y == side), np.mean(y_obs[y == side] != side)) for side in (1, -1)}
 
 
+@entry
 def limit_margins_of_samples(laws: LimitLaw | Mapping[int, LimitLaw], y: ArrayLike,
                              y_obs: ArrayLike) -> Float[np.ndarray, "T n"]:
     """The margins that a law gives to n samples: one LimitLaw for all, or one for each class as in
     `limit_laws_of_both_classes`.
     """
     laws = {1: laws, -1: laws} if isinstance(laws, LimitLaw) else laws
+    checks.require(set(laws) == {1, -1}, "laws", laws, "a LimitLaw, or one of each class, {1: ..., -1: ...}")
+    y, y_obs = labels_of_samples(y, y_obs)
     columns = {(side, side * sign): law.clean_margin if sign > 0 else law.noisy_margin
                for side, law in laws.items() for sign in (1, -1)}
-    return np.stack([columns[pair] for pair in zip(np.asarray(y), np.asarray(y_obs))], -1)
+    return np.stack([columns[pair] for pair in zip(y, y_obs)], -1)
 
 
 def limit_law_slopes(responses: Float[np.ndarray, "3"], c: float, tau: float, share: float) -> Float[np.ndarray, "3"]:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.gram import InnerProducts
+from helpers.entry import entry
 from helpers.theory.limit import LimitLaw
 from helpers.theory.responses import own_responses
 from helpers.theory.stage_one import stage_one_bounds
@@ -60,21 +61,28 @@ class DistanceFromLimit:
         """eps_A = eps_n + (1/2 + eps_n) eps_0: error of the signal response's growth, over c."""
         return self.count_error + (0.5 + self.count_error) * self.response_error
 
+    @entry
     def signal_bound(self, times: ArrayLike, s0: float, h: float) -> Float[np.ndarray, "..."] | float:
         """Gamma, a bound on every ``|gamma - A|`` at these times if all filters have turned by s0, for steps of size h.
         """
+        times = np.asarray(times)
+        checks.require(bool((times >= 0).all()), "times", times, "0 or more")
+        s0, h = checks.real("s0", s0, 0.0), checks.real("h", h, 0.0)
         c, half = self.n_snr2, 0.5 + self.count_error
         early = (s0 - h) * (c * half + (1 + self.norm_error) * (0.5 + self.share_error)) + 4 * self.response_error
         rate = c * self.signal_drive + (2 * half * c) ** 0.5 * self.noise_drive
         return 2 * np.minimum(times, s0) * c * (self.count_error + early / 4) + rate * np.asarray(times)
 
+    @entry
     def margin_bound(self, times: ArrayLike, s0: float, h: float) -> Float[np.ndarray, "..."] | float:
         """Q = 2 Gamma + s eps_r + 4 eps_0, a bound on every ``|margin - Euler scheme|``; arguments as above."""
         signal = self.signal_bound(times, s0, h)
         return 2 * signal + np.asarray(times) * self.noise_drive + 4 * self.response_error
 
+    @entry
     def turned_by(self, law: LimitLaw) -> float | None:
         """The least s0 with which the theorem's hypotheses hold along the Euler scheme `law`; None if there is none."""
+        checks.require(len(law.times) >= 2, "law", law, "one with two times or more")
         h, times = law.times[1], law.times[1:]
         if h * (1 + self.n_snr2 * (1 + 2 * self.count_error)) > 8:
             return None
@@ -85,6 +93,7 @@ class DistanceFromLimit:
         return None
 
 
+@entry
 def distance_from_limit(problem: SignalNoise, products: InnerProducts, flip_rate: float,
                         s1: float) -> DistanceFromLimit:
     """What separates one draw from the limit law with this flip rate (thm-limit-law).
@@ -100,6 +109,7 @@ def distance_from_limit(problem: SignalNoise, products: InnerProducts, flip_rate
     s1
         the time until which the errors are asked to hold, in units of n m / (eta sigma^2 d) steps.
     """
+    flip_rate = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
     base = stage_one_bounds(problem, products, s1)
     y, y_obs = products.y.numpy(), products.y_obs.numpy()
     own, reach = own_responses(products), s1 * base.cross_talk
@@ -110,6 +120,7 @@ def distance_from_limit(problem: SignalNoise, products: InnerProducts, flip_rate
                              float(np.abs(shares - 0.5).max()), float(np.abs(pairs).sum(1).max()))
 
 
+@entry
 def euler_distance_from_limit(n_snr2: float, h: float, times: ArrayLike) -> Float[np.ndarray, "..."] | float:
     """Bound on ``|Euler scheme - law|`` for both margins, A, r_c and r_n: s h (1 + c)^2 / 16, where h (1 + c) <= 8.
 
@@ -117,4 +128,6 @@ def euler_distance_from_limit(n_snr2: float, h: float, times: ArrayLike) -> Floa
     """
     c, h = checks.positive("n_snr2", n_snr2), checks.positive("h", h)
     checks.require(h * (1 + c) <= 8, "h", h, f"at most 8 / (1 + c) = {8 / (1 + c):g}")
-    return np.asarray(times, float) * h * (1 + c) ** 2 / 16
+    times = np.asarray(times, float)
+    checks.require(bool((times >= 0).all()), "times", times, "0 or more")
+    return times * h * (1 + c) ** 2 / 16

@@ -17,6 +17,7 @@ from scipy.stats import binom, norm
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.linear_mixture import MixtureDraw
+from helpers.entry import entry
 from helpers.theory.limit import LimitLaw, limit_law_euler
 
 HALF_NORMAL = math.sqrt(2 / math.pi)  # the mean of |Z|, Z standard normal
@@ -68,6 +69,7 @@ class LinearConstants:
     target: float
 
 
+@entry
 def measured_linear_constants(draw: MixtureDraw, *, target: float = 0.1) -> LinearConstants:
     """The LinearConstants of a draw, exactly. It must have clean and noisy samples."""
     draw, target = checks.instance("draw", draw, MixtureDraw), checks.positive("target", target)
@@ -90,6 +92,7 @@ def measured_linear_constants(draw: MixtureDraw, *, target: float = 0.1) -> Line
         far_along=float(np.mean(along[noisy] >= 1 / (3 * (1 + start / target)))), target=target)
 
 
+@entry
 def likely_linear_constants(problem: SignalNoise, radius: float, delta: float, *,
                             target: float = 0.1) -> LinearConstants:
     """Upper bounds on the LinearConstants that hold together with probability >= 1 - delta (lem-mixture-constants).
@@ -103,6 +106,7 @@ def likely_linear_constants(problem: SignalNoise, radius: float, delta: float, *
     delta
         the probability at which they may fail.
     """
+    radius, target = checks.real("radius", radius, 0.0), checks.positive("target", target)
     checks.require(problem.flip_plus == problem.flip_minus, "problem.flip_minus", problem.flip_minus, "flip_plus")
     n, p, sigma, tau = problem.n, problem.d, problem.noise_std, problem.flip_plus
     x = math.log(2 * EVENTS / checks.real("delta", delta, 0.0, 1.0, open_low=True, open_high=True))
@@ -125,6 +129,7 @@ def likely_linear_constants(problem: SignalNoise, radius: float, delta: float, *
         far_along=limit.far_along + math.sqrt(x / (2 * fewest[1])))
 
 
+@entry
 def linear_limit_constants(ratio: float, noise_std: float, flip_rate: float, radius: float, *, target: float = 0.1,
                            start: float = 0.0) -> LinearConstants:
     """What the LinearConstants tend to for n -> inf at p / n = ratio (cor-early-linear).
@@ -141,6 +146,7 @@ def linear_limit_constants(ratio: float, noise_std: float, flip_rate: float, rad
     ratio, sigma = checks.positive("ratio", ratio), checks.positive("noise_std", noise_std)
     tau = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_low=True, open_high=True)
     radius, target = checks.real("radius", radius, 0.0), checks.positive("target", target)
+    start = checks.real("start", start, 0.0)
 
     def spread(share):
         return sigma * (1 + math.sqrt(ratio / share))
@@ -189,6 +195,7 @@ class LinearEarlyLearning:
     rise: float = math.nan
 
 
+@entry
 def linear_early_learning(constants: LinearConstants) -> LinearEarlyLearning:
     """What thm-early-linear says with these constants, at the smallest travel D that satisfies its hypothesis.
 
@@ -248,11 +255,15 @@ def _population_gradient(signal: float, length: float, noise_std: float, flip_ra
     return 1 - 2 * flip_rate - weights @ tanh, noise_std**2 / 2 * (weights @ (1 - tanh**2))
 
 
+@entry
 def linear_first_alignment(ratio: float, radius: float, noise_std: float, flip_rate: float) -> float:
     """Limit of the cosine of -grad L(theta_0) with v for n -> inf at p / n = ratio (prop-first-gradient).
 
     `radius` is ``|theta_0|``, `noise_std` sigma, and `flip_rate` the share of wrong labels.
     """
+    ratio, noise_std = checks.positive("ratio", ratio), checks.positive("noise_std", noise_std)
+    radius = checks.real("radius", radius, 0.0)
+    flip_rate = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
     pull, shrink = _population_gradient(0.0, radius, noise_std, flip_rate)
     tanh, weights = _tanh(0.0, radius, noise_std)
     sampling = noise_std**2 * ratio * (1 + weights @ tanh**2)
@@ -266,11 +277,13 @@ def _tanh(signal: float, length: float,
     return np.tanh((signal + noise_std * length * nodes) / 2), weights / weights.sum()
 
 
+@entry
 def linear_cover_probability(n: int, q: int) -> float:
     """Probability that n vectors of R^q with independent fair signs, in general position, are separable (lem-cover)."""
     return float(binom.cdf(checks.integer("q", q, 0) - 1, checks.integer("n", n) - 1, 0.5))
 
 
+@entry
 def linear_separability_threshold(noise_std: float, flip_rate: float) -> float:
     """h in (0, 1/2): for n -> inf all observed labels can be memorised if p/n > h, and not if p/n < h.
 
@@ -303,6 +316,7 @@ def linear_separability_threshold(noise_std: float, flip_rate: float) -> float:
                                  options={"xatol": 1e-9}).fun)
 
 
+@entry
 def linear_law_of_run(draw: MixtureDraw, lr: float, steps: int) -> tuple[LimitLaw, Float[np.ndarray, " T"]]:
     """The Euler scheme of the limit law that thm-linear-law compares a run with, and its bound Psi.
 

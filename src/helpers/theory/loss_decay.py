@@ -9,11 +9,14 @@ import torch
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.gram import InnerProducts
 from helpers.engine.network_decomposition import SIGNS
+from helpers.entry import entry
 from helpers.record import Record
 from helpers.theory.concentration import ConcentrationDeviations
+from helpers.theory.responses import about_runs, with_readings
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,23 @@ class LossDecay:
         """Whether the step is small enough and each sample always had an active filter of its own."""
         return bool(self.step * self.curvature <= 1 and self.shares.min() > 0)
 
+    @entry
     def bound(self, s: ArrayLike) -> Float[np.ndarray, "..."] | float:
         """The bound on the smallest mean loss before the times s > 0, at the best epsilon."""
         s = np.asarray(s, float)
+        checks.require(bool((s > 0).all()) and s.size > 0, "s", s, "positive")
         targets = np.geomspace(1e-9, 2, 800)
         work = self.spread * (np.log(2 / targets) + 4 * self.initial) ** 2
         return np.min(targets + work / s[..., None], axis=-1)
 
+    @entry
     def time_to(self, loss: float) -> float:
         """The time s by which the mean loss has been at most `loss`: half of it for epsilon, half for the rest."""
+        loss = checks.positive("loss", loss)
         return 2 * self.spread * (math.log(4 / loss) + 4 * self.initial) ** 2 / loss
 
 
+@entry
 def loss_decay_constants(record: Record, products: Sequence[InnerProducts], *, run: int = 0) -> LossDecay:
     """The constants of thm-convergence for one run of a Record.
 
@@ -82,6 +90,9 @@ def loss_decay_constants(record: Record, products: Sequence[InnerProducts], *, r
     >>> found.holds, round(found.time_to(0.1))
     (True, 1884)
     """
+    with_readings(about_runs(record, "noise_std", "d", "lr", "m"), "active")
+    checks.place("run", run, len(record.runs))
+    checks.require(len(products) == len(record.runs), "products", f"<{len(products)}>", f"{len(record.runs)} of them")
     law, one = record.runs[run], products[run]
     n, m = len(one.y), record.config["m"]
     unit = law["noise_std"] ** 2 * law["d"]

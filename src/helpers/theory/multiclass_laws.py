@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 
 from helpers import checks
 from helpers.data.noise_kinds import MatrixNoise
-from helpers.theory.variant_laws import integrate_variant_law
+from helpers.entry import entry
+from helpers.theory.limit import limit_law_times
+from helpers.theory.variant_laws import LARGEST_STRENGTH, integrate_variant_law
 
 
 class MulticlassLaw(NamedTuple):
@@ -44,6 +46,7 @@ class MulticlassLaw(NamedTuple):
         return self.r_noisy - np.log(np.exp(self.signal) + self.classes - 2)
 
 
+@entry
 def multiclass_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLike) -> MulticlassLaw:
     """The limit law of symmetric flips among K classes with orthogonal signals (prop-classes).
 
@@ -65,7 +68,8 @@ def multiclass_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLi
     >>> [round(float(law.signal[-1]), 2) for law in laws]
     [0.6, 0.3]
     """
-    c, tau, others = n_snr2, flip_rate, classes - 1
+    c, tau, classes = _strength_rate_classes(n_snr2, flip_rate, classes)
+    others = classes - 1
 
     def slopes(_, state):
         signal, clean, noisy = state
@@ -107,6 +111,7 @@ class MulticlassPairLaw(NamedTuple):
         return self.leak + self.r_noisy - np.log(np.exp(self.signal) + self.classes - 2)
 
 
+@entry
 def multiclass_pair_law(n_snr2: float, flip_rate: float, classes: int, times: ArrayLike) -> MulticlassPairLaw:
     """The limit law of pair flips among K classes with orthogonal signals (prop-pair-law).
 
@@ -126,10 +131,10 @@ def multiclass_pair_law(n_snr2: float, flip_rate: float, classes: int, times: Ar
     ValueError
         On anything else, and where the leak would return to 0, at which the law ends.
     """
-    c, k = checks.positive("n_snr2", n_snr2), checks.integer("classes", classes, 2)
+    c, tau, k = _strength_rate_classes(n_snr2, flip_rate, classes)
     tau = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_low=True, open_high=True)
     checks.require(tau * k != 1, "flip_rate", tau, "other than 1/K, where the leak has no sign")
-    times, zeros = np.asarray(times, float), np.log(k - 2) if k > 2 else -np.inf  # K - 2 logits are 0
+    times, zeros = limit_law_times(times), np.log(k - 2) if k > 2 else -np.inf  # K - 2 logits are 0
 
     def slopes(_, state):
         signal, leak, clean, noisy = state
@@ -145,17 +150,26 @@ def multiclass_pair_law(n_snr2: float, flip_rate: float, classes: int, times: Ar
     return MulticlassPairLaw(*states, k)
 
 
+@entry
 def multiclass_pair_lead(n_snr2: float, flip_rate: float, classes: int) -> float:
     """What has to exceed 1 for noisy samples of pair flips to be given their true label at first (prop-pair-law).
 
     With c, tau and K it is c/K (1 - K tau / (K - 1)) where tau <= 1/K, as for symmetric flips, and
     c (1 - 2 tau) / (K - 1) beyond.
     """
-    k = checks.integer("classes", classes, 2)
+    n_snr2, flip_rate, k = _strength_rate_classes(n_snr2, flip_rate, classes)
     lead = 1 - flip_rate - 1 / k - max(flip_rate - 1 / k, 0.0)
     return n_snr2 * lead / (k - 1)
 
 
+def _strength_rate_classes(n_snr2: float, flip_rate: float, classes: int) -> tuple[float, float, int]:
+    """c, tau and K, checked."""
+    k = checks.integer("classes", classes, 2, 10**6)
+    return (checks.real("n_snr2", n_snr2, 0.0, LARGEST_STRENGTH, open_low=True),
+            checks.real("flip_rate", flip_rate, 0.0, 1 - 1 / k, open_high=True), k)
+
+
+@entry
 def multiclass_loss_levels(noise: MatrixNoise, classes: int | Sequence[str]) -> tuple[float, float]:
     """Loss of a clean sample, and mean loss of a noisy one, for a network that answers T_y (prop-two-levels).
 
@@ -169,6 +183,8 @@ def multiclass_loss_levels(noise: MatrixNoise, classes: int | Sequence[str]) -> 
     classes
         the names of the classes, or their number.
     """
+    count = classes if isinstance(classes, int) else len(classes)
+    checks.require(2 <= count <= 10**4, "classes", classes, "two classes or more, at most 10,000")
     matrix = noise.transition_matrix(classes)
     own = np.diag(matrix)
     checks.require(bool((own > 0).all()), "noise", noise, "one that leaves every class some right labels")

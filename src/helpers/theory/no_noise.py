@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike
 from helpers import checks
 from helpers.engine.gram import InnerProducts
 from helpers.engine.network_decomposition import SIGNS
+from helpers.entry import entry
 from helpers.record import Record
+from helpers.theory.responses import about_runs, with_readings
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class NoNoise:
         start = c * many * self.turned + 3 * self.initial + max(self.initial, self.overshoot)
         return math.exp(start) * (c * many * within + fast) / (c * few / within + slow)
 
+    @entry(gaps=("largest",))
     def exponent_root(self, largest: ArrayLike) -> Float[np.ndarray, "..."]:
         """Theta, for the largest Gamma_i at a time: the fresh error is at most exp(-Theta^2 / 2).
 
@@ -63,6 +66,7 @@ class NoNoise:
         c, (few, many), fast = self.n_snr2, self.shares, self.rates[1]
         root = math.sqrt(self.ratio)
         largest = np.asarray(largest, float)
+        checks.require(bool((largest >= 0).all()), "largest", largest, "0 or more")
         share = np.divide(1.0, largest, out=np.full(largest.shape, np.inf), where=largest > 0)
         signal = c * few * (1 / self.spread - self.turned * share)
         mean = (root * (math.sqrt(many * fast) + many * math.sqrt(c)) + self.offset * share) / math.sqrt(2 * math.pi)
@@ -72,6 +76,7 @@ class NoNoise:
         return np.where(largest > 0, np.maximum(found, 0), 0.0)
 
 
+@entry
 def no_noise_bounds(record: Record, products: InnerProducts, *, run: int = 0) -> NoNoise:
     """The constants of thm-no-noise for one run without flips.
 
@@ -82,6 +87,10 @@ def no_noise_bounds(record: Record, products: InnerProducts, *, run: int = 0) ->
     products
         the inner products behind that run.
     """
+    with_readings(about_runs(record, "noise_std", "d", "lr", "m"), "gamma", "active")
+    checks.place("run", run, len(record.runs))
+    n = len(products.y)
+    checks.require(n == record.y.shape[1], "products", f"<of {n} samples>", f"of the {record.y.shape[1]} of the record")
     law = record.runs[run]
     checks.require(not record.flipped[run].any(), "record", "<a run with flips>", "without label noise")
     n, m, unit = len(products.y), record.config["m"], law["noise_std"] ** 2 * law["d"]

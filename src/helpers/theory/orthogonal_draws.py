@@ -10,15 +10,18 @@ import torch
 from helpers import checks
 from helpers.data.signal_noise import Sample, SignalNoise
 from helpers.engine.gram import InnerProducts
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 
+@entry
 def orthogonal_sample(problem: SignalNoise, seed: int) -> Sample:
     """A Sample with the labels of `problem` whose signal and noise patches are exactly orthogonal.
 
     Needs d >= n + 1. All patches have the length that they have on average, ``|xi_i|^2 = noise_std^2 d``.
     """
     n, d = problem.n, problem.d
+    seed = checks.integer("seed", seed, 0)
     checks.require(d >= n + 1, "problem.d", d, f">= n + 1 = {n + 1}")
     vectors = np.zeros((n + 1, d))
     vectors[np.arange(n + 1), np.arange(n + 1)] = problem.noise_std * math.sqrt(d)
@@ -27,6 +30,7 @@ def orthogonal_sample(problem: SignalNoise, seed: int) -> Sample:
     return Sample(vectors[0], vectors[1:], y, y_obs, np.empty((0, d)), np.empty(0), problem)
 
 
+@entry
 def orthogonal_products(counts: Mapping[tuple[int, int], int], m: int, n_snr2: float, size: float,
                         seed: int) -> InnerProducts:
     """InnerProducts of an idealised draw, in units in which sigma^2 d = 1.
@@ -50,6 +54,9 @@ def orthogonal_products(counts: Mapping[tuple[int, int], int], m: int, n_snr2: f
     """
     m = checks.integer("m", m, 2)
     checks.require(m % 2 == 0, "m", m, "even: half of the filters are active")
+    for pair, count in counts.items():
+        checks.require(set(pair) <= {1, -1} and count >= 0, "counts", counts, "numbers of samples by labels (+-1, +-1)")
+    checks.require(0 < sum(counts.values()) <= 10**6, "counts", counts, "of one sample or more, at most 10^6")
     c, size = checks.positive("n_snr2", n_snr2), checks.real("size", size, 0.0)
     labels = np.repeat(np.array(list(counts), float), list(counts.values()), axis=0)
     n = len(labels)
@@ -63,6 +70,7 @@ def orthogonal_products(counts: Mapping[tuple[int, int], int], m: int, n_snr2: f
                                                  *empty)))
 
 
+@entry
 def orthogonalise_products(products: InnerProducts, unit: float) -> InnerProducts:
     """The same labels and initial responses on orthogonal vectors, ``|mu|`` as it was, every ``|xi_i|^2 = unit``."""
     unit = checks.positive("unit", unit)

@@ -11,15 +11,19 @@ import pandas as pd
 from jaxtyping import Float
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.record import Record
+from helpers.theory.responses import with_readings
 
 
+@entry
 def paper_lemma_margins(record: Record) -> Float[np.ndarray, "runs T n"]:
     """The margins as Lemma 5.1 writes them, from coefficients alone.
 
     ``mean_r(rho_{y_obs_i,r,i} + gamma_{y_obs_i,r})`` for a clean sample, ``mean_r(rho_{y_obs_i,r,i} -
     gamma_{-y_obs_i,r})`` for a noisy one. In both it is the gamma of the true label.
     """
+    with_readings(record, "gamma", "rho")
     gamma = _signal(record)
     return record.rho + np.where(record.flipped[:, None], -gamma, gamma)
 
@@ -30,6 +34,7 @@ def _signal(record: Record) -> Float[np.ndarray, "runs T n"]:
     return np.where(record.y[:, None] > 0, plus[..., None], minus[..., None])
 
 
+@entry
 def paper_lemma_deviations(record: Record) -> pd.DataFrame:
     """What each run of a signal-noise Record says to the paper's lemmas, over all recorded times.
 

@@ -10,8 +10,9 @@ from scipy.special import expit
 from helpers import checks
 from helpers.engine.gram import InnerProducts
 from helpers.engine.network_decomposition import SIGNS
+from helpers.entry import entry
 from helpers.record import Record
-from helpers.theory.responses import noise_responses, own_responses
+from helpers.theory.responses import about_runs, noise_responses, own_responses, with_readings
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class SignalLead:
         return bool(ahead and self.silent and self.largest_step <= 4)
 
 
+@entry
 def signal_lead_barrier(record: Record, products: InnerProducts, start: int, steps: int, *, run: int = 0) -> SignalLead:
     """Barrier of one run at the recorded time number `start`, followed for `steps` more steps.
 
@@ -60,6 +62,12 @@ def signal_lead_barrier(record: Record, products: InnerProducts, start: int, ste
     start, steps
         index into the recorded times, and gradient steps.
     """
+    with_readings(about_runs(record, "noise_std", "d", "lr", "m"), "gamma", "rho", "active", "signal_response")
+    checks.place("run", run, len(record.runs))
+    checks.place("start", start, len(record.times))
+    steps = checks.integer("steps", steps, 0, 10**7)
+    n = len(products.y)
+    checks.require(n == record.y.shape[1], "products", f"<of {n} samples>", f"of the {record.y.shape[1]} of the record")
     one, law = products, record.runs[run]
     gram, unit = one.gram.numpy(), law["noise_std"] ** 2 * law["d"]
     off = np.abs(gram - np.diag(np.diag(gram))).max()

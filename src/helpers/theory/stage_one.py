@@ -13,6 +13,7 @@ from scipy.special import ndtr
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.gram import InnerProducts
+from helpers.entry import entry
 from helpers.theory.concentration import ConcentrationDeviations
 from helpers.theory.responses import own_responses
 
@@ -90,6 +91,7 @@ class StageOne:
         return frame.assign(holds=(frame["left"] > frame["right"]) & (self.lead > 0))
 
 
+@entry
 def stage_one_bounds(problem: SignalNoise, products: InnerProducts, s1: float) -> StageOne:
     """The StageOne constants of one draw, before any training (thm-stage-one).
 
@@ -115,6 +117,7 @@ def stage_one_bounds(problem: SignalNoise, products: InnerProducts, s1: float) -
     [True, True, True, True]
     """
     s1 = checks.positive("s1", s1)
+    of_problem(products, problem)
     unit, n = problem.noise_std**2 * problem.d, problem.n
     gram = products.gram.numpy() / unit
     y, y_obs = products.y.numpy(), products.y_obs.numpy()
@@ -129,6 +132,12 @@ def stage_one_bounds(problem: SignalNoise, products: InnerProducts, s1: float) -
         lead=float(min(2 * c - s for c, s in zip(clean, shares))),
         clean_share=float(max(clean)), class_share=float(max(shares)),
         active_share=float((own_responses(products) >= -s1 * cross_talk).mean(0).max()))
+
+
+def of_problem(products: InnerProducts, problem: SignalNoise) -> None:
+    """Raise a ValueError unless `products` are of as many samples as `problem` has."""
+    n = len(products.y)
+    checks.require(n == problem.n, "products", f"<of {n} samples>", f"of the problem's {problem.n} samples")
 
 
 def likely_stage_one(problem: SignalNoise, m: int, init_std: float, event: ConcentrationDeviations, *, delta: float,

@@ -5,6 +5,7 @@ initial responses that vanish. Time is s = h t with h = eta sigma^2 d / (n m), s
 and g(z) = 1 / (1 + e^z); see `helpers.theory.limit` for the law that these modify.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,10 +16,14 @@ from scipy.integrate import solve_ivp
 from scipy.special import expit
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.streams import random_stream
-from helpers.theory.limit import LimitLaw, limit_law
+from helpers.theory.limit import LimitLaw, limit_law, limit_law_times
+
+LARGEST_STRENGTH = 1e3  # of a signal: beyond, explicit steps become too many
 
 
+@entry
 def leaky_relu_threshold(leak: float) -> float:
     """The value of c (1 - 2 tau) above which noisy samples are first given their true label (prop-leaky).
 
@@ -29,6 +34,7 @@ def leaky_relu_threshold(leak: float) -> float:
     return 2 * (1 + leak**2) / (1 + leak) ** 2 if leak else 1.0
 
 
+@entry
 def leaky_relu_law(n_snr2: float, flip_rate: float, leak: float, times: ArrayLike) -> LimitLaw:
     """The limit law of leaky relu with slope `leak` in (0, 1] (prop-leaky); else as `limit_law`.
 
@@ -36,6 +42,7 @@ def leaky_relu_law(n_snr2: float, flip_rate: float, leak: float, times: ArrayLik
     the ``times`` of the result are those.
     """
     leak = checks.real("leak", leak, 0.0, 1.0, open_low=True)
+    n_snr2 = checks.positive("n_snr2", n_snr2)
     return limit_law(n_snr2 / leaky_relu_threshold(leak), flip_rate, 2 * (1 + leak**2) * np.asarray(times, float))
 
 
@@ -64,6 +71,7 @@ class PatchVariantLaw(NamedTuple):
         return self.recurring - self.signal + self.r_noisy
 
 
+@entry
 def patch_variant_law(n_snr2: float, strength: float, flip_rate: float, times: ArrayLike) -> PatchVariantLaw:
     """The limit law where flips fall on samples with a = -y only, with probability 2 tau (prop-patch-flips).
 
@@ -89,7 +97,9 @@ def patch_variant_law(n_snr2: float, strength: float, flip_rate: float, times: A
     >>> [round(float(law.noisy_margin[-1]), 2) for law in laws]
     [-0.18, 0.27]
     """
-    c, c_nu, tau = n_snr2, strength, flip_rate
+    c = checks.real("n_snr2", n_snr2, 0.0, LARGEST_STRENGTH, open_low=True)
+    c_nu = checks.real("strength", strength, 0.0, LARGEST_STRENGTH)
+    tau = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
 
     def slopes(_, state):
         signal, recurring, agreeing, opposed, noisy = state
@@ -104,20 +114,24 @@ def patch_variant_law(n_snr2: float, strength: float, flip_rate: float, times: A
 def integrate_variant_law(slopes: Callable[[float, np.ndarray], tuple], size: int, times: ArrayLike, *,
                           method: str = "RK45") -> Float[np.ndarray, "size T"]:
     """The path at `times` of `size` numbers that are 0 at s = 0 and have these `slopes` of (s, state)."""
-    times = np.asarray(times, float)
+    times = limit_law_times(times)
     solution = solve_ivp(slopes, (0.0, times[-1]), np.zeros(size), method, t_eval=times, rtol=1e-9, atol=1e-12)
     return solution.y
 
 
+@entry
 def squared_relu_passage(rate: float, start: float, level: float, h: float) -> float:
     """Time s at which start^2 / 2 (1 + h rate)^(2 s / h) reaches `level` (prop-squared).
 
     That is the mean over filters of relu(z)^2 when half of the z are positive, have mean square start^2 and grow by the
     factor 1 + h rate in each step.
     """
+    rate, start = checks.positive("rate", rate), checks.positive("start", start)
+    level, h = checks.positive("level", level), checks.positive("h", h)
     return np.log(np.sqrt(2 * level) / start) * h / np.log1p(h * rate)
 
 
+@entry
 def squared_relu_threshold(n: int, flip_rate: float, start: float, level: float, *, h: float = 0.0) -> float:
     """The c (1 - 2 tau) above which a squared relu lifts the signal to `level` before the noise (prop-squared).
 
@@ -134,6 +148,10 @@ def squared_relu_threshold(n: int, flip_rate: float, start: float, level: float,
     h
         the step in s; 0 for gradient flow.
     """
+    n, tau = checks.integer("n", n), checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
+    start, level = checks.positive("start", start), checks.positive("level", level)
+    h, flip_rate = checks.real("h", h, 0.0), tau
+    checks.require(math.sqrt(2 * level) > start, "level", level, f"above start^2 / 2 = {start**2 / 2:g}")
     lead, logarithm = 2.0, np.log(np.sqrt(2 * level) / start)
     for _ in range(100):
         ratio = 1 + np.log(n * (1 - 2 * flip_rate) / lead) / (2 * logarithm)  # of the logarithmic growth rates
@@ -141,6 +159,7 @@ def squared_relu_threshold(n: int, flip_rate: float, start: float, level: float,
     return float(lead)
 
 
+@entry
 def squared_relu_drift(h: float, flip_rate: float, *, steps: int = 3000, samples: int = 500, seed: int = 0) -> float:
     """D, the mean of (1 - p) g(r) - p g(-r) in the stationary state of a squared relu's noise response r.
 
@@ -158,6 +177,7 @@ def squared_relu_drift(h: float, flip_rate: float, *, steps: int = 3000, samples
     """
     h = checks.real("h", h, 0.0, 0.5, open_low=True, open_high=True)
     p = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_low=True, open_high=True)
+    steps, samples = checks.integer("steps", steps, 2, 10**7), checks.integer("samples", samples, 1, 10**7)
     rng, response, drift = random_stream(seed, "label-noise chain"), np.full(samples, np.log(1 / p - 1)), 0.0
     for step in range(steps):
         up, down = 2 * h * expit(-response), -2 * h * expit(response)
