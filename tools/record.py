@@ -30,6 +30,8 @@ from helpers.experiments import (
     human_loss_cell,
     human_step_cell,
     loss_cell,
+    own_data_cell,
+    own_human_cell,
     phase_cell,
     step_cell,
 )
@@ -37,6 +39,7 @@ from helpers.experiments.deep_networks import STEPS as DEEP_STEP_SIZES
 from helpers.experiments.elr import METHODS, NOISES
 from helpers.experiments.human_noise import STEPS as HUMAN_STEPS
 from helpers.experiments.loss_distributions import MNIST_VARIABLE, STEPS as LOSS_STEPS
+from helpers.experiments.own_data import OWN_DATA
 from helpers.experiments.paper_images import STEPS as PAPER_STEPS, paper_image_cell, paper_step_cell
 from helpers.experiments.phase_diagram import PLANES
 from helpers.sweeps.store import stored_cells
@@ -86,6 +89,15 @@ TABLES = {
                           "loss": ["cross-entropy", "ELR"], "n_train": [10_000], "epochs": [25]},
         "Cross-entropy and early-learning regularisation on CIFAR-10N, to the end and stopped on held-out labels",
         at_a_time=4, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE)),
+    "own_data": TablePlan(
+        own_data_cell, {"seed": [0, 1, 2, 3, 4], "dataset": list(OWN_DATA), "rate": [0.1, 0.2, 0.4]},
+        "Rankings, cleaning and estimates of the flip rate on digits and tables, on the same data and folds",
+        at_a_time=5, probe={"dataset": "wine, symmetric", "epochs": 4}),
+    "own_human": TablePlan(
+        own_human_cell, {"seed": [0, 1, 2], "kind": ["aggregate", "worst"], "n_train": [10_000]},
+        "Rankings, cleaning and estimates of the flip rate on CIFAR-10 with labels that people gave",
+        at_a_time=1, reads=(CIFAR10_VARIABLE, CIFAR10N_VARIABLE),
+        probe={"n_train": 300, "n_val": 60, "epochs": 2, "width": 4}),
     "where_it_looks": TablePlan(
         attribution_cell, {"seed": [0, 1, 2], "flip_rate": [0.2], "n_train": [10_000],
                            "network": ["small"]},

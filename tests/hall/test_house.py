@@ -29,8 +29,8 @@ FOR_READERS = {
     "TransitionNoise", "flip_labels", "PreActResNet", "resnet", "vgg", "compare_losses",
     "stop_by_clean_validation", "stop_by_noisy_validation", "stop_at_deepest_misfit", "stop_at_widest_losses",
     "stop_at_clearest_split", "cautious_count", "check_target", "clean_labels", "example_folder", "find_suspects",
-    "fit_label_pool", "flip_rate_estimates", "read_decisions", "write_cleaned_folder", "write_gallery", "class_probabilities", "CSVLog",
-    "TensorBoardLog"}
+    "fit_label_pool", "flip_rate_estimates", "read_decisions", "write_cleaned_folder", "write_gallery",
+    "class_probabilities", "CSVLog", "TensorBoardLog"}
 # Options that stand in their place all the same: a path that may be left out, a label that stands beside what it
 # labels, or a network and its recipe.
 POSITIONAL = {("load_cifar10n", "path"), ("source_hash", "module"), ("plot_band", "label"),

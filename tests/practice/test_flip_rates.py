@@ -47,7 +47,7 @@ def test_all_five_estimates_come_with_interval_and_bias(digits):
     table = flip_rate_estimates(data, record=record, probabilities=p, parts=[p, p])
     assert tuple(table.columns) == COLUMNS and table.method.tolist() == list(ASSUMES)
     assert ((table.low <= table.estimate) & (table.estimate <= table.high)).all() and (table.low > 0).all()
-    assert (np.abs(table.estimate - data.flipped.mean()) < 0.15).all()
+    assert (np.abs(table.estimate - data.flipped.mean())[-2:] < 0.04).all()  # what reads the good classifier
     count = round(float(record.validation_observed_error.min()) * 40)
     level = table.set_index("method").loc["validation level"]
     assert level[["low", "high"]].tolist() == share_interval(count, 40).tolist()

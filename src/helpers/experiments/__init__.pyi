@@ -1,4 +1,5 @@
 from .comparisons import comparison_cell as comparison_cell
+from .decisions import decision_table as decision_table
 from .deep_networks import (
     NETWORKS as NETWORKS,
     deep_cell as deep_cell,
@@ -36,6 +37,12 @@ from .loss_distributions import (
     loss_cell as loss_cell,
     loss_runs as loss_runs,
     step_cell as step_cell,
+)
+from .own_data import own_data_cell as own_data_cell, own_human_cell as own_human_cell
+from .own_tables import (
+    compare_cleaning as compare_cleaning,
+    compare_flip_rates as compare_flip_rates,
+    compare_rankings as compare_rankings,
 )
 from .phase_diagram import (
     PLANES as PLANES,

@@ -40,7 +40,7 @@ from helpers import checks
 
 FLOOR = 1e-3  # share of a uniform law in each classifier's probabilities: none may forbid a class
 START_RATE, START_POWER = 0.3, 3.0  # flip rate, and sum of the powers, from which the iterations begin
-IN_SAMPLE_SHARE = 2.0  # power of a network's training margins, in powers of its answers out of fold
+PENALTY = 1.0  # on half the sum of the squared powers, which would grow for ever where classes are told apart
 SMOOTHING = 2.0  # prior counts for each entry of T, laid out as symmetric noise
 STEPS, TOLERANCE = 80, 2e-5  # most iterations; they end when the mean log likelihood gains less
 Parts = Mapping[str, ArrayLike] | Sequence[ArrayLike]
@@ -101,9 +101,8 @@ def pool_probabilities(parts: Parts, labels: ArrayLike, *, margins: ArrayLike | 
     margins
         of one of the classifiers, trained on all samples, the log-odds of each sample's observed label, as a mean over
         the epochs (`helpers.reading.area_under_margin_scores`). That classifier has seen the labels, so that no
-        likelihood of them could weigh what it says: it takes twice the power of its namesake out of fold, a number
-        found by trial on other data than those of the book. It says how far to believe the observed label; between the
-        other classes the pool decides.
+        likelihood of them could weigh what it says: it takes the power that it has out of fold. It says how far to
+        believe the observed label; between the other classes the pool decides.
     of
         of which part: its name, or position in a sequence; the first one by default.
     smoothing
@@ -134,7 +133,7 @@ def pool_probabilities(parts: Parts, labels: ArrayLike, *, margins: ArrayLike | 
     names = list(parts) if isinstance(parts, Mapping) else list(range(len(parts)))
     power = powers[names.index(checks.one_of("of", names[0] if of is None else of, names))]
     seen = _from_margins(checks.vectors("margins", margins, len(labels)).numpy(), np.exp(pooled), labels)
-    return np.exp(_pooled(np.array([pooled, seen]), np.array([1.0, IN_SAMPLE_SHARE * power])))
+    return np.exp(_pooled(np.array([pooled, seen]), np.array([1.0, power])))
 
 
 def _from_margins(margins: Float[np.ndarray, " n"], pooled: Float[np.ndarray, "n K"],
@@ -244,7 +243,8 @@ def _regressed(logs: Float[np.ndarray, "S n K"], posterior: Float[np.ndarray, "n
 
     def cross_entropy(powers):
         log_q = _pooled(logs, powers)
-        return -(posterior * log_q).sum() / n, np.tensordot(logs, np.exp(log_q) - posterior, 2) / n
+        value = PENALTY / 2 * (powers**2).sum() - (posterior * log_q).sum()
+        return value / n, (PENALTY * powers + np.tensordot(logs, np.exp(log_q) - posterior, 2)) / n
 
     return minimize(cross_entropy, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start),
                     options={"maxiter": 10}).x
