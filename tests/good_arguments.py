@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from good_case import ANY_PLACE, ANY_REAL, Case
 from good_engine import engine
+from good_experiments import experiments
 from good_theory import theory
 
 from helpers import Record, SignalNoise
@@ -193,4 +194,38 @@ def reading():
     }
 
 
-CASES: dict[str, Callable[[], dict[str, Case]]] = {"hall": hall, "reading": reading, "theory": theory, "engine": engine}
+def sweeps():
+    """A damaged store or table is another matter, of the tests of this wing."""
+    from cells import one
+
+    from helpers.sweeps import Table, TablePlan, load_table
+
+    recorded = load_table("loss_distributions")
+    first = recorded.table[["kind", "rate", "dataset"]].iloc[0].to_dict()
+    chosen = recorded.table[(recorded.table[list(first)] == first).all(axis=1)]
+    plan = TablePlan(one, {"x": [1, 2]}, "A sum")
+    assert isinstance(recorded, Table)
+    return {
+        "Table.curves": Case({"column": "ks", "time": "epoch", "run": "seed"},
+                             on=Table(recorded.name, chosen, recorded.made)),
+        "TablePlan": Case({"function": one, "grid": {"x": [1, 2]}, "about": "A sum", "at_a_time": 5,
+                           "reads": ("SIGNAL_FIRST_CIFAR10",), "probe": {"x": 1}},
+                          {"about": "text empty", "reads": "empty", "probe": "empty"}),
+        "load_table": Case({"name": "phase_flips"}),
+        "make_table": Case({"name": "made", "plan": plan, "results": "results", "store": "store", "workers": 1,
+                            "deadline": float("inf"), "files": {}, "note": "a note", "commit": "abc"},
+                           {**dict.fromkeys(("name", "results", "store"), "text"),
+                            "deadline": "inf -inf zero huge negative", "files": "empty", "note": "text empty",
+                            "commit": "text empty"}),
+        "stored_cells": Case({"store": "store"}, {"store": "text"}),
+        "sweep": Case({"function": one, "grid": {"x": [1, 2]}, "executor": None, "store": "store", "progress": False,
+                       "damaged": "recompute"}, {"store": "text"}),
+        "table_fault": Case({"name": "phase_flips", "plan": plan, "results": "results"},
+                            {"name": "text empty", "results": "text"}),
+        "table_files_read": Case({"plan": plan}),
+    }
+
+
+CASES: dict[str, Callable[[], dict[str, Case]]] = {
+    "hall": hall, "reading": reading, "theory": theory, "engine": engine, "sweeps": sweeps,
+    "experiments": experiments}

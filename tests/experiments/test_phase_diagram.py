@@ -88,7 +88,7 @@ def test_misleading_patches_by_hand():
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), [
-    ({"n_snr2": 0.0}, "n_snr2"), ({"flip_rate": 0.5}, "flip_plus"), ({"d_over_n": 1.0}, "d_over_n"),
+    ({"n_snr2": 0.0}, "n_snr2"), ({"flip_rate": 0.5}, "flip_rate"), ({"d_over_n": 1.0}, "d_over_n"),
     ({"d_over_n": float("nan")}, "d_over_n"), ({"m": 0}, "m=0"), ({"m": 3, "runs": 0}, "runs"),
     ({"m": 3, "runs": 2, "s_end": 0.0}, "s_end")])
 def test_cell_refuses_bad_arguments(arguments, complaint):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import inspect
 import itertools
 import json
 import os
@@ -89,7 +90,7 @@ def test_recording_notices_what_is_out_of_date(tiny, monkeypatch):
     assert recorder.table_fault("tiny", recording, results) is None
     other = TablePlan(phase_cell, recording.grid | {"n_snr2": [1.0, 8.0]}, recording.about)
     assert "another grid" in recorder.table_fault("tiny", other, results)
-    monkeypatch.setitem(phase_cell.__kwdefaults__, "n", 100)
+    monkeypatch.setitem(inspect.unwrap(phase_cell).__kwdefaults__, "n", 100)
     shorter = TablePlan(phase_cell, {k: v for k, v in recording.grid.items() if k != "n"}, recording.about)
     assert "arguments" in recorder.table_fault("tiny", shorter, results)
     table = results / "tiny.csv"

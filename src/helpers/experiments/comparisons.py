@@ -10,6 +10,8 @@ from helpers import checks
 from helpers.data.datasets import load_two_class_dataset
 from helpers.data.images import LabelledImages, class_index
 from helpers.data.label_noise import add_label_noise
+from helpers.entry import entry
+from helpers.experiments.ranges import check_ranges
 from helpers.experiments.real_images import image_run
 from helpers.experiments.settings import setting
 from helpers.reading.comparison import IN_SAMPLE, OUT_OF_SAMPLE, Stop, stops_to_compare
@@ -30,6 +32,7 @@ LINEAR = LogisticRegression(C=0.01, max_iter=5000)  # thousands of pixels: a str
 GUESSES = (-0.1, -0.05, 0.05, 0.1)  # what a plateau rule is told beside the truth: this much more
 
 
+@entry
 def comparison_cell(flip_rate: float, seed: int, *, n_train: int = 2000, n_val: int = 600, folds: int = 5
                     ) -> list[dict]:
     """Rows of one run on the two classes of `load_two_class_dataset`: a cell of a sweep.
@@ -49,6 +52,8 @@ def comparison_cell(flip_rate: float, seed: int, *, n_train: int = 2000, n_val: 
     folds
         of the scores out of sample.
     """
+    check_ranges(flip_rate=flip_rate, seed=seed, n_train=n_train, n_val=n_val, folds=folds)
+    checks.require(n_val >= 1, "n_val", n_val, "1 or more: a rule holds them out")
     data = load_two_class_dataset()
     data = add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), flip_rate, seed=seed)
     record, held_out = image_run(data, seed), image_run(data, seed, n_val=n_val)

@@ -16,7 +16,9 @@ from helpers.data.images import LabelledImages, class_index
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import ClassConditionalNoise, MatrixNoise
 from helpers.data.subsets import hold_out
-from helpers.experiments.settings import TEN_WAY, setting, setting_epochs
+from helpers.entry import entry
+from helpers.experiments.ranges import check_ranges
+from helpers.experiments.settings import SIZES, TEN_WAY, setting, setting_epochs
 from helpers.reading.comparison import stops_to_compare
 from helpers.reading.selection import select_below_log2, selection_quality
 from helpers.reading.stopping import values_at_stop
@@ -46,6 +48,7 @@ def deep_images() -> LabelledImages:
     return data.subset(min(data.n, N_TRAIN[data.name, profile()]))
 
 
+@entry
 def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float = 1.0, size: str | None = None,
              model: nn.Module | None = None, n_val: int = 0,
              watch: Callable[[int, nn.Module], object] | None = None, log_training: bool = False, threads: int = 1,
@@ -69,6 +72,7 @@ def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float
     changes
         fields of the `Recipe`.
     """
+    check_ranges(seed=seed, init_scale=init_scale, n_val=n_val, threads=threads, precision=precision)
     chosen = setting("deep_networks", data, network=network, size=size)
     recipe = replace(chosen.recipe, **changes)
     if model is None:
@@ -78,13 +82,16 @@ def deep_run(data: LabelledImages, network: str, seed: int, *, init_scale: float
                log_training=log_training, device=best_device(), threads=threads, precision=precision, watch=watch)
 
 
+@entry
 def deep_runs(data: LabelledImages, network: str, noise: float | MatrixNoise, seeds: Iterable[int], **options
               ) -> Record:
     """Record of one `deep_run` for each seed, each with wrong labels of its own; `noise` as of `add_label_noise`."""
+    check_ranges(seeds=seeds)
     return fit_side_by_side(lambda seed: deep_run(add_label_noise(data, noise, seed=seed), network, seed, **options),
                             seeds)
 
 
+@entry
 def deep_ten_way(data: LabelledImages) -> LabelledImages:
     """The same images and labels as classes 0 and 1 of ten, of which eight have no image.
 
@@ -96,6 +103,7 @@ def deep_ten_way(data: LabelledImages) -> LabelledImages:
     return replace(data, name=data.name + TEN_WAY, classes=classes, **labels)
 
 
+@entry
 def deep_measured_three_ways(data: LabelledImages, network: str, noise: float | MatrixNoise, seeds: Sequence[int],
                              **options) -> tuple[Record, dict[str, Float[np.ndarray, "runs T n"]]]:
     """Runs in which "is this training image predicted as its observed label?" is asked in three ways.
@@ -116,6 +124,7 @@ def deep_measured_three_ways(data: LabelledImages, network: str, noise: float | 
         one random mask for each image. "during the epoch": by the forward passes that training makes, each before its
         step, in training mode, which is what the released code of Han et al. (2025) logs; NaN before the first epoch.
     """
+    check_ranges(seeds=seeds)
     found = {}
 
     def run(seed):
@@ -155,6 +164,7 @@ class _Watcher:
         return np.array(self.dropped) == self.observed
 
 
+@entry
 def deep_class_mean(record: Record, values: Shaped[np.ndarray, "runs T n"], label: int, which: str
                     ) -> Float[np.ndarray, "runs T"]:
     """Mean of `values` over the "clean" or "noisy" samples whose true label is `label`, -1 or 1.
@@ -163,6 +173,9 @@ def deep_class_mean(record: Record, values: Shaped[np.ndarray, "runs T n"], labe
     """
     checks.one_of("label", label, (-1, 1))
     checks.one_of("which", which, ("clean", "noisy"))
+    fits = values.shape == record.margins.shape and values.dtype.kind in "biuf"
+    checks.require(fits, "values.shape", values.shape, f"{record.margins.shape}, numbers")
+    checks.require(bool(np.isfinite(values).all()), "values", values, "finite")
     chosen = ((record.y == label) & (record.flipped == (which == "noisy")))[:, None]
     count = np.broadcast_to(chosen.sum(-1), values.shape[:2]).astype(float)
     return np.divide((values * chosen).sum(-1), count, out=np.full(values.shape[:2], np.nan), where=count > 0)
@@ -205,12 +218,17 @@ def _noisy_images(noise: float | ClassConditionalNoise, n_train: int, seed: int)
     return add_label_noise(data.subset(min(checks.integer("n_train", n_train), data.n)), noise, seed=seed)
 
 
+@entry
 def deep_step_cell(network: str, flip_rate: float, lr: float, *, seed: int = 100, n_train: int = 2000, n_val: int = 300,
                    size: str = "quick", precision: str = "auto") -> dict[str, float]:
     """How good a step size is, told by observed labels alone: the lowest error on those held out, and its epoch.
 
     Arguments are those of `deep_cell`; the seed is none of those whose runs are shown. A run that diverges has error 1.
     """
+    check_ranges(flip_rate=flip_rate, lr=lr, seed=seed, n_train=n_train, n_val=n_val, precision=precision)
+    checks.one_of("network", network, NETWORKS)
+    checks.one_of("size", size, SIZES)
+    checks.require(n_val >= 1, "n_val", n_val, "1 or more")
     try:
         record = deep_run(_noisy_images(flip_rate, n_train, seed), network, seed, size=size, n_val=n_val,
                           precision=precision, lr=lr)
@@ -220,6 +238,7 @@ def deep_step_cell(network: str, flip_rate: float, lr: float, *, seed: int = 100
     return {"validation error": float(error.min()), "epoch": int(record.times[error.argmin()])}
 
 
+@entry
 def deep_cell(network: str, flip_rate: float, seed: int, *, flip_minus: float | None = None, n_train: int = 2000,
               n_val: int = 0, size: str = "full", init_scale: float = 1.0, ten: bool = False, lr: float | None = None,
               threads: int = 1, precision: str = "auto", **changes) -> pd.DataFrame:
@@ -242,6 +261,10 @@ def deep_cell(network: str, flip_rate: float, seed: int, *, flip_minus: float | 
     changes
         other fields of the `Recipe`, such as epochs or augment.
     """
+    check_ranges(flip_rate=flip_rate, seed=seed, flip_minus=flip_minus, n_train=n_train, n_val=n_val,
+                 init_scale=init_scale, lr=lr, threads=threads, precision=precision)
+    checks.one_of("network", network, NETWORKS)
+    checks.one_of("size", size, SIZES)
     noise = flip_rate if flip_minus is None else ClassConditionalNoise(flip_rate, flip_minus)
     data = _noisy_images(noise, n_train, seed)
     data = deep_ten_way(data) if ten else data

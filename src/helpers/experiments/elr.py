@@ -20,6 +20,8 @@ from helpers.data.images import LabelledImages, shrink_images
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import AsymmetricCIFAR10Noise, RatedNoise, SymmetricRedrawNoise
 from helpers.data.subsets import hold_out
+from helpers.entry import entry
+from helpers.experiments.ranges import check_ranges
 from helpers.experiments.settings import Setting, setting, setting_epochs, small_cnn_setting
 from helpers.record import Record
 from helpers.runtime import best_device
@@ -104,9 +106,13 @@ def elr_run(data: LabelledImages, rate: float, loss: AnyLoss | str, seed: int, *
                record_at=setting_epochs(recipe.epochs, marks=MARKS), device=best_device())
 
 
+@entry
 def elr_runs(data: LabelledImages, rate: float, loss: AnyLoss | str, seeds: Iterable[int], *, n_val: int = 0,
              **changes) -> Record:
     """Record of one `elr_run` for each seed; a seed has the same labels, weights and batches whatever the loss."""
+    check_ranges(rate=rate, seeds=seeds, n_val=n_val)
+    if isinstance(loss, str):
+        checks.one_of("loss", loss, METHODS)
     return fit_side_by_side(lambda seed: elr_run(data, rate, loss, seed, n_val=n_val, **changes), seeds)
 
 
@@ -117,6 +123,7 @@ def _network(chosen: Setting, data: LabelledImages, loss: AnyLoss, seed: int) ->
     return ModelPair(first, chosen.network(data, seed + SECOND)) if two else first
 
 
+@entry
 def elr_cell(loss: str, noise: str, seed: int, *, n_train: int = 20_000, side: int = 16, width: int = 32,
              epochs: int = 40, augment: bool = True, lr: float | None = None, precision: str = "auto") -> list[dict]:
     """Rows of one run on the ten classes of `load_ten_class_dataset` for a recorded table, one for each measured epoch.
@@ -153,6 +160,9 @@ def elr_cell(loss: str, noise: str, seed: int, *, n_train: int = 20_000, side: i
         `elr_run_label_shares` of noisy and of clean samples, the realised flip rate, the step size and the seconds of
         the run.
     """
+    check_ranges(seed=seed, n_train=n_train, side=side, width=width, epochs=epochs, lr=lr, precision=precision)
+    checks.one_of("loss", loss, METHODS)
+    checks.one_of("noise", noise, NOISES)
     noisy = add_label_noise(_small_images(n_train, side, os.environ.get(CIFAR10_VARIABLE)),
                             NOISES[checks.one_of("noise", noise, NOISES)], seed=seed)
     n_val = round(HELD_OUT * noisy.n)
@@ -177,6 +187,7 @@ def elr_recipe(epochs: int, lr: float, side: int) -> Recipe:
                   augment=True, padding=max(side // 8, 1))
 
 
+@entry
 def elr_scale(recorded: pd.DataFrame, made: dict, data: LabelledImages, *, n_val: int = 0) -> pd.DataFrame:
     """The published runs of ELR+, the recorded ones and those of `elr_run`, side by side.
 
@@ -187,6 +198,10 @@ def elr_scale(recorded: pd.DataFrame, made: dict, data: LabelledImages, *, n_val
     data, n_val
         as of `elr_run`.
     """
+    check_ranges(n_val=n_val)
+    for name in ("step", "seed"):
+        checks.require(name in recorded, "recorded", list(recorded), f"the table elr, with a column {name}")
+    checks.require({"grid", "arguments"} <= made.keys(), "made", made, "what the table elr's file says")
     chosen = setting("elr", data)
     one = {name: values[0] for name, values in made["grid"].items() if len(values) == 1}
     one = made["arguments"] | one
@@ -212,6 +227,7 @@ def _scale(network: str, n: int, held: int, side: int, seeds: int | None, recipe
             "crops and mirror images": "yes" if recipe.augment else "no", "seeds": "" if seeds is None else str(seeds)}
 
 
+@entry
 def chosen_steps(steps: pd.DataFrame) -> dict[str, dict[str, float]]:
     """By noise and method, the step size whose runs come to the lowest observed validation error at any recorded epoch.
 
@@ -222,6 +238,9 @@ def chosen_steps(steps: pd.DataFrame) -> dict[str, dict[str, float]]:
     steps
         rows of `elr_cell` at several step sizes, on seeds of their own.
     """
+    wanted = ["noise", "loss", "step", "seed", "observed validation"]
+    known = len(steps) > 0 and set(wanted) <= set(steps)
+    checks.require(known, "steps", list(steps), f"rows with the columns {wanted}")
     best = steps.groupby(["noise", "loss", "step", "seed"])["observed validation"].max()
     means = best.groupby(["noise", "loss", "step"]).mean().unstack()
     return {noise: rows.droplevel(0).idxmax(axis=1).to_dict() for noise, rows in means.groupby(level=0)}
@@ -239,6 +258,7 @@ def _small_images(n_train: int, side: int, path: str | None) -> LabelledImages:
     return shrink_images(data.subset(min(checks.integer("n_train", n_train), data.n)), side)
 
 
+@entry
 def elr_run_label_shares(record: Record, which: str) -> dict[str, Float[np.ndarray, "runs T"]]:
     """Shares of the "noisy" or "clean" samples that the network reads as one label or the other.
 

@@ -16,6 +16,7 @@ from helpers.data.datasets import CIFAR10_VARIABLE, load_cifar10
 from helpers.data.images import LabelledImages, shrink_images
 from helpers.data.label_noise import label_noise_transition
 from helpers.data.raters import (
+    KEEPS,
     joint_rater_mistakes,
     loosen_ratings,
     rater_class_means,
@@ -23,6 +24,8 @@ from helpers.data.raters import (
     shuffled_rater_mistakes,
 )
 from helpers.data.subsets import hold_out
+from helpers.entry import entry
+from helpers.experiments.ranges import check_ranges
 from helpers.experiments.settings import SETTINGS, small_cnn_setting
 from helpers.reading.selection import select_small_loss, selection_auc, selection_quality
 from helpers.reading.stopping import values_at_stop
@@ -43,6 +46,7 @@ CHOSEN_STEPS: dict[tuple[str, str], float] = {
 DIGITS = SETTINGS["human_noise", "small CNN", "ten digits", "quick"]  # the same in the other profile
 
 
+@entry
 def human_noise_summary(record: Record) -> dict[str, Shaped[np.ndarray, " runs"]]:
     """What the two stages left of each run on noisy labels, with its two test accuracies.
 
@@ -63,6 +67,7 @@ def human_noise_summary(record: Record) -> dict[str, Shaped[np.ndarray, " runs"]
             "best": 1 - record.fresh_error.min(1), "last": 1 - record.fresh_error[:, -1]}
 
 
+@entry
 def human_noise_run(data: LabelledImages, seed: int, *, width: int = DIGITS.width, recipe: Recipe = DIGITS.recipe,
                     n_val: int = 100) -> Record:
     """Record of one `SmallCNN` trained on `data`, whose last training images are held out for validation.
@@ -82,11 +87,14 @@ def human_noise_run(data: LabelledImages, seed: int, *, width: int = DIGITS.widt
     n_val
         how many images are held out (`hold_out`).
     """
+    check_ranges(seed=seed, width=width, n_val=n_val)
+    checks.require(n_val >= 1, "n_val", n_val, "1 or more")
     held = hold_out(data, n_val)
     return fit(small_cnn_setting(width, recipe).network(held, seed), held, recipe, seed,
                record_at=log_times(recipe.epochs, count=20), n_val=n_val, device=best_device())
 
 
+@entry
 def cifar10n_cell(kind: str, keep: str, seed: int, *, n_train: int = 10_000, side: int = 16, width: int = 16,
                   epochs: int = 25, lr: float = 0.05, n_val: int = 1000) -> dict[str, float]:
     """One row of `human_noise_summary` for CIFAR-10N, from the files that SIGNAL_FIRST_CIFAR10 and
@@ -115,6 +123,11 @@ def cifar10n_cell(kind: str, keep: str, seed: int, *, n_train: int = 10_000, sid
         `human_noise_summary` with the realised "flip rate" and the test accuracy at the lowest error on the held-out
         observed labels ("noisy validation").
     """
+    check_ranges(seed=seed, n_train=n_train, width=width, epochs=epochs, lr=lr, n_val=n_val)
+    checks.one_of("kind", kind, KINDS)
+    checks.one_of("side", side, (16, 32))
+    checks.require(n_val >= 1, "n_val", n_val, "1 or more")
+    checks.one_of("keep", keep, KEEPS)
     path = os.environ.get(CIFAR10_VARIABLE)
     checks.require(bool(path), CIFAR10_VARIABLE, path, "set to the files of CIFAR-10 (helpers.data.load_cifar10)")
     data = add_cifar10n_labels(load_cifar10(path), kind).subset(n_train + n_val, seed=seed)
@@ -126,6 +139,7 @@ def cifar10n_cell(kind: str, keep: str, seed: int, *, n_train: int = 10_000, sid
     return {name: float(value[0]) for name, value in values.items()}
 
 
+@entry
 def human_loss_cell(kind: str, loss: str, seed: int, *, n_train: int = 10_000, side: int = 16, width: int = 16,
                     epochs: int = 25, lr: float | None = None, n_val: int = 1000) -> dict[str, float]:
     """One run on CIFAR-10N's labels with a loss of `LOSSES`, to the end and stopped on held-out labels.
@@ -148,6 +162,11 @@ def human_loss_cell(kind: str, loss: str, seed: int, *, n_train: int = 10_000, s
         n_val held-out images with their observed labels; the epoch "stop"; of the noisy samples the shares "read truly
         stopped", "memorised stopped" and "memorised" at the end; "flip rate", "lr", "seconds".
     """
+    check_ranges(seed=seed, n_train=n_train, width=width, epochs=epochs, lr=lr, n_val=n_val)
+    checks.one_of("kind", kind, KINDS)
+    checks.one_of("side", side, (16, 32))
+    checks.require(n_val >= 1, "n_val", n_val, "1 or more")
+    checks.one_of("loss", loss, LOSSES)
     lr = CHOSEN_STEPS.get((kind, loss), 0.05) if lr is None else lr
     record = _human_run(kind, loss, seed, n_train, side, width, epochs, lr, n_val)
     stop = record.validation_observed_error.argmin(1)
@@ -160,9 +179,15 @@ def human_loss_cell(kind: str, loss: str, seed: int, *, n_train: int = 10_000, s
     return {name: float(value[0]) for name, value in values.items()} | {"lr": lr, "seconds": record.config["seconds"]}
 
 
+@entry
 def human_step_cell(kind: str, loss: str, lr: float, *, n_train: int = 10_000, side: int = 16, width: int = 16,
                     epochs: int = 10, n_val: int = 1000, seed: int = STEP_SEED) -> dict[str, float]:
     """The lowest error on held-out observed labels of one short run, as `step_cell` has it for chapter 15."""
+    check_ranges(seed=seed, n_train=n_train, width=width, epochs=epochs, lr=lr, n_val=n_val)
+    checks.one_of("kind", kind, KINDS)
+    checks.one_of("side", side, (16, 32))
+    checks.require(n_val >= 1, "n_val", n_val, "1 or more")
+    checks.one_of("loss", loss, LOSSES)
     try:
         record = _human_run(kind, loss, seed, n_train, side, width, epochs, lr, n_val)
     except FloatingPointError:
@@ -180,6 +205,7 @@ def _human_run(kind: str, loss: str, seed: int, n_train: int, side: int, width: 
                            recipe=Recipe(epochs=epochs, lr=lr, loss=chosen), n_val=n_val)
 
 
+@entry
 def human_count_cell(labels: str, *, draws: int = 40, flows: int = 5) -> list[dict]:
     """Rows of counts on the labels of CIFAR-10N alone, without image or network (SIGNAL_FIRST_CIFAR10N names the file).
 
@@ -198,6 +224,9 @@ def human_count_cell(labels: str, *, draws: int = 40, flows: int = 5) -> list[di
         Rows with "statistic", its value for "people" and, for "three people", the mean and the standard deviation over
         the permutations, "permuted" and "sd"; NaN where nothing is permuted.
     """
+    check_ranges(draws=draws, flows=flows)
+    checks.one_of("labels", labels, ("three people", *KINDS))
+    checks.require(draws >= 2, "draws", draws, "2 or more: their spread is told")
     file = load_cifar10n()
     true = file["clean_label"]
     if labels == "three people":

@@ -12,11 +12,14 @@ import pandas as pd
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.descent import descend
+from helpers.entry import entry
+from helpers.experiments.ranges import check_ranges
 from helpers.record import Record
 from helpers.theory.active_shares import active_share_law, active_share_scale
 from helpers.theory.limit import LimitLaw, limit_law_euler
 
 
+@entry
 def initial_scale_runs(problem: SignalNoise, init_stds: Sequence[float], *, m: int, h: float, times: Sequence[float],
                        seeds: Iterable[int] = range(10)) -> pd.DataFrame:
     """Margins and the share of active filters over sigma_0, in exact runs and by three laws.
@@ -57,6 +60,9 @@ def initial_scale_runs(problem: SignalNoise, init_stds: Sequence[float], *, m: i
     >>> rows[["scale", "time", "share", "share_predicted"]].round(2).values.tolist()
     [[0.02, 1.0, 0.75, 0.75], [0.02, 20.0, 0.81, 0.81], [10.0, 1.0, 0.51, 0.51], [10.0, 20.0, 0.53, 0.53]]
     """
+    check_ranges(m=m, seeds=seeds)
+    checks.require(len(init_stds) > 0, "init_stds", init_stds, "one scale or more")
+    init_stds = [checks.positive("init_stds", one) for one in init_stds]
     h, init_stds = checks.positive("h", h), list(init_stds)
     steps = [round(checks.positive("times", s) / h) for s in times]
     checks.require(bool(steps) and steps[0] > 0 and bool(np.all(np.diff(steps) > 0)), "times", times,

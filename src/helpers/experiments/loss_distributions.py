@@ -17,6 +17,8 @@ from helpers.data.images import LabelledImages, class_index
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import MatrixNoise, PairFlipNoise, SymmetricNoise
 from helpers.data.subsets import hold_out
+from helpers.entry import entry
+from helpers.experiments.ranges import check_ranges
 from helpers.experiments.settings import setting, setting_epochs
 from helpers.reading.distances import loss_distances_over_time
 from helpers.reading.selection import selection_purity_gain
@@ -83,9 +85,11 @@ def loss_run(data: LabelledImages, noise: float | MatrixNoise, seed: int, *, n_v
                           predictions=predictions, runs=record.runs)
 
 
+@entry
 def loss_runs(data: LabelledImages, noise: float | MatrixNoise, seeds: Sequence[int], *, n_val: int = 0, **changes
               ) -> tuple[Record, Record]:
     """Records of `loss_run` on training and on test images, of one run for each seed."""
+    check_ranges(seeds=seeds, n_val=n_val)
     tests = {}
 
     def run(seed):
@@ -95,6 +99,7 @@ def loss_runs(data: LabelledImages, noise: float | MatrixNoise, seeds: Sequence[
     return fit_side_by_side(run, seeds), concatenate_records([tests[seed] for seed in seeds])
 
 
+@entry
 def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int = 0, n_test: int = 0, epochs: int = 0,
               lr: float | None = None, precision: str = "auto") -> list[dict]:
     """Rows of one run for a recorded table, one for each measured epoch.
@@ -125,6 +130,10 @@ def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int =
     list
         Rows; "images" were trained on, of "available" ones in the file.
     """
+    check_ranges(rate=rate, seed=seed, n_test=n_test, lr=lr, precision=precision)
+    n_train, epochs = checks.integer("n_train", n_train, 0), checks.integer("epochs", epochs, 0, 10**6)
+    checks.one_of("dataset", dataset, DATASETS)
+    checks.one_of("kind", kind, KINDS)
     lr = CHOSEN_STEPS.get((dataset, kind, rate)) if lr is None else lr
     train, test, available = _cell_run(dataset, kind, rate, seed, n_train, n_test, epochs, lr, precision)
     columns = {"epoch": train.times, "purity_gain": selection_purity_gain(train)[0],
@@ -143,6 +152,7 @@ def loss_cell(dataset: str, kind: str, rate: float, seed: int, *, n_train: int =
     return [dict(zip(columns, map(float, row))) | {"epoch": int(row[0])} | fixed for row in zip(*columns.values())]
 
 
+@entry
 def step_cell(dataset: str, kind: str, rate: float, lr: float, *, n_train: int = 10_000, epochs: int = 6,
               precision: str = "auto", seed: int = STEP_SEED) -> dict[str, float]:
     """The lowest error on held-out observed labels of one short run: of the `STEPS` the one of least error is taken.
@@ -156,6 +166,9 @@ def step_cell(dataset: str, kind: str, rate: float, lr: float, *, n_train: int =
     lr
         step size.
     """
+    check_ranges(rate=rate, seed=seed, n_train=n_train, epochs=epochs, lr=lr, precision=precision)
+    checks.one_of("dataset", dataset, DATASETS)
+    checks.one_of("kind", kind, KINDS)
     try:
         train, _, _ = _cell_run(dataset, kind, rate, seed, n_train, 1000, epochs, lr, precision)
     except FloatingPointError:

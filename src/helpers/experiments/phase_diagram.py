@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.descent import descend
+from helpers.entry import entry
 from helpers.record import Record
 from helpers.theory.limit import LimitLaw, limit_law
 from helpers.theory.responses import noise_responses, signal_responses
@@ -23,6 +24,7 @@ PLANES = {
                          "n_snr2": _C}}
 
 
+@entry
 def phase_cell(n_snr2: float, flip_rate: float, d_over_n: int | float, *, n: int = 200, m: int = 20, runs: int = 10,
                s_end: float = S_END) -> dict[str, float | None]:
     """What training does at one point (c, tau, d/n) of the map, over seeds 0, ..., runs - 1.
@@ -71,6 +73,7 @@ def phase_cell(n_snr2: float, flip_rate: float, d_over_n: int | float, *, n: int
     >>> [round(cell[name], 2) for name in ("flipped", "clean_fitted", "noisy_fitted")]
     [0.15, 1.0, 0.33]
     """
+    flip_rate = checks.real("flip_rate", flip_rate, 0.0, 0.5, open_high=True)
     c, n, m = checks.positive("n_snr2", n_snr2), checks.integer("n", n), checks.integer("m", m)
     d, runs = round(n * checks.positive("d_over_n", d_over_n)), checks.integer("runs", runs)
     checks.require(d >= n + 1, "d_over_n", d_over_n, f"such that d >= n + 1 = {n + 1}")
@@ -113,12 +116,15 @@ def _mean(values: Float[np.ndarray, " runs"]) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
+@entry
 def phase_clean_patch_border(n_snr2: float, s_end: float) -> float:
     """The flip rate above which, by the limit law, clean patches mislead already at s_end: r_c = A there.
 
     It falls from (1 - 1/c) / 2 at s_end = 0 to (1 - 1/c) / 4, the line of prop-clean-patches, as s_end grows. To eight
     digits; 0.0 where they mislead at every flip rate, i.e. c <= 1.
     """
+    s_end = checks.positive("s_end", s_end)
+
     def lag(flip_rate: float) -> float:
         law = limit_law(n_snr2, flip_rate, [0.0, s_end])
         return law.r_clean[-1] - law.signal[-1]
@@ -126,6 +132,7 @@ def phase_clean_patch_border(n_snr2: float, s_end: float) -> float:
     return 0.0 if lag(0.0) >= 0 else float(brentq(lag, 0.0, 0.5 - 1e-9, xtol=1e-9))
 
 
+@entry
 def phase_signal_to_noise(law: LimitLaw) -> Float[np.ndarray, " T"]:
     """Q^2, the squared ratio of the signal response to the spread of a filter's response to a fresh patch, times n/d.
 

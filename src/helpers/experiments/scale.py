@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from torch import nn
 
 from helpers import checks
 from helpers.data.images import LabelledImages
+from helpers.entry import entry
 from helpers.experiments.settings import Setting, setting, small_cnn_setting, vgg_11_setting
 from helpers.runtime import best_device, provenance
 from helpers.training.models import resnet, vgg
@@ -50,6 +51,7 @@ PAPERS = {
         "step": "0.1, divided by 10 at epoch 60; batch 128", "source": "released code"}}
 
 
+@runtime_checkable
 class ScaleRecording(Protocol):
     """A recorded table, as `helpers.sweeps.load_table` reads it."""
 
@@ -103,6 +105,7 @@ class ScaleTable:
         return "\n".join(lines)
 
 
+@entry
 def scale_table(paper: str, settings: Setting | Sequence[Setting], data: LabelledImages, seeds: Sized, *,
                 recorded: ScaleRecording | Sequence[ScaleRecording] = (), chapter: str = "") -> ScaleTable:
     """The table with which a chapter with images opens: paper, recorded here, on this page.
@@ -142,7 +145,10 @@ def scale_table(paper: str, settings: Setting | Sequence[Setting], data: Labelle
     >>> table.frame.loc["parameters"].tolist()
     ['28,144,010', '', '51,841']
     """
+    checks.one_of("paper", paper, PAPERS)
     settings = [settings] if isinstance(settings, Setting) else list(settings)
+    checks.require(len(settings) > 0, "settings", settings, "one Setting or more")
+    checks.require(len(seeds) > 0 and not isinstance(seeds, (str, bytes)), "seeds", seeds, "those of the page's runs")
     recorded = [recorded] if hasattr(recorded, "made") else list(recorded)
     made = provenance()
     here = _column([ScaleSetup(one, data, data.n) for one in settings])

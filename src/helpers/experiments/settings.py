@@ -12,6 +12,8 @@ from torch import nn
 
 from helpers import checks
 from helpers.data.images import LabelledImages
+from helpers.entry import entry
+from helpers.experiments.ranges import check_ranges
 from helpers.runtime import profile
 from helpers.training.models import PreActResNet, SmallCNN, SmallVGG, resnet, vgg
 from helpers.training.recipe import Recipe
@@ -21,6 +23,7 @@ TEN_WAY = ", ten-way head"  # ends the name of two classes that stand before suc
 MARKS = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 150, 200)
 
 
+@entry
 @dataclass(frozen=True)
 class Setting:
     """What a network is called, and how it is made and trained.
@@ -48,8 +51,14 @@ class Setting:
     n_val: int = 0
     one_output: bool = False
 
+    def __post_init__(self) -> None:
+        checks.require(self.name != "", "name", self.name, "not empty")
+        check_ranges(width=self.width, n_val=self.n_val)
+
+    @entry
     def network(self, data: LabelledImages, seed: int, **options) -> nn.Module:
         """The untrained network for `data`; `options` are those of its constructor, such as the dropout of "VGG"."""
+        check_ranges(seed=seed)
         if self.width is not None:
             options = {"width": self.width} | options
         n_outputs = 1 if self.one_output and data.n_classes == 2 else data.n_classes
@@ -103,6 +112,7 @@ SETTINGS = {(*key, size): found for size, part in zip(SIZES, (_QUICK, _FULL))
             for key, found in (_IN_BOTH | part).items()}
 
 
+@entry
 def setting(experiment: str, data: LabelledImages, *, network: str | None = None, size: str | None = None) -> Setting:
     """The Setting of an experiment for `data`, or for the two classes that `data` puts before a ten-way head.
 
@@ -130,7 +140,7 @@ def setting(experiment: str, data: LabelledImages, *, network: str | None = None
     >>> chosen.name, chosen.recipe.epochs
     ('small CNN, width 32', 60)
     """
-    size = checks.one_of("size", size or profile(), SIZES)
+    size = checks.one_of("size", profile() if size is None else size, SIZES)
     checks.one_of("experiment", experiment, dict.fromkeys(key[0] for key in SETTINGS))
     known = {key[1:3]: found for key, found in SETTINGS.items() if (key[0], key[3]) == (experiment, size)}
     name = data.name.removesuffix(TEN_WAY)

@@ -13,6 +13,8 @@ import pandas as pd
 from helpers import checks
 from helpers.data.signal_noise import SignalNoise
 from helpers.engine.descent import descend
+from helpers.entry import entry
+from helpers.experiments.ranges import check_ranges
 from helpers.record import Record
 from helpers.theory.assumptions import largest_init_std
 from helpers.theory.paper_lemmas import paper_lemma_deviations
@@ -20,6 +22,7 @@ from helpers.theory.paper_lemmas import paper_lemma_deviations
 PAPER_D, PAPER_MU, PAPER_LR, PAPER_STEPS, PAPER_DELTA = 2000, 20.0, 0.1, 200, 0.05
 
 
+@entry
 def synthetic_problem(*, d: int = PAPER_D, flips: float = 0.1) -> SignalNoise:
     """The data of the paper's synthetic experiment: n SNR^2 = 20, balanced true classes, one flip rate for both.
 
@@ -30,10 +33,13 @@ def synthetic_problem(*, d: int = PAPER_D, flips: float = 0.1) -> SignalNoise:
     flips
         the probability of a flip: 0.1 in the paper's run, 0 in the one beside it.
     """
+    check_ranges(flips=flips)
+    d = checks.integer("d", d, 101, 10**15)
     mu_norm = PAPER_MU * (checks.integer("d", d) / PAPER_D) ** 0.5
     return SignalNoise(100, d, mu_norm=mu_norm, flip_plus=flips, flip_minus=flips, balanced=True)
 
 
+@entry
 def synthetic_run(seeds: int | Iterable[int], *, m: int = 10, d: int = PAPER_D, flips: float = 0.1,
                   init_scale: float = 1.0, lr: float = PAPER_LR, zeta: float = 1.0, steps: int = PAPER_STEPS,
                   **options: object) -> Record:
@@ -73,12 +79,15 @@ def synthetic_run(seeds: int | Iterable[int], *, m: int = 10, d: int = PAPER_D, 
     >>> coefficient_overtaking(record)  # the paper's figure has its border near 25
     array([18., 15., 12.])
     """
+    check_ranges(m=m, flips=flips, init_scale=init_scale, lr=lr, steps=steps)
+    d = checks.integer("d", d, 101, 10**15)
     problem = synthetic_problem(d=d, flips=flips)
     init_std = checks.real("init_scale", init_scale, 0.0) * largest_init_std(problem, m, delta=PAPER_DELTA)
     rate = checks.positive("lr", lr) * PAPER_D / d
     return descend(problem, m, init_std, rate, steps, seeds, record_at=np.arange(steps + 1), zeta=zeta, **options)
 
 
+@entry
 def synthetic_lemmas_over_d(dims: Sequence[int], seeds: Iterable[int], **options: object) -> pd.DataFrame:
     """The paper's lemmas in growing dimension: `paper_lemma_deviations` of the paper's run, indexed by d and run.
 
@@ -89,6 +98,8 @@ def synthetic_lemmas_over_d(dims: Sequence[int], seeds: Iterable[int], **options
     seeds, options
         as in `synthetic_run`.
     """
+    checks.require(len(dims) > 0, "dims", dims, "one dimension or more")
+    dims = [checks.integer("dims", d, 101, 10**15) for d in dims]
     seeds = list(seeds)
     return pd.concat({d: paper_lemma_deviations(synthetic_run(seeds, d=d, n_test=1, zeta=0.0,
                                                               **options)) for d in dims},

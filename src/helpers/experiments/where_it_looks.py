@@ -19,8 +19,11 @@ from helpers import checks
 from helpers.data.datasets import load_ten_class_dataset, load_two_class_dataset
 from helpers.data.images import LabelledImages, class_index
 from helpers.data.label_noise import add_label_noise
+from helpers.entry import entry
+from helpers.experiments.ranges import check_ranges
 from helpers.experiments.settings import Setting, setting, small_cnn_setting, vgg_11_setting
 from helpers.reading.attribution import (
+    METHODS,
     attribution_effective_share,
     attribution_maps,
     attribution_net_share,
@@ -94,26 +97,42 @@ class ExplainedRun:
         """K, the number of classes."""
         return self.record.config["classes"]
 
+    @entry
     def predicted(self, moment: str, x: Float[torch.Tensor, "some channels height width"] | None = None
                   ) -> Int[np.ndarray, " some"]:
         """Positions of the classes predicted for the images x, by default those explained."""
+        self._require_moment("moment", moment)
+        checks.require(x is None or len(x) > 0, "x.shape", np.shape(x), "(some, channels, height, width), not empty")
         return predicted_classes(predicted_outputs(self.models[moment], self.x if x is None else x,
                                                    n_classes=self.n_classes))
 
+    @entry
     def margins(self, moment: str) -> Float[np.ndarray, " n"]:
         """Margins of the true classes; with one output, y f."""
+        self._require_moment("moment", moment)
         f = predicted_outputs(self.models[moment], self.x, n_classes=self.n_classes).cpu()
         return loss_margins(f, torch.as_tensor(self.y)).numpy()
 
+    @entry
     def moved(self, before: str, after: str) -> float:
         """Euclidean distance of all weights at two moments."""
+        self._require_moment("before", before)
+        self._require_moment("after", after)
         return _weight_distance(self.models[before], self.models[after])
 
+    @entry
     def maps_toward(self, moment: str, classes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n height width"]:
         """Attributions toward `classes`; with two classes, those toward the true ones or their opposite."""
+        self._require_moment("moment", moment)
+        checks.require(classes.shape == self.y.shape, "classes.shape", classes.shape, f"{self.y.shape}, one per image")
+        inside = bool(((classes >= 0) & (classes < self.n_classes)).all())
+        checks.require(inside, "classes", classes, f"positions of classes, 0 to {self.n_classes - 1}")
         if self.n_classes == 2:
             return self.maps[moment] * np.where(classes == self.y, 1, -1)[:, None, None]
         return attribution_maps(self.models[moment], self.x, self.background, classes)
+
+    def _require_moment(self, name: str, moment: str) -> None:
+        checks.one_of(name, moment, self.models)
 
     def memorised(self) -> Bool[np.ndarray, " n"]:
         """Which are noisy images that the network reads truly at the turning point and as observed at the end."""
@@ -124,6 +143,7 @@ class ExplainedRun:
         return (self.predicted("turn") == self.y) & (self.predicted("last") == self.y)
 
 
+@entry
 def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_group: int = 40, n_background: int = 20,
                   recipe: Recipe | None = None, width: int | None = None, record_at: ArrayLike | None = None,
                   method: str = "deep_shap", network: str = "small", fresh: bool = False) -> ExplainedRun:
@@ -153,6 +173,9 @@ def explained_run(data: LabelledImages, flip_rate: float, seed: int, *, per_grou
     fresh
         whether to run and explain the control with labels flipped anew in each epoch, too.
     """
+    check_ranges(flip_rate=flip_rate, seed=seed, per_group=per_group, n_background=n_background, width=width)
+    checks.one_of("network", network, KINDS)
+    checks.one_of("method", method, METHODS)
     chosen, device = _setting(data, network, width, recipe), best_device()
     noisy = add_label_noise(data, flip_rate, seed=seed)
     watch, controls = _SinceTurn(noisy, device), {"control": (_Keep(), chosen.recipe.loss)}
@@ -234,6 +257,7 @@ def _explain(data: LabelledImages, models: dict[str, nn.Module], epochs: dict[st
                         wrong, models, maps, epochs, record, int(seed))
 
 
+@entry
 def survival(run: ExplainedRun, moment: str, counts: Iterable[int], *, order: str = "largest", keep: bool = False
              ) -> Bool[np.ndarray, "counts n"]:
     """Is an image still predicted as before when so many of its pixels are deleted?
@@ -252,6 +276,10 @@ def survival(run: ExplainedRun, moment: str, counts: Iterable[int], *, order: st
         instead, keep only so many pixels.
     """
     checks.one_of("order", order, ("largest", "random"))
+    checks.one_of("moment", moment, run.models)
+    counts = list(counts)
+    checks.require(len(counts) > 0, "counts", counts, "one number or more")
+    counts = [checks.integer("counts", count, 0, run.x[0, 0].numel()) for count in counts]
     before, mean, alive = run.predicted(moment), run.background.mean(0, keepdim=True), []
     places = rank_pixels(_random_maps(run, "deleted") if order == "random" else run.maps_toward(moment, before))
     for count in counts:
@@ -260,6 +288,7 @@ def survival(run: ExplainedRun, moment: str, counts: Iterable[int], *, order: st
     return np.array(alive)
 
 
+@entry
 def transplants(run: ExplainedRun, moment: str, count: int, *, order: str = "largest", donors: ArrayLike | None = None
                 ) -> Float[np.ndarray, " n"]:
     """For each donor, the share of test images misread as its class `run.wrong` once they get `count` of its pixels.
@@ -279,6 +308,11 @@ def transplants(run: ExplainedRun, moment: str, count: int, *, order: str = "lar
         a mask of the n images; by default the training images.
     """
     checks.one_of("order", order, ("largest", "random"))
+    checks.one_of("moment", moment, run.models)
+    count = checks.integer("count", count, 0, run.x[0, 0].numel())
+    if donors is not None:
+        donors = checks.mask("donors", donors)
+        checks.require(donors.shape == run.y.shape, "donors.shape", donors.shape, f"{run.y.shape}, one per image")
     truly, donors = run.predicted(moment) == run.y, run.group != "test" if donors is None else np.asarray(donors)
     toward = _random_maps(run, "transplanted") if order == "random" else run.maps_toward(moment, run.wrong)
     first, shares = top_pixels(rank_pixels(toward), count), np.full(len(run.y), np.nan)
@@ -295,13 +329,16 @@ def _random_maps(run: ExplainedRun, what: str) -> Float[np.ndarray, "n height wi
     return random_stream(run.seed, f"pixels {what}").random(run.maps["turn"].shape)
 
 
+@entry
 def explained_group_means(runs: Sequence[ExplainedRun], values: Callable[[ExplainedRun], ArrayLike]
                           ) -> dict[str, Float[np.ndarray, " runs"]]:
     """By group, the mean over its images of values(run), which gives one value for each image; NaNs are left out."""
+    checks.require(len(runs) > 0, "runs", runs, "one run or more")
     found = [(run, np.asarray(values(run), float)) for run in runs]
     return {group: np.array([np.nanmean(v[run.group == group]) for run, v in found]) for group in GROUPS}
 
 
+@entry
 def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", n_train: int | None = None,
                      per_group: int = 100, n_background: int = 100, deleted: float = 0.03, network: str = "small",
                      width: int | None = None, recipe: Recipe | None = None, method: str = "deep_shap") -> list[dict]:
@@ -328,6 +365,11 @@ def attribution_cell(flip_rate: float, seed: int, *, data: str = "two classes", 
         `attribution_effective_share`, `attribution_net_share` and the share of steady images that survive; transplanted
         last, the mean share of test images misread. None where a group has no such image.
     """
+    check_ranges(flip_rate=flip_rate, seed=seed, n_train=n_train, per_group=per_group, n_background=n_background,
+                 deleted=deleted, width=width)
+    checks.one_of("data", data, LOADERS)
+    checks.one_of("network", network, KINDS)
+    checks.one_of("method", method, METHODS)
     images = LOADERS[checks.one_of("data", data, LOADERS)]()
     images = images if n_train is None else images.subset(n_train)
     run = explained_run(images, flip_rate, seed, per_group=per_group, n_background=n_background, recipe=recipe,

@@ -14,7 +14,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, Modul
 import numpy as np
 
 from helpers import checks
-from helpers.entry import behind
+from helpers.entry import behind, entry
 from helpers.files import write_atomically
 from helpers.runtime import source_hash
 
@@ -191,6 +191,7 @@ def load_from_store(path: Path, damaged: str) -> list[Row] | None:
                              f"{error}. Delete it, or call sweep with damaged='recompute'") from error
 
 
+@entry
 def stored_cells(store: str | PathLike) -> int:
     """How many finished cells a store holds."""
     return sum(1 for _ in checks.path("store", store).rglob("*.json"))

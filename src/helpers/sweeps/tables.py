@@ -9,6 +9,7 @@ import inspect
 import io
 import itertools
 import json
+import math
 import os
 import shutil
 import textwrap
@@ -26,6 +27,7 @@ import pandas as pd
 from jaxtyping import Real, Shaped
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.files import write_atomically
 from helpers.runtime import CHECKPOINTS_VARIABLE, code_fingerprints, is_module, provenance
 from helpers.sweeps.grid import sweep
@@ -38,6 +40,7 @@ AT_A_TIME = 200  # cells given to a pool at once: CPython 3.11 may hang if a wor
 PLACES = (Path(__file__).parents[1] / "results", Path(__file__).parents[3] / "book" / "results")
 
 
+@entry
 @dataclass(frozen=True)
 class TablePlan:
     """What to sweep for a table.
@@ -66,6 +69,10 @@ class TablePlan:
     at_a_time: int = AT_A_TIME
     reads: tuple[str, ...] = ()
     probe: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checks.require(bool(self.grid) and all(self.grid.values()), "grid", self.grid, "one value or more by name")
+        checks.integer("at_a_time", self.at_a_time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +106,7 @@ class Table:
         lines += [f"OUT OF DATE: since then the code of {', '.join(changed)} has changed."] if changed else []
         return "\n".join(textwrap.fill(line, 78, subsequent_indent="    ") for line in lines)
 
+    @entry
     def curves(self, column: str, *, time: str = "epoch", run: str = "seed",
                **where: Scalar) -> tuple[Real[np.ndarray, " T"], Shaped[np.ndarray, "runs T"]]:
         """One column over time, a curve per run.
@@ -122,8 +130,9 @@ class Table:
         ValueError
             If a column is not there, or the runs do not have one value each at the same times.
         """
-        for name in (column, time, run, *where):
-            checks.one_of("column", name, tuple(self.table.columns))
+        for argument, name in (("column", column), ("time", time), ("run", run), *(("column", name) for name in where)):
+            checks.one_of(argument, name, tuple(self.table.columns))
+        checks.require(len({column, time, run}) == 3, "column", column, f"another than time, {time}, and run, {run}")
         rows = self.table
         for name, value in where.items():
             rows = rows[rows[name] == value]
@@ -177,6 +186,7 @@ def _checksum(csv: bytes) -> str:
     return hashlib.sha256(csv.replace(b"\r\n", b"\n")).hexdigest()
 
 
+@entry
 def table_fault(name: str, plan: TablePlan, results: Path) -> str | None:
     """Why the table has to be made, in words; None if its files in `results` are whole and what the plan says."""
     _, made = _paths(results, name)
@@ -255,6 +265,7 @@ def _code_behind(module: str) -> dict[str, str]:
     return code_fingerprints(module if is_module(module) else None)
 
 
+@entry
 def table_files_read(plan: TablePlan) -> dict[str, str]:
     """What the files are that a plan's cells read, by environment variable: name and start of the SHA-256 checksum.
 
@@ -271,6 +282,7 @@ def table_files_read(plan: TablePlan) -> dict[str, str]:
     return found
 
 
+@entry(own=("deadline",))
 def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike, workers: int, *,
                deadline: float = float("inf"), files: dict[str, str] | None = None, note: str = "",
                commit: str | None = None) -> dict | None:
@@ -298,6 +310,10 @@ def make_table(name: str, plan: TablePlan, results: Path, store: str | PathLike,
     made
         what the JSON says; None if the deadline came first, with the cells so far in the store.
     """
+    checks.require(name != "" and Path(name).name == name, "name", name, "the name of a file, without its ending")
+    workers = checks.integer("workers", workers, 1, 10**4)
+    number = isinstance(deadline, int | float) and not isinstance(deadline, bool) and not math.isnan(deadline)
+    checks.require(number, "deadline", deadline, "a time, or infinity")
     made_by, start = provenance() | {"commit": commit}, time.perf_counter()
     if files:
         store = checks.path("store", store) / hashlib.sha256(json.dumps(files).encode()).hexdigest()[:8]
