@@ -5,6 +5,7 @@ import re
 import execution
 import myst
 import pytest
+import yaml
 from layers import main_line
 
 PAGE = execution.ROOT / "book" / "teaching.md"
@@ -74,3 +75,15 @@ def test_every_exercise_tests_a_goal_of_its_chapter_and_every_goal_is_tested():
 def test_the_plans_name_exercises_that_exist():
     labels = {one.label for path in CHAPTERS for one in myst.exercises(path.read_text("utf-8"))}
     assert set(re.findall(r"\{ref\}`(ex-[\w-]+)`", PAGE.read_text("utf-8"))) == labels
+
+
+def test_each_part_has_three_graded_tasks_that_test_goals_of_its_chapters():
+    """Tasks without a published solution: the page says how many, for each numbered part of the table of contents."""
+    tasks = re.findall(r"^\| (.+?) \| .+ \| (\d+)([a-z]) \|$", section("Graded work"), re.MULTILINE)
+    parts = {part["caption"]: {int(chapter["file"][4:6]) for chapter in part["chapters"]}
+             for part in yaml.safe_load((execution.ROOT / "_toc.yml").read_text("utf-8"))["parts"]
+             if part.get("numbered")}
+    assert [part for part, _, _ in tasks] == [part for part in parts for _ in range(3)]
+    for part, chapter, letter in tasks:
+        stem = next(path.stem for path in CHAPTERS if path.stem.startswith(f"{int(chapter):02d}_"))
+        assert int(chapter) in parts[part] and letter in chapter_rows()[stem][0], (part, chapter, letter)
