@@ -80,12 +80,12 @@ def test_names_and_labels_stay_with_their_rows_when_a_test_set_is_drawn(tmp_path
     rows = "".join(f"{i},name {i},{'even' if i % 2 == 0 else 'odd'}\n" for i in range(20))
     path = table(tmp_path, f"x,id,kind\n{rows}")
     data, again, other = (load_csv(path, label="kind", names="id", test_share=0.3, seed=seed) for seed in (0, 0, 1))
-    assert data.n_test == 6 and data.n_test_true == 0 and np.bincount(data.y_test_obs > 0).tolist() == [3, 3]
+    assert data.n_test == 6 and data.n_test_known == 0 and np.bincount(data.y_test_obs > 0).tolist() == [3, 3]
     assert data.files == tuple(f"name {x:.0f}" for x in data.x[:, 0]) == again.files != other.files
     for x, y in ((data.x, data.y_obs), (data.x_test, data.y_test_obs)):
         assert np.array_equal(y, np.where(x[:, 0] % 2 == 0, -1, 1))  # "even" is before "odd"
     assert sorted([*data.x[:, 0], *data.x_test[:, 0]]) == list(range(20))
-    assert load_csv(path, label="kind", names="id", test_share=0.3, labels_are="true").n_test_true == 6
+    assert load_csv(path, label="kind", names="id", test_share=0.3, labels_are="true").n_test_known == 6
 
 
 def test_rows_that_are_the_same_may_have_different_labels(tmp_path):

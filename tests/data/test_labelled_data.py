@@ -29,7 +29,7 @@ def assert_named_by_position(data):
 def test_features_are_rows_with_labels_and_names():
     data = features(n_test=6)
     assert isinstance(data, LabelledData) and data.x.dtype == np.float32 and data.x.shape == (60, 2)
-    assert (data.n, data.n_test, data.n_test_true, data.n_classes) == (60, 6, 6, 3) and data.truth_known
+    assert (data.n, data.n_test, data.n_test_known, data.n_classes) == (60, 6, 6, 3) and data.truth_known
     assert np.array_equal(data.y_obs, data.y) and data.y.dtype == np.int64 and not data.flipped.any()
 
 
@@ -81,11 +81,11 @@ def test_two_of_many_classes_keep_names_and_the_count_of_true_test_labels():
     data = features(n_test=6, n_test_true=5)  # test samples 0, 10, ..., 50: two of each class, of b all true
     for names, known in ((("a", "c"), 3), (("a", "b"), 4)):
         two = two_class_images(data, *names)
-        assert two.n_test == 4 and two.n_test_true == known
+        assert two.n_test == 4 and two.n_test_known == known
         assert two.files == tuple(f"{row[0]:.0f}" for row in two.x)
         assert np.array_equal(two.y > 0, two.x[:, 1] == THREE.index(names[1]))
     without = two_class_images(features(), "a", "c")
-    assert without.n == 40 and without.x_test is None and without.n_test_true == 0
+    assert without.n == 40 and without.x_test is None and without.n_test_known == 0
 
 
 def test_what_nobody_knows_is_refused_and_stays_unknown():
@@ -99,6 +99,12 @@ def test_what_nobody_knows_is_refused_and_stays_unknown():
         add_label_noise(features(n_test=6, n_test_true=5), 0.2, seed=0)
 
 
+def test_another_test_set_takes_the_place_of_the_old_one():
+    data = features(n_test=6)
+    fewer = replace(data, **{name: getattr(data, name)[:2] for name in ("x_test", "y_test", "y_test_obs")})
+    assert fewer.n_test == fewer.n_test_known == 2
+
+
 def test_held_out_samples_are_the_whole_test_set_where_there_is_none():
     held = hold_out(features(), 20)
     assert held.n == 40 and held.n_test == 20 and held.x_test[:, 0].tolist() == list(range(40, 60))
@@ -109,7 +115,7 @@ def test_held_out_samples_are_the_whole_test_set_where_there_is_none():
     ({"n_test": 6, "n_test_true": 4}, 4), ({"n_test": 6, "n_test_true": 0, "noise": UNKNOWN}, 0)])
 def test_held_out_samples_count_as_true_only_where_the_truth_is_known(fields, n_test_true):
     held = hold_out(features(**fields), 9, seed=0)
-    assert held.n_test_true == n_test_true and held.n_test == fields.get("n_test", 0) + 9
+    assert held.n_test_known == n_test_true and held.n_test == fields.get("n_test", 0) + 9
 
 
 def test_a_draw_holds_out_of_all_classes_and_the_last_samples_are_of_one():

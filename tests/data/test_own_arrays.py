@@ -100,9 +100,9 @@ def test_a_class_that_nobody_observed_may_be_a_true_one():
 def test_test_labels_are_true_unless_said_otherwise():
     given = {"x_test": ROWS[:2] + 1, "labels_test": [2, 0]}
     data = labelled_arrays(ROWS, LABELS, **given)
-    assert data.n_test_true == 2 and data.y_test.tolist() == data.y_test_obs.tolist() == [2, 0]
+    assert data.n_test_known == 2 and data.y_test.tolist() == data.y_test_obs.tolist() == [2, 0]
     assert np.array_equal(data.x_test, ROWS[:2] + 1)
-    assert labelled_arrays(ROWS, LABELS, **given, labels_are_test="observed").n_test_true == 0
+    assert labelled_arrays(ROWS, LABELS, **given, labels_are_test="observed").n_test_known == 0
 
 
 def test_test_images_are_read_in_the_layout_of_the_training_images():

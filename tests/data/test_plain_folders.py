@@ -34,14 +34,14 @@ def test_a_plain_folder_has_observed_labels_names_and_no_test_set(tmp_path):
 
 def test_a_plain_folder_may_be_taken_for_true(tmp_path):
     data = load_folder(plain_folder(tmp_path), labels_are="true", test_share=0.5)
-    assert data.noise == {} and data.truth_known and data.n_test_true == data.n_test == 8
+    assert data.noise == {} and data.truth_known and data.n_test_known == data.n_test == 8
 
 
 def test_the_test_share_is_drawn_within_each_class_and_its_labels_are_observed(tmp_path):
     plain_folder(tmp_path)
     data, again, other = (load_folder(tmp_path, test_share=0.3, seed=seed) for seed in (0, 0, 1))
     assert np.bincount(data.y_test_obs, minlength=3).tolist() == [3, 2, 0]  # the only red image stays for training
-    assert data.n == 12 and data.n_test_true == 0
+    assert data.n == 12 and data.n_test_known == 0
     assert np.array_equal(data.x_test.mean((2, 3)).argmax(1), 2 - data.y_test)  # blue is the last channel
     assert data.files == again.files != other.files and len(data.files) == data.n
 
@@ -67,7 +67,7 @@ def test_a_list_gives_observed_labels_of_a_plain_folder_of_known_truth(tmp_path)
     (tmp_path / "list.txt").write_text("blue/3.png red\n")
     data = load_folder(tmp_path, noisy_labels=tmp_path / "list.txt", labels_are="true", test_share=0.5)
     changed = (data.y != data.y_obs).sum() + (data.y_test != data.y_test_obs).sum()
-    assert changed == 1 and data.noise["kind"] == "file" and data.n_test_true == data.n_test
+    assert changed == 1 and data.noise["kind"] == "file" and data.n_test_known == data.n_test
 
 
 def test_train_alone_is_read_as_a_plain_folder_and_named_below_the_path(tmp_path):
@@ -79,7 +79,7 @@ def test_train_alone_is_read_as_a_plain_folder_and_named_below_the_path(tmp_path
 def test_images_for_training_are_named_below_the_path_with_a_test_folder_too(tmp_path):
     plain_folder(tmp_path / "train", (2, 2, 2)), plain_folder(tmp_path / "test", (1, 1, 1))
     data = load_folder(tmp_path)
-    assert data.files[:3] == ("train/blue/0.png", "train/blue/1.png", "train/green/0.png") and data.n_test_true == 3
+    assert data.files[:3] == ("train/blue/0.png", "train/blue/1.png", "train/green/0.png") and data.n_test_known == 3
     with pytest.raises(ValueError, match=r"test_share=0\.2: must be 0 where"):
         load_folder(tmp_path, test_share=0.2)
 

@@ -74,8 +74,8 @@ class LabelledData:
             checks.require(self.x.shape[1:] == self.x_test.shape[1:], "x_test.shape", self.x_test.shape,
                            f"(n_test, {', '.join(map(str, self.x.shape[1:]))}), as x")
             self._set_labels("y_test", "y_test_obs", self.n_test)
-        known = self.n_test if self.n_test_true is None else self.n_test_true
-        self._set("n_test_true", checks.integer("n_test_true", known, 0, self.n_test))
+        if self.n_test_true is not None:  # None stays: `replace` may give another test set
+            self._set("n_test_true", checks.integer("n_test_true", self.n_test_true, 0, self.n_test))
         if self.files is not None:
             self._set("files", _names_of_samples(self.files, self.n))
         if "realised_flip_rate" in self.noise:  # however these samples came about: cut, relabelled, held out
@@ -101,6 +101,11 @@ class LabelledData:
     def n_test(self) -> int:
         """Number of test samples, 0 where there is no test set."""
         return 0 if self.x_test is None else len(self.x_test)
+
+    @property
+    def n_test_known(self) -> int:
+        """Of how many test samples, the first ones, the true label is known: `n_test_true`, or all."""
+        return self.n_test if self.n_test_true is None else self.n_test_true
 
     @property
     def n_classes(self) -> int:
@@ -261,7 +266,7 @@ def two_class_images(data: LabelledImages, negative: str | tuple, positive: str 
     if data.files is not None:
         cut["files"] = tuple(name for name, stays in zip(data.files, found[0]) if stays)
     if data.n_test:
-        cut["n_test_true"] = int(found[1][:data.n_test_true].sum())
+        cut["n_test_true"] = int(found[1][:data.n_test_known].sum())
     return replace(data, name=f"{data.name}: {classes[0]} against {classes[1]}", classes=classes, **cut)
 
 

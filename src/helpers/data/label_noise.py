@@ -117,7 +117,7 @@ def add_label_noise(data: Labelled, noise: float | MatrixNoise | InstanceDepende
     >>> noisy.y[noisy.flipped][:4].tolist(), noisy.y_obs[noisy.flipped][:4].tolist()
     ([3, 4, 4, 2], [4, 5, 5, 3])
     """
-    known = data.truth_known and data.n_test_true == data.n_test
+    known = data.truth_known and data.n_test_known == data.n_test
     checks.require(known, "data", data.name, "data whose true labels, of training and of test samples, are known")
     if isinstance(noise, HumanLabelNoise):
         return _human(data, noise)

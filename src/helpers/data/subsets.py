@@ -42,7 +42,7 @@ def hold_out(data: Labelled, n_val: int, *, seed: int | None = None) -> Labelled
         held = np.arange(data.n) >= data.n - n_val
     else:
         held = np.isin(np.arange(data.n), random_stream(seed, "samples held out").permutation(data.n)[:n_val])
-    true = data.n_test + n_val if data.truth_known and data.n_test_true == data.n_test else data.n_test_true
+    true = None if data.truth_known and data.n_test_known == data.n_test else data.n_test_known
     added = {"x_test": data.x[held], "y_test": data.y[held], "y_test_obs": data.y_obs[held]}
     if data.n_test:
         added = {name: np.concatenate([getattr(data, name), value]) for name, value in added.items()}

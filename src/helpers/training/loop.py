@@ -384,9 +384,9 @@ def _test_errors(predicted: Int[np.ndarray, "T n_test"], data: LabelledData, n_v
     """Which predictions are wrong, for each test error of a Record; the last `n_val` samples are for validation."""
     n_test, errors = data.n_test - n_val, {}
     predicted = class_labels(predicted, data.n_classes)
-    if n_test and data.n_test_true >= n_test:
+    if n_test and data.n_test_known >= n_test:
         errors["fresh"] = predicted[:, :n_test] != data.y_test[:n_test]
-    if n_val and data.n_test_true == data.n_test:
+    if n_val and data.n_test_known == data.n_test:
         errors["validation"] = predicted[:, n_test:] != data.y_test[n_test:]
     if n_test:
         errors["observed"] = predicted[:, :n_test] != data.y_test_obs[:n_test]
