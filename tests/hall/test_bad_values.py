@@ -39,7 +39,7 @@ def one_process(first):
     """The lines of a process that begins with the call number `first`, and what became of it: "" if all was called."""
     process = subprocess.Popen([sys.executable, str(SCRIPT), str(first)], stdout=subprocess.PIPE, text=True,
                                stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    lines, patience = [], 60.0  # imports, then the calls, which end themselves after 5 s where Python can
+    lines, patience = [], 180.0  # on a busy machine; a call ends itself after 5 s of the processor where Python can
     while True:
         began = time.monotonic()
         ready, _, _ = select.select([process.stdout], [], [], patience)
@@ -51,7 +51,6 @@ def one_process(first):
         if not line:
             break
         lines.append(json.loads(line))
-        patience = 20.0
     process.stdout.close()
     return lines, f"crash with {process.returncode}" if process.wait() else ""
 
