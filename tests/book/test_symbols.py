@@ -20,7 +20,8 @@ RESTATED = {"02_network_decomposition": "y_i", "05_stage_two": "s tildey_i", "06
             "12_label_noise_gd": "d",
             "13_deep_networks": r"hat\tau", "13_unequal_rates": r"\mathcalL", "13_what_bends_a_curve": "f",
             "14_attributions": "f", "14_where_it_looks": "W", "15_loss_distributions": r"\ell",
-            "16_early_learning": r"A c d g_i r_i \mu", "17_elr": "r", "18_human_noise": r"\mathcalL"}
+            "16_early_learning": r"A c d g_i r_i \mu", "17_elr": "r", "18_human_noise": r"\mathcalL",
+            "19_own_data": r"hat\tau tildey_i"}
 
 
 def name(symbol):
