@@ -1,12 +1,14 @@
 """Chapter 19: what a contradiction counts, and the table to decide by."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
 from helpers.data.label_noise import flip_labels
 from helpers.experiments.decisions import NEEDS, NOT_RUN, SETS, STOPPED, WHAT, decision_table
-from helpers.experiments.own_data import COMBINED
+from helpers.experiments.own_data import CLEANLAB, COMBINED
+from helpers.experiments.own_tables import BEST, compare_cleaning, compare_rankings
 from helpers.streams import random_stream
 from helpers.sweeps.tables import load_table
 
@@ -64,6 +66,32 @@ def test_the_decision_table_computes_its_numbers_from_the_runs():
     changed = before != decision_table(own, human, losses, deep)
     assert changed.loc[(WHAT, "never"), "digits"] and changed.sum().sum() == 2  # the digits and the two tables
     assert before.loc[(WHAT, STOPPED), list(SETS)].eq("0, by definition").all()
+
+
+def averaged(table):
+    """Means over the rates, for each data set, seed and method."""
+    if "rate" not in table:
+        return table
+    groups = table.groupby(["dataset", "seed", "part", "method"], sort=False)
+    return groups.mean(numeric_only=True).drop(columns="rate").reset_index()
+
+
+@pytest.mark.statement("obs-own-data")
+@pytest.mark.parametrize("name", TABLES[:2])
+def test_obs_own_data_rankings(name):
+    found = compare_rankings(averaged(load_table(name).table)).set_index("against")
+    assert (found.loc[BEST].high >= 0).all() and (found.loc[CLEANLAB].low > 0).all()
+
+
+@pytest.mark.statement("obs-own-data")
+def test_obs_own_data_cleaning():
+    own, human = (compare_cleaning(averaged(load_table(name).table)) for name in TABLES[:2])
+    own = own[~own.method.isin(["trained to the end", STOPPED])]
+    helped = own[(own.method == "combined relabelled") & (own["minus stopped, high"] < 0)]
+    assert helped.dataset.tolist() == ["digits, symmetric", "digits, pair"]
+    others = pd.concat([own[~own.dataset.str.startswith("digits")],
+                        human[~human.method.isin(["trained to the end", STOPPED])]])
+    assert len(others) == 16 and ((others["minus stopped, low"] < 0) & (others["minus stopped, high"] > 0)).all()
 
 
 def test_the_combined_ranking_is_in_every_recorded_cell():

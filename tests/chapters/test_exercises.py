@@ -60,6 +60,7 @@ SMALLER = {  # label: {what stands in the chapter or in the solution: what runs 
     "ex-bins": {"2_000)": "300)", "range(4 if": "range(1 if"},
     "ex-threshold-gap": {"2_000)": "300)", "range(4 if": "range(1 if"},
     "ex-linear-clock": {"range(10 if": "range(2 if"},
+    "ex-own-nothing": {"(0.02, 0.0)": "(0.02,)"},
     "ex-aggregate": {"seeds = range(4) if": "seeds = range(2) if"},
 }
 
@@ -138,11 +139,14 @@ CODE = {
     "ex-aggregate": lambda v, n: np.all(np.less(*(v["human_noise_summary"](v["majority"][keep])["read truly"]
                                                   for keep in ("image", "class")))),
     "ex-own-label": lambda v, n: n[0] < n[2] - 0.05,
+    "ex-own-twice": lambda v, n: n[4] < n[1] / 2 and n[7] == n[10] <= n[4] and n[5] < 10 < n[8] < n[11],
+    "ex-own-nothing": lambda v, n: n[-3] > 0 and n[-2] - n[-1] == n[-3] and bool(v["said_of"].attrs["warning"]),
 }
 
 # label: the numbers of a solution without code, computed anew; None where its text has none to compute.
 MATHEMATICS = {
     "ex-orthogonal": None,
+    "ex-own-upper": None, "ex-own-images": None,
     "ex-longest-proof": lambda: close((2 * 8 * 0.8 - 2) / 9, 1.2, 1e-9) and close(1.2 / 4.6, 0.26, 0.005)
     and close(limit_law(8.0, 0.1, [1.0]).memorisation_time, 6.54, 0.005),
     "ex-how-sure": lambda: np.allclose([np.log(4), -np.log(0.8), -np.log(0.2)], [1.39, 0.22, 1.61], atol=0.005),

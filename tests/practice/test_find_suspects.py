@@ -52,7 +52,8 @@ def test_wrong_labels_come_first_with_their_true_class_suggested(noisy, table):
     top = table[:n_wrong]
     assert noisy.flipped[top["sample"]].mean() >= 0.8
     true = [noisy.classes[noisy.y[i]] for i in table["sample"]]
-    assert (table["suggested"] == true)[:n_wrong].mean() >= 0.75
+    changed = table["suggested"] != table["observed"]  # elsewhere the label is more likely right than wrong
+    assert changed.sum() >= n_wrong / 2 and (table["suggested"] == true)[changed].mean() >= 0.9
 
 
 def test_no_true_label_is_read(noisy):

@@ -39,7 +39,8 @@ ASSUMES = {
     "confident joint": ("a sample confident enough in another class is of that class; errors do not cross classes",
                         "high where the classifier's own errors are confident: most on hard data"),
     "posterior": ("the pooled probabilities are right up to a power, and mistakes depend on the class alone",
-                  "high where the classes cannot be told apart, low for pair flips near 1/2")}
+                  "high where the classes cannot be told apart, low where nearly half of the labels are wrong in a "
+                  "pattern")}
 
 
 def flip_rate_estimates(data: LabelledData, *, record: Record | None = None, probabilities: ArrayLike | None = None,
@@ -74,7 +75,8 @@ def flip_rate_estimates(data: LabelledData, *, record: Record | None = None, pro
         "method", "estimate", "low", "high", what it "assumes", its "bias", and a "warning" in rows that exceed the
         smallest estimate by more than a factor of two, else "". The attrs hold "spread", the largest estimate over the
         smallest (infinite where that is 0), and "warning", a sentence or "". Where they warn, look at some of the
-        samples before anything is changed, and change few (`cautious_count`).
+        samples before anything is changed, and change none that nobody has looked at. That no warning comes proves
+        nothing: estimates may err together.
 
     Raises
     ------
@@ -168,5 +170,5 @@ def _table(found: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
     table.attrs["spread"] = most / least if least > 0 else (math.inf if most > 0 else 1.0)
     table.attrs["warning"] = "" if most <= MANY * least else (
         f"The estimates go from {least:.3f} to {most:.3f}: look at some samples before labels are changed, and change "
-        "few (cautious_count).")
+        "none that nobody has looked at.")
     return table
