@@ -7,7 +7,7 @@ import execution
 import pytest
 
 SITE = execution.ROOT / "_build" / "html"
-WINGS = ("data", "engine", "training", "theory", "reading", "experiments", "sweeps")
+WINGS = ("data", "engine", "training", "theory", "reading", "practice", "experiments", "sweeps")
 pytestmark = pytest.mark.site
 
 
