@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helpers.practice.cleaned_folder import check_target, write_cleaned_folder
+from helpers.practice.cleaned_folder import MANIFEST, check_target, write_cleaned_folder
 
 
 def changed(*rows):
@@ -16,7 +16,9 @@ def changed(*rows):
 
 
 def tree(folder):
-    return {file.relative_to(folder).as_posix(): file.read_text() for file in folder.rglob("*") if file.is_file()}
+    """{name: content} of all files but the list that `write_cleaned_folder` keeps of them."""
+    return {file.relative_to(folder).as_posix(): file.read_text() for file in folder.rglob("*")
+            if file.is_file() and file.name != MANIFEST}
 
 
 @pytest.fixture
@@ -163,3 +165,19 @@ def test_an_interrupted_call_leaves_the_older_folder_and_nothing_else(photos, mo
 def test_a_source_that_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"source=.*missing there"):
         write_cleaned_folder(tmp_path / "none", changed(), Path(tmp_path / "cleaned"))
+
+
+def test_nobody_elses_file_is_overwritten(photos):
+    """A file that came into the folder later stays, and so does a folder that only has a file of that name."""
+    target = photos.parent / "cleaned"
+    written(photos, ("cat/8.png", "cat", "drop", ""))
+    (target / "dog" / "thesis.txt").write_text("years")
+    with pytest.raises(ValueError, match=r"'dog/thesis.txt'\] would be lost"):
+        written(photos, ("cat/7.png", "cat", "drop", ""), overwrite=True)
+    assert (target / "dog" / "thesis.txt").read_text() == "years"
+    (target / MANIFEST).write_text("{")
+    with pytest.raises(ValueError, match="must have a list of its files"):
+        check_target(target, overwrite=True)
+    (target / MANIFEST).unlink()
+    with pytest.raises(ValueError, match="no other is overwritten"):
+        check_target(target, overwrite=True)

@@ -119,3 +119,17 @@ def test_a_table_of_other_data_is_not_applied():
     data = animals(files=False)
     with pytest.raises(ValueError, match="made of other data"):
         clean_labels(data.keep(np.arange(data.n)[::-1]), ranked(data), drop=1)
+
+
+def test_a_table_that_begins_with_the_least_suspect_is_refused():
+    data = animals()
+    with pytest.raises(ValueError, match=r"table\['score'\].*most suspect first"):
+        clean_labels(data, ranked(data).sort_values("score"), drop=1)
+
+
+def test_a_number_that_two_classes_are_is_refused():
+    """Read from a CSV file without their types, 01 and 1 are one number."""
+    data = animals(classes=("01", "1", "eel"))
+    table = ranked(data, [2]).assign(suggested=[1])
+    with pytest.raises(ValueError, match=r"\['01', '1'\] are the same number"):
+        clean_labels(data, table, relabel=1)

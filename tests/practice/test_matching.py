@@ -87,3 +87,12 @@ def test_names_of_classes_that_a_csv_file_changes_are_read_as_the_error_says():
     text = table.to_csv(index=False)
     read = eval(READ_CSV, {"pandas": pd, "path": io.StringIO(text)})
     assert matched_samples(read, data).tolist() == [0, 1, 2]
+
+
+def test_lines_of_a_file_are_no_names_by_which_other_data_are_matched():
+    """"row 7" is another sample in another file."""
+    data = animals()
+    one = replace(data, files=tuple(f"row {i + 2}" for i in range(data.n)))
+    assert matched_samples(ranked(one, [4, 0]), one).tolist() == [4, 0]
+    with pytest.raises(ValueError, match="made of other data"):
+        matched_samples(ranked(one, [4, 0]), one.keep(np.arange(data.n) != 1))

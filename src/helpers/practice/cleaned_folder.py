@@ -1,6 +1,7 @@
 """A copy of a folder of images in which labels are changed: class folders, images moved between them, some left out."""
 
 import itertools
+import json
 import os
 import shutil
 import uuid
@@ -16,6 +17,7 @@ from helpers.data.image_folders import LEFT_BEHIND
 from helpers.practice.cleaning import DECISIONS, DROP, RELABEL
 
 CHANGES = "changes.csv"
+MANIFEST = ".written.json"  # in a folder that was written here: its files, none of which is anybody else's
 
 
 def check_target(target: str | PathLike, *, source: str | PathLike | None = None, overwrite: bool = False) -> Path:
@@ -28,7 +30,8 @@ def check_target(target: str | PathLike, *, source: str | PathLike | None = None
     source
         the folder that will be copied. The target must not be in it, nor it in the target.
     overwrite
-        a folder that `write_cleaned_folder` wrote, which is told by its file changes.csv, may be replaced; no other.
+        a folder that `write_cleaned_folder` wrote, which is told by its hidden list of files, may be replaced, if no
+        other file has come into it; no other folder.
 
     Raises
     ------
@@ -53,8 +56,11 @@ def check_target(target: str | PathLike, *, source: str | PathLike | None = None
     if target.is_dir() and any(target.iterdir()):
         checks.require(overwrite, "target", str(target), "a new or an empty folder; this one has files in it. With "
                        "overwrite=True a folder that was written here before is replaced")
-        checks.require((target / CHANGES).is_file(), "target", str(target), "a folder that write_cleaned_folder wrote, "
-                       f"with its {CHANGES}: no other is overwritten")
+        checks.require((target / MANIFEST).is_file(), "target", str(target), "a folder that write_cleaned_folder "
+                       f"wrote, with its {MANIFEST}: no other is overwritten")
+        strangers = _strangers(target)
+        checks.require(not strangers, "target", str(target), "a folder in which all is as write_cleaned_folder wrote "
+                       f"it; {strangers[:3]} would be lost: move them away")
     above = next(folder for folder in target.absolute().parents if folder.exists())
     checks.require(above.is_dir() and os.access(above, os.W_OK | os.X_OK), "target", str(target),
                    f"in a folder that can be written to, unlike {above}")
@@ -111,11 +117,22 @@ def write_cleaned_folder(source: str | PathLike, changes: pd.DataFrame, target: 
         rounds = itertools.chain([CHANGES], (f"changes-{k}.csv" for k in itertools.count(2)))
         changes.assign(written=written).to_csv(beside / next(name for name in rounds if not (beside / name).exists()),
                                                index=False)
+        own = [file.relative_to(beside).as_posix() for file in beside.rglob("*") if file.is_file()]
+        (beside / MANIFEST).write_text(json.dumps(own), "utf-8")
         _put_in_place(beside, target)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
     return target
+
+
+def _strangers(target: Path) -> list[str]:
+    """Files in a folder that was written here which were not written with it."""
+    try:
+        own = {MANIFEST, *json.loads((target / MANIFEST).read_text("utf-8"))}
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"target={str(target)!r}: must have a list of its files in {MANIFEST}; {error}") from error
+    return sorted({file.relative_to(target).as_posix() for file in target.rglob("*") if not file.is_dir()} - own)
 
 
 def _put_in_place(beside: Path, target: Path) -> None:

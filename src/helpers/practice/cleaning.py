@@ -89,6 +89,10 @@ def _decided(data: LabelledData, table: pd.DataFrame, drop: int | float, relabel
     checks.require("suggested" in table.columns, "table.columns", list(table.columns), "with `suggested` or `decision`")
     checks.require(relabel + drop <= len(table), "relabel + drop", relabel + drop, f"at most {len(table)}, the rows of "
                    "the table")
+    if "score" in table.columns:
+        scores = table["score"].to_numpy(float)
+        checks.require(not (np.diff(scores) > 0).any(), "table['score']", scores[:3].tolist(), "falling, the most "
+                       "suspect first: table.sort_values('score', ascending=False)")
     table = table[:relabel + drop]
     decision = [RELABEL] * relabel + [DROP] * drop
     return table.assign(decision=decision, label=table["suggested"])

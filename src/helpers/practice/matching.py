@@ -1,5 +1,7 @@
 """Which samples of which data the rows of a table mean: matched by what can be checked, or refused."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Int64
@@ -10,6 +12,8 @@ from helpers.data.images import LabelledData, class_index
 from helpers.practice.fingerprint import fingerprint
 
 MADE_OF = "data"  # the entry of table.attrs that holds the fingerprint of what a table was made of
+# What `load_csv` calls a sample for want of a name; another file has another sample in this line.
+LINE = re.compile(r"row \d+")
 READ_CSV = "pandas.read_csv(path, dtype={'file': str, 'observed': str, 'suggested': str}, keep_default_na=False)"
 
 
@@ -18,9 +22,10 @@ def matched_samples(table: pd.DataFrame, data: LabelledData, *, columns: tuple[s
     """The training sample of `data` that each row of `table` means; refused where that cannot be told.
 
     A table that was made of these very data (``table.attrs["data"]``, see `fingerprint`) is read by its column
-    `sample`. Any other is matched by `file` where both have names of files, each of which must be found. Without them a
-    table of other data is refused; one that does not say what it was made of, since it was read from a CSV file, is
-    read by `sample`. In each case the observed labels must be those of the data, row for row.
+    `sample`. Any other is matched by `file` where both have names of files, each of which must be found; the number of
+    a line in a file ("row 7", `load_csv` without `names`) is no such name. Without them a table of other data is
+    refused; one that does not say what it was made of, since it was read from a CSV file, is read by `sample`. In each
+    case the observed labels must be those of the data, row for row.
 
     What cannot be noticed: a table from a CSV file without names of files, for data with the same observed labels at
     the same places but other samples.
@@ -44,7 +49,7 @@ def matched_samples(table: pd.DataFrame, data: LabelledData, *, columns: tuple[s
     made_of = table.attrs.get(MADE_OF)
     if made_of is not None and made_of == fingerprint(data):
         found = _by_number(table, data)
-    elif data.files is not None and _has_files(table):
+    elif data.files is not None and _has_files(table) and not all(map(LINE.fullmatch, data.files)):
         found = _by_file(table, data)
     else:
         checks.require(made_of is None, "table", f"<made of other data, fingerprint {made_of[:12] if made_of else ''}>",
@@ -63,7 +68,17 @@ def class_positions(argument: str, labels: ArrayLike, data: LabelledData) -> Int
     for row, label in enumerate(labels):
         checks.require(str(label) in names, f"{argument}, row {row}", label, f"one of the classes {', '.join(names)}. "
                        f"Of a table in a CSV file names such as 01 stay what they are if it is read by {READ_CSV}")
+        alike = [] if isinstance(label, str) else [name for name in names if _same_number(name, label)]
+        checks.require(len(alike) < 2, f"{argument}, row {row}", label, f"text, since the classes {alike} are the same "
+                       f"number: read the table by {READ_CSV}")
     return np.array([names[str(label)] for label in labels], np.int64)
+
+
+def _same_number(name: str, label: object) -> bool:
+    try:
+        return float(name) == float(label)
+    except (TypeError, ValueError):
+        return False
 
 
 def observed_names(data: LabelledData, samples: Int64[np.ndarray, " rows"]) -> list[str]:
