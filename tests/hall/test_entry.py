@@ -21,8 +21,8 @@ from helpers import Record, theory
 from helpers.entry import behind, entry
 from helpers.intervals import share_interval
 from helpers.streams import random_stream
+from helpers.sweeps.cell_keys import store_keys
 from helpers.sweeps.grid import sweep
-from helpers.sweeps.store import store_keys
 from helpers.theory import limit_law
 
 

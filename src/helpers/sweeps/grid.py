@@ -15,7 +15,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from helpers import checks
-from helpers.sweeps.store import Cell, Row, Scalar, load_from_store, plain_for_store, save_in_store, store_keys
+from helpers.sweeps.cell_keys import plain_for_store, store_keys
+from helpers.sweeps.store import Cell, Row, Scalar, load_from_store, save_in_store
 
 Result = TypeVar("Result")
 
@@ -45,7 +46,7 @@ def sweep(function: Callable, grid: dict[str, Sequence | np.ndarray] | Sequence[
         able to send the function to its workers: a process pool needs one that can be imported.
     store
         a folder. Each finished cell is written there at once, and not computed again by a later call. See
-        `helpers.sweeps.store.store_keys` for when a cell counts as the same.
+        `helpers.sweeps.cell_keys.store_keys` for when a cell counts as the same.
     progress
         whether to draw a progress bar; None: only where standard error is a terminal.
     damaged
