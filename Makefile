@@ -11,13 +11,16 @@ VENV := .venv
 PY := $(VENV)/bin/python
 # What the environment in use was made for: this Python's version, and the folder, whose path pip writes down.
 MADE_FOR := $(VENV)/made-for
-HERE := $(shell $(PYTHON) -c 'import os, sys; print("%d.%d" % sys.version_info[:2] + " in " + os.getcwd())' 2>/dev/null)
+MADE := import os, sys; print("%d.%d" % sys.version_info[:2] + " in " + os.getcwd())
+HERE := $(shell $(PYTHON) -c '$(MADE)' 2>/dev/null)
 FOUND := $(shell $(PY) -c 'import pip' 2>/dev/null && cat $(MADE_FOR) 2>/dev/null)
 TOO_OLD := import sys; found = sys.version_info[:2]; found >= (3, 11) or sys.exit("error: Python 3.11 or newer is \
 needed, but %s is %d.%d. Name another one: make PYTHON=python3.12 ..." % ((sys.executable,) + found))
 
 # Kernels come from our environment even where the user has others installed.
 export JUPYTER_PREFER_ENV_PATH := 1
+# Else Python does not find the package in a folder with an accent, where the locale is Latin-1 or the mode is off.
+export PYTHONUTF8 := 1
 # Bytecode is kept, whatever the shell says: without it each process compiles torch and its kind anew, for six seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -34,12 +37,22 @@ LATEX_PACKAGES := latexmk texlive-xetex texlive-latex-extra texlive-fonts-recomm
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
 
-env: $(VENV)/installed  ## Make or refresh the environment .venv
+env: writable $(VENV)/installed  ## Make or refresh the environment .venv
+
+# What is built and what is installed goes into this folder.
+.PHONY: writable
+writable:
+	@[ -w . ] || { echo "error: you may not write into $$PWD, where the environment and the book would go. Make a copy" \
+		"of your own, and work there: git clone \"$$PWD\" ~/signal-first" >&2; exit 1; }
+	@[ ! -L $(VENV) ] || { echo "error: $(VENV) is a link to $$(readlink $(VENV)), and an environment works in the place" \
+		"alone that it was made in. Remove the link, and make one here: rm $(VENV) && make env" >&2; exit 1; }
+	@[ ! -e $(VENV) ] || [ -w $(VENV) -a -d $(VENV) ] || { echo "error: $(VENV) is no folder that you may write into." \
+		"Remove it, as who made it, and make one of your own: rm -rf $(VENV) && make env" >&2; exit 1; }
 
 # Pins and package in one resolution, so that pip sees every constraint. No stamp until it is through: what was
 # interrupted goes on.
 $(VENV)/installed: requirements.txt pyproject.toml $(MADE_FOR)
-	@echo "Installing the environment into $(CURDIR)/$(VENV) (2 GB; 5.5 GB where pip takes the CUDA build of torch; once)"
+	@echo "Installing the environment into $$PWD/$(VENV) (2 GB; 5.5 GB where pip takes the CUDA build of torch; once)"
 	@$(PY) -m pip install -qq --no-compile --disable-pip-version-check -r requirements.txt -e . || { \
 		echo "error: pip could not install requirements.txt (see above). Run the same command again to go on." >&2; exit 1; }
 	@touch $@
@@ -47,18 +60,18 @@ $(VENV)/installed: requirements.txt pyproject.toml $(MADE_FOR)
 ifneq ($(FOUND),$(HERE))
 .PHONY: $(MADE_FOR)
 endif
-$(MADE_FOR):
+$(MADE_FOR): | writable
 	@$(PYTHON) -c '$(TOO_OLD)'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: this Python cannot make environments." \
 		"On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
-	@echo "$(HERE)" > $@
+	@$(PYTHON) -c '$(MADE)' > $@
 
 book: env  ## Execute every chapter and build the book into _build/html
 	$(PY) tools/statements.py
 	$(PY) tools/execution.py --workers $(WORKERS)
 	$(BUILD) || $(FORGET_PAGES)
-	@echo "The book: $(CURDIR)/_build/html/index.html"
+	@echo "The book: $$PWD/_build/html/index.html"
 
 book-strict: env  ## The same from nothing: no cached execution, no page kept
 	rm -rf _build
@@ -74,7 +87,7 @@ pdf: env  ## Build the book as a PDF into _build/book.pdf (needs LaTeX: latexmk 
 	$(BUILD) --builder latex || $(FORGET_PAGES)
 	cd _build/latex && latexmk -pdfxe -interaction=nonstopmode -halt-on-error -silent book.tex
 	cp _build/latex/book.pdf _build/book.pdf
-	@echo "The book: $(CURDIR)/_build/book.pdf"
+	@echo "The book: $$PWD/_build/book.pdf"
 
 latex-packages:
 	@echo $(LATEX_PACKAGES)

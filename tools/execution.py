@@ -2,7 +2,7 @@
 
 jupyter-cache knows a notebook by its code cells alone. What else decides an output (the shared modules, the pins,
 the profile) is hashed here; when that hash changes, the cache is dropped, and with it Sphinx's memory of the pages.
-Then what is not in the cache is executed, two notebooks at a time.
+Then what is not in the cache, or is not to the byte what was put there, is executed, two notebooks at a time.
 """
 
 import argparse
@@ -11,11 +11,11 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from datetime import date
-from functools import partial
 from importlib import metadata
 from itertools import repeat
 from pathlib import Path
@@ -29,16 +29,48 @@ from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.cache import db
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import URL, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from helpers.files import write_atomically
+from helpers.files import alone, write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 900  # seconds; the same in _config.yml
 STAMP, RUN_TIMES = Path("_build/execution-fingerprint"), Path("book/run_times.csv")
-# jupyter-cache never closes its database, of which Python 3.13 warns: with this no connection outlives its use.
-db.create_engine = partial(create_engine, poolclass=NullPool)
+SQLITE = "sqlite:///"
+
+
+def find_home(root=ROOT):
+    """Have a home folder to write into: where there is no other, _build/home, or a temporary one.
+
+    Jupyter and matplotlib keep files at home: the one does not start without it, the other writes a warning on a page.
+    """
+    try:
+        if os.access(Path.home(), os.W_OK | os.X_OK):
+            return
+    except RuntimeError:  # a user without a name, as in some containers, and no HOME
+        pass
+    home = Path(root, "_build", "home")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError:  # someone else's checkout, which one may still check
+        home = tempfile.mkdtemp()
+    os.environ["HOME"] = str(home)
+
+
+find_home()
+
+
+def engine(address, **options):
+    """SQLAlchemy's engine of jupyter-cache's database.
+
+    jupyter-cache never closes it, of which Python 3.13 warns: here no connection outlives its use. And it makes an
+    address of a path as it is, in which a question mark would begin the options.
+    """
+    return create_engine(URL.create("sqlite", database=address.removeprefix(SQLITE)), poolclass=NullPool, **options)
+
+
+db.create_engine = engine
 COLUMNS = ["chapter", "seconds", "profile", "device", "threads", "python", "torch", "numpy", "date"]
 
 
@@ -80,18 +112,30 @@ def is_stale(root=ROOT):
     return not stamp.exists() or stamp.read_bytes() != fingerprint(root).encode()
 
 
+def changing(root=ROOT):
+    """Inside, no other run of these tools drops, makes or writes into the execution cache: it waits."""
+    Path(root, "_build").mkdir(exist_ok=True)
+    return alone(Path(root, "_build", ".execution-lock"))
+
+
 def drop_if_stale(root=ROOT):
     """Drop the execution cache, and Sphinx's pickled pages, unless they were made under the present fingerprint."""
-    if not is_stale(root):
-        return False
-    for folder in (".jupyter_cache", ".doctrees"):
-        shutil.rmtree(Path(root, "_build", folder), ignore_errors=True)
-    write_atomically(Path(root, STAMP), fingerprint(root).encode())
+    with changing(root):
+        if not is_stale(root):
+            return False
+        for folder in (".jupyter_cache", ".doctrees"):
+            shutil.rmtree(Path(root, "_build", folder), ignore_errors=True)
+        write_atomically(Path(root, STAMP), fingerprint(root).encode())
     return True
 
 
 def open_cache(root=ROOT):
     """The jupyter-cache that _config.yml names, empty where its database cannot be read."""
+    with changing(root):
+        return _open_cache(root)
+
+
+def _open_cache(root):
     folder = str(Path(root) / "_build" / ".jupyter_cache")
     for wait in (0.2, 1.0, 0.0):  # seconds, for another process that makes the tables
         cache = get_cache(folder)
@@ -106,16 +150,41 @@ def open_cache(root=ROOT):
     return get_cache(folder)
 
 
+def digest_of(text):
+    """The SHA-256 of a notebook's file in the cache, kept in its row: a flipped bit may well be JSON still."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _believed(cache, path):
+    """(record, executed notebook) of `path` out of the cache. Raises whatever it may where it holds none as was put."""
+    notebook = jupytext.read(path)
+    record = cache.match_cache_notebook(notebook)
+    if record.data["sha256"] != digest_of((cache.path / "executed" / record.hashkey / "base.ipynb").read_text("utf-8")):
+        raise ValueError(f"{path}: not what was put into the cache")
+    merged = cache.merge_match_into_notebook(notebook)[1]
+    nbformat.validate(merged)
+    return record, merged
+
+
+def _found(path, root, damaged_goes=False):
+    """(record, executed notebook) of `path`; (None, None) if the cache holds none that is to the byte what was put.
+
+    damaged_goes : what it holds instead is taken away, for Sphinx would believe it.
+    """
+    with changing(root):  # what another run is just replacing is not half there
+        cache = _open_cache(root)
+        try:
+            return _believed(cache, path)
+        except Exception:  # none, or damaged in whatever way
+            if damaged_goes:
+                key = cache.create_hashed_notebook(jupytext.read(path))[1]
+                shutil.rmtree(cache.path / "executed" / key, ignore_errors=True)
+            return None, None
+
+
 def cached(path, root=ROOT):
-    """The cache's record of the notebook `path`, None if it holds none that can be read."""
-    cache, notebook = open_cache(root), jupytext.read(path)
-    try:
-        record = cache.match_cache_notebook(notebook)
-        merged = cache.merge_match_into_notebook(notebook)[1]
-        nbformat.validate(merged)
-    except Exception:  # none, or damaged in whatever way: `fill` executes it again, and `put` replaces it
-        return None
-    return record if cache.create_hashed_notebook(merged)[1] == record.hashkey else None
+    """The cache's record of the notebook `path`, None if it holds none that is to the byte what was put there."""
+    return _found(path, root)[0]
 
 
 def run_times(root=ROOT):
@@ -132,11 +201,15 @@ def made_by(threads):
 
 def put(path, notebook, seconds, threads, root):
     """Keep the executed notebook of `path` in the cache."""
-    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds, "made_by": made_by(threads)})
     cache = open_cache(root)
-    # Whole or not: a folder that a killed process left would be in the way.
-    shutil.rmtree(cache.path / "executed" / cache.create_hashed_notebook(notebook)[1], ignore_errors=True)
-    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    hashed, key = cache.create_hashed_notebook(notebook)
+    about = {"execution_seconds": seconds, "made_by": made_by(threads),
+             "sha256": digest_of(nbformat.writes(hashed, nbformat.NO_CONVERT))}
+    bundle = CacheBundleIn(notebook, str(path), data=about)
+    with changing(root):
+        # Whole or not: a folder that a killed process left would be in the way.
+        shutil.rmtree(cache.path / "executed" / key, ignore_errors=True)
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
 def threads_each(side_by_side):
@@ -171,7 +244,7 @@ def fill(paths, workers, root=ROOT):
     """Execute those of `paths` that the cache lacks, `workers` at a time. Returns {path: failure} of the failed."""
     drop_if_stale(root)
     known = run_times(root).groupby("chapter").seconds.max()
-    missing = [path for path in paths if cached(path, root) is None]
+    missing = [path for path in paths if _found(path, root, damaged_goes=True)[0] is None]
     missing.sort(key=lambda path: -known.get(path.stem, 0))  # else a long one runs alone at the end
     # Kernels are processes of their own: share the cores among those that run side by side.
     side_by_side = max(1, min(workers, len(missing)))
@@ -188,8 +261,11 @@ def fill(paths, workers, root=ROOT):
 
 
 def executed(path, root=ROOT):
-    """The executed notebook of `path` out of the cache, with every output."""
-    return open_cache(root).merge_match_into_notebook(jupytext.read(path))[1]
+    """The executed notebook of `path` out of the cache, with every output. Raises KeyError if it holds none whole."""
+    notebook = _found(path, root)[1]
+    if notebook is None:
+        raise KeyError(f"{path} is not in the execution cache")
+    return notebook
 
 
 def noise(executed):

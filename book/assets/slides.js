@@ -7,7 +7,7 @@ window.addEventListener("load", async () => {
   document.documentElement.style.setProperty("--slide-height", `${height}px`);
   const wide = (box) => Math.max(box.scrollWidth, box.offsetWidth) > box.parentElement.clientWidth + 1;
   const high = (box) => {
-    const last = box.lastElementChild;
+    const last = [...box.children].filter((part) => part.tagName !== "ASIDE").at(-1);  // the notes are not seen
     return last.offsetTop + last.offsetHeight > box.clientHeight - parseFloat(getComputedStyle(box).paddingBottom);
   };
   const shrink = (box, tooBig, largest, smallest) => {
@@ -35,5 +35,5 @@ window.addEventListener("load", async () => {
   Reveal.on("ready", fit);
   Reveal.on("slidechanged", fit);
   Reveal.initialize({width, height, margin: 0, center: false, hash: true, slideNumber: "c/t", transition: "none",
-                     controls: false, scrollActivationWidth: null});
+                     controls: false, scrollActivationWidth: null, plugins: [RevealNotes]});
 });

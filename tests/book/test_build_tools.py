@@ -18,8 +18,10 @@ ROOT = execution.ROOT
 
 
 # A Python for make: it notes what pip is asked for and what is called, makes environments of itself, and can pretend to
-# be another.
-STUB = f"""#!{sys.executable}
+# be another. Begun by a shell: a path with a space cannot stand after #!.
+STUB = f"""#!/bin/sh
+'''exec' "{sys.executable}" "$0" "$@"
+' '''
 import os, shutil, sys
 if sys.argv[1] == "-c":
     exec(os.environ.get("PRETEND", "") + chr(10) + sys.argv[2])
@@ -64,6 +66,38 @@ def test_an_old_python_is_refused_with_advice(makes):
 def test_a_python_without_venv_is_refused_with_advice(makes):
     code, text, asked = make(makes, "env", PRETEND="import sys; sys.modules['venv'] = None")
     assert code != 0 and asked == 0 and "apt-get install python3-venv" in text
+
+
+@pytest.mark.parametrize("where", ["elsewhere", "nowhere"])
+def test_an_environment_that_is_a_link_is_refused_with_advice(makes, where):
+    (makes.parent / "elsewhere").mkdir(exist_ok=True)
+    (makes / ".venv").symlink_to(makes.parent / where)
+    code, text, asked = make(makes, "env")
+    assert code != 0 and asked == 0 and re.search(rf"error: \.venv is a link to .*{where}.*rm \.venv", text)
+    assert not list((makes.parent / "elsewhere").iterdir()) and "Traceback" not in text
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("name, advice", [(".", "git clone"), (".venv", "Remove it")])
+def test_a_folder_that_one_may_not_write_into_is_refused_with_advice(makes, name, advice):
+    assert make(makes, "env")[0] == 0
+    (makes / "requirements.txt").write_text("numpy==2\n")
+    (makes / name).chmod(0o555)
+    code, text, asked = make(makes, "env")
+    (makes / name).chmod(0o755)
+    assert code != 0 and asked == 1 and "error: " in text and advice in text and "Traceback" not in text
+
+
+def test_an_environment_is_made_once_whatever_is_in_the_path(makes):
+    odd = makes.rename(makes.with_name("Jürgen's $HOME `book` #1, 20%?"))
+    assert make(odd, "env")[0] == 0 and make(odd, "env")[2] == 1
+
+
+def test_python_reads_and_writes_utf_8_in_any_locale(makes):
+    """The file that says where the package lies is read in the locale's encoding."""
+    says = "print(os.environ['PYTHONUTF8'], file=open('mode', 'w'))"
+    assert make(makes, "notebooks", CALLED=says, LC_ALL="C", PYTHONUTF8="0")[0] == 0
+    assert (makes / "mode").read_text() == "1\n"
 
 
 def test_environment_is_made_once(makes):

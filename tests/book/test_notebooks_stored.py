@@ -3,10 +3,8 @@
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
-from copy import deepcopy
 
 import execution
 import nbformat
@@ -238,7 +236,7 @@ def test_the_run_that_nbval_passed_is_the_run_that_the_book_shows(shown, validat
     source, run = validate
     code, text = run(pair)
     assert code == 0 and known(source), text
-    assert {"execution_seconds", "made_by"} == set(known(source).data)
+    assert {"execution_seconds", "made_by", "sha256"} == set(known(source).data)
     book, here = (execution.executed(path, path.parent.parent) for path in (own, source))
     assert [output.get("name", output.output_type) for output in here.cells[1].outputs] == [
         "stdout", "stderr", "stdout", "display_data"]
@@ -259,102 +257,3 @@ def test_the_run_of_a_pair_out_of_step_is_not_shown(shown, validate):
     pair, (source, run) = shown[1], validate
     source.write_text(SHOWN.replace("1 + 1", "2 + 0"))
     assert run(pair)[0] == 0 and known(source) is None
-
-
-def half_written(cache):
-    next(cache.glob("executed/*/base.ipynb")).write_text("{")
-
-
-def empty(cache):
-    next(cache.glob("executed/*/base.ipynb")).write_bytes(b"")
-
-
-def another_kind(cache):
-    next(cache.glob("executed/*/base.ipynb")).write_text("[]")
-
-
-def no_bytes_of_text(cache):
-    next(cache.glob("executed/*/base.ipynb")).write_bytes(b"\xff" * 9)
-
-
-def a_cell_less(cache):
-    path = next(cache.glob("executed/*/base.ipynb"))
-    notebook = nbformat.read(path, as_version=4)
-    del notebook.cells[-1]
-    nbformat.write(notebook, path)
-
-
-def no_file(cache):
-    """As after a kill between the row and the file."""
-    next(cache.glob("executed/*/base.ipynb")).unlink()
-
-
-def no_folder(cache):
-    shutil.rmtree(cache / "executed")
-
-
-def no_row(cache):
-    with sqlite3.connect(cache / "global.db") as database:
-        database.execute("DELETE FROM nbcache")
-    database.close()
-
-
-def no_row_and_no_file(cache):
-    no_row(cache)
-    no_file(cache)
-
-
-def damaged_row(cache):
-    with sqlite3.connect(cache / "global.db") as database:
-        database.execute("UPDATE nbcache SET data = '{'")
-    database.close()
-
-
-def no_table(cache):
-    with sqlite3.connect(cache / "global.db") as database:
-        database.execute("DROP TABLE nbcache")
-    database.close()
-
-
-def empty_database(cache):
-    (cache / "global.db").write_bytes(b"")
-
-
-def no_database(cache):
-    (cache / "global.db").write_bytes(b"no database " * 999)
-
-
-def cut_database(cache):
-    (cache / "global.db").write_bytes((cache / "global.db").read_bytes()[:5000])
-
-
-DAMAGES = (half_written, empty, another_kind, no_bytes_of_text, a_cell_less, no_file, no_folder, no_row,
-           no_row_and_no_file, damaged_row, no_table, empty_database, no_database, cut_database)
-
-
-def test_what_cannot_be_read_of_the_cache_is_executed_again(tmp_path, monkeypatch):
-    source, cache = tmp_path / "nbs" / "01_tiny.md", tmp_path / "_build" / ".jupyter_cache"
-    source.parent.mkdir()
-    (tmp_path / "requirements.txt").write_text("")
-    source.write_text(CHAPTER)
-    assert execution.fill([source], 1, tmp_path) == {}
-    run, calls = execution.executed(source, tmp_path), []
-    monkeypatch.setattr(execution, "execute", lambda path, threads: (calls.append(path), (deepcopy(run), 1.0, ""))[1])
-    for damage in DAMAGES:
-        calls.clear()
-        damage(cache)
-        assert execution.cached(source, tmp_path) is None, damage.__name__
-        assert execution.fill([source], 1, tmp_path) == {} and calls == [source], damage.__name__
-        again = execution.executed(source, tmp_path)
-        assert [cell.get("outputs") for cell in again.cells] == [cell.get("outputs") for cell in run.cells]
-        assert execution.fill([source], 1, tmp_path) == {} and calls == [source], f"{damage.__name__}: once is enough"
-
-
-def test_a_cache_in_another_process_hands_is_not_dropped(shown):
-    source, root = shown[0], shown[0].parent.parent
-    database = sqlite3.connect(root / "_build" / ".jupyter_cache" / "global.db", isolation_level=None)
-    database.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(RuntimeError):
-        execution.open_cache(root)
-    database.close()
-    assert execution.cached(source, root)

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import status
 import yaml
-from jupyter_cache.base import CacheBundleIn
 from made_up import HEADER
 
 ROOT = execution.ROOT
@@ -121,8 +120,9 @@ def timed(tmp_path):
     source.write_text(PAGE)
     notebook = jupytext.read(source)
     notebook.cells[-1].execution_count = 1
-    bundle = CacheBundleIn(notebook, str(source), data={"execution_seconds": 41.26, "made_by": MADE_BY})
-    execution.open_cache(tmp_path).cache_notebook_bundle(bundle, check_validity=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execution, "made_by", lambda threads: MADE_BY)
+        execution.put(source, notebook, 41.26, 2, tmp_path)
     gpu = {"chapter": "01_a", "seconds": 200.0} | MADE_BY | {"profile": "full", "device": "A GPU"}
     pd.DataFrame([gpu, gpu | {"chapter": "09_gone"}]).to_csv(tmp_path / execution.RUN_TIMES, index=False)
     return tmp_path
