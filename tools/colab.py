@@ -1,7 +1,7 @@
 """Make the notebooks that Colab opens, in _build/colab: the chapters' pairs in plain Markdown, with a first cell.
 
 tools/plain_markdown.py puts directives and roles in words. The publishing workflow pushes the notebooks to a branch of
-their own, to which the pages' launch buttons lead.
+their own, to which the pages' launch buttons lead. jupytext leaves directives as they are.
 """
 
 import json
@@ -17,7 +17,7 @@ import numbering
 import status
 from plain_markdown import Plain
 
-OUT = execution.ROOT / "_build" / "colab"
+OUT = execution.ROOT / "_build" / "colab" / "nbs"
 # What a running kernel has loaded or a GPU's driver depends on: pip may add packages beside these, but not change them.
 KEPT = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas", "matplotlib")
 # The first cell, what stands below the title, and the end.
@@ -28,6 +28,11 @@ SAID_HERE = {
     "Then `SIGNAL_FIRST_CIFAR10=$PWD/cifar10 make book` builds the book with them.":
         "Run these lines in a cell, with `%env SIGNAL_FIRST_CIFAR10=cifar10` below them, and then the whole notebook.",
     "It was recorded once (`make record`):": "It was recorded once, and comes with the package:"}
+
+
+def stored(source):
+    """The pair of a chapter's source."""
+    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
 
 
 def notebook(made, name, package, targets, site="", times=None):
@@ -80,13 +85,13 @@ def _cells(cells, plain):
             yield nbformat.v4.new_markdown_cell(f"**{name}.** {caption}", id=f"{cell.id}-caption")
 
 
-def make(folder, package, site="", root=execution.ROOT):
-    """Write every chapter's notebook to folder/nbs/NN_slug.ipynb. Returns their paths."""
+def make(folder, package, site="", root=execution.ROOT, read=stored):
+    """Write every chapter's notebook, which `read` gives, to folder/NN_slug.ipynb. Returns their paths."""
     targets, times, written = numbering.targets(root), status.words(root), []
-    Path(folder, "nbs").mkdir(parents=True, exist_ok=True)
-    for pair in (source.with_suffix(".ipynb") for source in execution.chapters(root)):
-        made = notebook(nbformat.read(pair, as_version=4), pair.stem, package, targets, site, times.get(pair.stem))
-        written.append(Path(folder, "nbs", pair.name))
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for source in execution.chapters(root):
+        made = notebook(read(source), source.stem, package, targets, site, times.get(source.stem))
+        written.append(Path(folder, f"{source.stem}.ipynb"))
         nbformat.write(made, written[-1])
     return written
 

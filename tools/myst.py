@@ -1,4 +1,5 @@
-"""The one reader of MyST: what a page holds besides prose, found by the parser that Sphinx, too, reads it with.
+"""The one reader of MyST: what a page holds besides prose, found by MyST's own parser. Its docutils tree, which
+Sphinx reads, has lost where a block begins and ends and what stands in it as text; for that there are the tokens.
 
 A solution is one directive (`solution`), or, where its code is run on the page, what stands between `solution-start`
 and `solution-end`. The stars at the end of an exercise's title say how hard it is.
@@ -8,14 +9,12 @@ import re
 from typing import NamedTuple
 
 import yaml
-from markdown_it import MarkdownIt
-from mdit_py_plugins.colon_fence import colon_fence_plugin
-from mdit_py_plugins.dollarmath import dollarmath_plugin
-from mdit_py_plugins.front_matter import front_matter_plugin
-from mdit_py_plugins.myst_blocks import myst_block_plugin
+from markdown_it.renderer import RendererHTML
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.mdit import create_md_parser
 
-PARSER = (MarkdownIt("commonmark").disable("inline").use(front_matter_plugin).use(colon_fence_plugin)
-          .use(dollarmath_plugin).use(myst_block_plugin))
+MARKS = MdParserConfig(enable_extensions={"colon_fence", "dollarmath"})  # of _config.yml, those that make blocks
+PARSER = create_md_parser(MARKS, RendererHTML).disable("inline")
 DIRECTIVE = re.compile(r"[:`~]{3,}\{([\w:-]+)\}[ \t]*(.*)")
 OPTIONS = re.compile(r"---\n((?s:.*?)\n)---\n|((?:[ \t]*:[\w-]+:.*\n)+)")
 VERBATIM = {"code-cell", "raw"}  # directives without MyST inside

@@ -4,7 +4,8 @@
     python tools/notebooks.py --check     fail if a pair is out of step; executes nothing
 
 The .md is the only source. In the .ipynb, cells tagged `nbval-check-output` (the verdicts) carry the output and the
-count of a real execution, for nbval skips the comparison without both; every other cell is stored bare.
+count of a real execution, for nbval skips the comparison without both; every other cell is stored bare. jupytext, which
+reads the pair here, keeps every cell's output or none when it syncs one.
 """
 
 import argparse

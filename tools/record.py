@@ -6,10 +6,13 @@
     python tools/record.py --check            say what is missing or out of date; computes nothing
     python tools/record.py --verify NAME ...  after a change of code that should change no number: compute a small part
                                               again and, if it gives the numbers in the file, count the table as new
+    ... --verify --against FOLDER NAME ...    the same on another CPU, whose last digits differ: FOLDER is a checkout
+                                              (git worktree) of the code that made the table; both compute, here
 
 Those on images read the files that environment variables such as SIGNAL_FIRST_CIFAR10 name, and say which file it was;
 one whose variable is not set is left out. Each finished cell is kept in build/record at once: an interrupted recording
-resumes. A cell counts as the same only under the same source of the modules that make it (helpers.sweeps.store).
+resumes. A cell counts as the same only under the same source of the modules that make it (helpers.sweeps.store). DVC
+and Snakemake know the files behind a result, not the code: with them a changed comment would cost hours.
 """
 
 import argparse
@@ -147,10 +150,10 @@ def commit():
         return None
 
 
-def verified(name):
+def verified(name, against=None):
     """What `verify` finds of a table, in words."""
     try:
-        return SAME if verify(name, TABLES[name], RESULTS) else "other numbers: record it"
+        return SAME if verify(name, TABLES[name], RESULTS, against=against) else "other numbers: record it"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing: record it"
     except ValueError as error:  # no readable JSON, or other files to read
@@ -165,8 +168,11 @@ def main(arguments=None):
     parser.add_argument("--note", default="", help="kept beside the table, e.g. how the images were made")
     parser.add_argument("--force", action="store_true", help="record even what is up to date")
     parser.add_argument("--verify", action="store_true", help="keep what a small part, computed again, confirms")
+    parser.add_argument("--against", metavar="FOLDER", help="with --verify: a checkout of the code that made the table")
     parser.add_argument("--check", action="store_true", help="say what is missing or out of date; fail if any")
     options = parser.parse_args(arguments)
+    if options.against and not options.verify:
+        parser.error("--against: goes with --verify")
     unknown = [name for name in options.names if name not in TABLES]
     if unknown or options.workers < 1:
         parser.error(f"no such recording: {', '.join(unknown)}" if unknown else "--workers: must be at least 1")
@@ -175,7 +181,7 @@ def main(arguments=None):
         print(*[f"{name}: {reason or 'up to date'}" for name, reason in faults.items()], sep="\n")
         return 1 if any(faults.values()) else 0
     if options.verify:
-        said = {name: verified(name) for name in faults}
+        said = {name: verified(name, options.against) for name in faults}
         print(*[f"{name}: {text}" for name, text in said.items()], sep="\n")
         return 0 if set(said.values()) == {SAME} else 1
     deadline, left_out = time.monotonic() + 60 * options.minutes, 0

@@ -3,7 +3,8 @@
     python tools/statements.py RESULTS.xml    after a whole test run: write the table from pytest's junit file
     python tools/statements.py                fail unless each of today's statements has a row and passed
 
-A test says what it covers, by `@pytest.mark.statement("thm-one", "lem-two")`: see tests/marks.py.
+A test says what it covers, by `@pytest.mark.statement("thm-one", "lem-two")`: see tests/marks.py. pytest's
+reports list tests; a statement without a test is in none of them.
 """
 
 import re

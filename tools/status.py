@@ -2,7 +2,8 @@
 
 The execution cache knows the build at hand (tools/execution.py writes it down). book/run_times.csv keeps what other
 machines measured, a GPU for one, so that a notebook in Colab can say how long it will take there: one row for each
-chapter, profile and device. `python tools/status.py` adds those of the cache.
+chapter, profile and device. `python tools/status.py` adds those of the cache. MyST-NB's own table of run times knows
+neither profile nor device, and only the build at hand.
 """
 
 from pathlib import Path

@@ -12,10 +12,7 @@ import addresses
 import colab
 import execution
 import myst
-import nbformat
 import notebooks
-import numbering
-import status
 
 OUT = execution.ROOT / "build" / "students"
 CODE_ANSWER = ["```{code-cell} ipython3", "# Your answer", "```"]
@@ -30,20 +27,15 @@ def without_solutions(text):
     return "\n".join(lines) + "\n"
 
 
-def student_notebook(path, root=execution.ROOT, package="", site="", times=None):
-    """The notebook for students of a chapter's source. package, site, times : as of `colab.notebook`."""
-    made = notebooks.bare(without_solutions(path.read_text("utf-8")))
-    return colab.notebook(made, path.stem, package, numbering.targets(root), site, times)
+def read(source):
+    """The notebook of a chapter's source, for students."""
+    return notebooks.bare(without_solutions(source.read_text("utf-8")))
 
 
 def main(out=OUT):
-    out.mkdir(parents=True, exist_ok=True)
     package = addresses.package_address(os.environ) if "GITHUB_SHA" in os.environ else ""
-    site, times = addresses.site_url(os.environ), status.words(execution.ROOT)
-    for path in execution.chapters():
-        made = student_notebook(path, package=package, site=site, times=times.get(path.stem))
-        nbformat.write(made, out / f"{path.stem}.ipynb")
-    print(f"{len(execution.chapters())} notebooks in {out}")
+    written = colab.make(out, package, addresses.site_url(os.environ), read=read)
+    print(f"{len(written)} notebooks in {out}")
 
 
 if __name__ == "__main__":

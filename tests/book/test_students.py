@@ -2,8 +2,8 @@
 
 import ast
 import re
-from functools import cache
 
+import colab
 import execution
 import jupytext
 import myst
@@ -65,8 +65,11 @@ def parsed(sources):
     return ast.parse(re.sub(r"^[%!].*$", "", "\n".join(sources), flags=re.MULTILINE)).body
 
 
-# Made once for each chapter: two tests look at it, and none changes it.
-student_notebook = cache(students.student_notebook)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Every chapter's notebook for students, {name: notebook}; no test changes one."""
+    paths = colab.make(tmp_path_factory.mktemp("students"), "", read=students.read)
+    return {path.stem: nbformat.read(path, as_version=4) for path in paths}
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +82,14 @@ def tiny_path(tmp_path_factory):
     return path
 
 
+def tiny_notebook(path, package=""):
+    (made,) = colab.make(path.parent / "made", package, root=path.parent.parent, read=students.read)
+    return nbformat.read(made, as_version=4)
+
+
 @pytest.fixture(scope="module")
 def tiny(tiny_path):
-    return students.student_notebook(tiny_path, tiny_path.parent.parent)
+    return tiny_notebook(tiny_path)
 
 
 def test_solutions_give_way_to_empty_cells(tiny):
@@ -98,9 +106,9 @@ def test_the_student_version_runs(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_student_version_is_the_chapter_without_solutions(path):
+def test_student_version_is_the_chapter_without_solutions(made, path):
     """Cells in order, none that a solution owns, and no later cell that needs what only a solution binds."""
-    text, notebook = path.read_text("utf-8"), student_notebook(path)
+    text, notebook = path.read_text("utf-8"), made[path.stem]
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in cells)
     written = "\n".join(cell.source for cell in notebook.cells)
@@ -121,15 +129,15 @@ def test_student_version_is_the_chapter_without_solutions(path):
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_figures_keep_their_captions_and_numbers(path):
+def test_figures_keep_their_captions_and_numbers(made, path):
     targets = numbering.targets()
     figures = [target for target in targets.values() if target.kind == "figure" and target.page == f"nbs/{path.stem}"]
-    written = "\n".join(cell.source for cell in student_notebook(path).cells)
+    written = "\n".join(cell.source for cell in made[path.stem].cells)
     assert figures and all(f"**Figure {target.number}.** " in written for target in figures)
 
 
 def test_colab_sets_itself_up_where_the_address_is_known(tiny, tiny_path):
-    made = students.student_notebook(tiny_path, tiny_path.parent.parent, package="the package @ https://a.b/c.zip")
+    made = tiny_notebook(tiny_path, package="the package @ https://a.b/c.zip")
     assert "the package @ https://a.b/c.zip" in made.cells[0].source and made.cells[0].cell_type == "code"
     assert "set-up" not in [cell.id for cell in tiny.cells]
 

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypothesis import given, strategies as st
 
 from helpers.data.datasets import load_digits
 from helpers.experiments.phase_diagram import phase_cell
-from helpers.runtime import CHECKPOINTS_VARIABLE
+from helpers.runtime import CHECKPOINTS_VARIABLE, _fingerprint
 from helpers.sweeps import tables
 from helpers.sweeps.grid import sweep
 from helpers.sweeps.tables import Table, TablePlan, load_table
@@ -280,8 +281,49 @@ def test_a_probe_stands_for_cells_that_take_hours(tiny, monkeypatch):
     assert recorder.main(["--verify"]) == 1
 
 
+def checkout(folder, change):
+    """A copy of the package in which `change` = (old, new) of the phase diagram's source; its fingerprint."""
+    shutil.copytree(recorder.ROOT / "src" / "helpers", folder / "src" / "helpers",
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    module = folder / "src" / "helpers" / "experiments" / "phase_diagram.py"
+    source = module.read_text("utf-8")
+    assert change[0] in source
+    module.write_text(source.replace(*change), "utf-8")
+    return _fingerprint(module.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (("_DRAWS = 30.0", "_DRAWS = 1 * 30.0"), "the same numbers"),
+    (('"flipped": float', '"flipped": 1e-15 + float'), "other numbers"),
+    (("    s_end = checks", "    s_end = unknown, checks"), "not compared; against"),
+])
+def test_a_table_from_another_cpu_is_verified_by_what_the_code_of_then_gives_here(tiny, capsys, change, said):
+    """The table's own numbers tell nothing there: here they are others than any code gives."""
+    recorder.TABLES["tiny"] = dataclasses.replace(recorder.TABLES["tiny"], probe={"n": 10})
+    recorder.main([])
+    description, path = made(tiny), tiny / "results" / "tiny.json"
+    before = description["sources"] | {"experiments.phase_diagram": checkout(tiny / "before", change)}
+    old = description | {"sources": before, "probe": [description["probe"][0] | {"flipped": 0.123}]}
+    path.write_text(json.dumps(old))
+    assert recorder.main(["--verify"]) == 1 and "other numbers" in capsys.readouterr().out
+    status = recorder.main(["--verify", "--against", str(tiny / "before")])
+    assert f"tiny: {said}" in capsys.readouterr().out
+    assert (status, made(tiny)) == ((0, old | {"sources": description["sources"]}) if "same" in said else (1, old))
+
+
+def test_only_a_checkout_of_the_code_that_made_a_table_verifies_it(tiny, capsys):
+    recorder.main([])
+    path = tiny / "results" / "tiny.json"
+    old = made(tiny) | {"sources": made(tiny)["sources"] | {"engine.reduced": "0" * 12}}
+    path.write_text(json.dumps(old))
+    for folder, wanted in ((recorder.ROOT, "the code that made the table"), (tiny, "a checkout of this repository")):
+        assert recorder.main(["--verify", "--against", str(folder)]) == 1
+        assert wanted in capsys.readouterr().out and made(tiny) == old
+    with pytest.raises(SystemExit):
+        recorder.main(["--against", str(tiny)])
+
+
 def test_fingerprints_of_code_are_blind_to_words():
-    from helpers.runtime import _fingerprint
     code = 'def f(x):\n    """What it does."""\n    return x + 1  # why\n'
     assert _fingerprint(code) == _fingerprint("def f(x):\n    return (x\n            + 1)")
     assert _fingerprint(code) != _fingerprint(code.replace("1", "2"))

@@ -12,6 +12,8 @@ import json
 import math
 import os
 import shutil
+import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +40,16 @@ TIMINGS = ("seconds",)  # columns that no second run repeats
 AT_A_TIME = 200  # cells given to a pool at once: CPython 3.11 may hang if a worker dies with thousands in the queue
 # In an installed package in its folder, in the repository in the book's.
 PLACES = (Path(__file__).parents[1] / "results", Path(__file__).parents[3] / "book" / "results")
+# Run in the code of another checkout, so it takes no more of the package than what has long been there.
+PROBE = """
+import json, sys
+from importlib import import_module
+from helpers.runtime import code_fingerprints
+from helpers.sweeps.grid import sweep
+module, function, cell, timings = json.loads(sys.argv[1])
+rows = sweep(getattr(import_module(f"helpers.{module}"), function), [cell]).drop(columns=timings, errors="ignore")
+print(json.dumps([code_fingerprints(module), json.dumps(rows.to_dict("records"), default=float)]))
+"""
 
 
 @entry
@@ -218,31 +230,53 @@ def changed_sources(made: dict) -> list[str]:
     return sorted(name for name in known | now if known.get(name) != now.get(name))
 
 
-def verify(name: str, plan: TablePlan, results: Path) -> bool:
+def verify(name: str, plan: TablePlan, results: Path, *, against: str | PathLike | None = None) -> bool:
     """Compute the plan's probe again, and if it gives the numbers that it gave, note the code as it is now.
 
-    Without a probe the first cell is computed again, and compared with its rows in the table. Returns whether the
-    numbers are the same; if not, nothing is written and the table has to be made anew. Raises ValueError where the
-    files that the cells read are not those that the table was made from, which would tell nothing of the code, or the
-    table's own are damaged.
+    Without a probe the first cell is computed again, and compared with its rows in the table. On another CPU float32
+    gives other last digits: `against`, a checkout of the code that made the table, is compared in place of the table's
+    numbers, digit by digit, as both compute them on this machine. Returns whether the numbers are the same; if not,
+    nothing is written and the table has to be made anew. Raises ValueError where the files that the cells read are not
+    those that the table was made from, or `against` is not its code, which would tell nothing of the code; or where
+    the table's own files are damaged.
     """
     _, description = _paths(results, name)
-    (table, made), cell = _read(name, results), _first_cell(plan)
-    files = table_files_read(plan)
-    recorded = made.get("files", {})
+    table, made = _read(name, results)
+    files, recorded = table_files_read(plan), made.get("files", {})
     checks.require(files == recorded, "files", files, f"those of {description.name}, {recorded}")
-    again = _probe_rows(plan)
-    if plan.probe:
-        before = pd.DataFrame(made["probe"])
-    else:
-        before = table[(table[list(cell)] == pd.Series(cell)).all(axis=1)]
+    same = _as_recorded(plan, table, made) if against is None else _as_computed_by(Path(against), plan, made)
+    if same:
+        _describe(description, made | _sources(plan))
+    return same
+
+
+def _as_recorded(plan: TablePlan, table: pd.DataFrame, made: dict) -> bool:
+    """Whether the probe gives the numbers that were written."""
+    again, cell = _probe_rows(plan), _first_cell(plan)
+    before = pd.DataFrame(made["probe"]) if plan.probe else table[(table[list(cell)] == pd.Series(cell)).all(axis=1)]
     known = {*TIMINGS, *cell}
     again, before = (_written(pd.DataFrame(rows).dropna(axis=1, how="all").drop(columns=known, errors="ignore"))
                      for rows in (again, before))
-    if again != before:
-        return False
-    _describe(description, made | _sources(plan))
-    return True
+    return again == before
+
+
+def _as_computed_by(checkout: Path, plan: TablePlan, made: dict) -> bool:
+    """Whether the probe gives the same in the code that made the table, which is in `checkout`, and in this one."""
+    checks.require((checkout / "src" / "helpers").is_dir(), "against", str(checkout), "a checkout of this repository")
+    (then, before), (_, now) = (_probe_in(source, plan) for source in (checkout / "src", Path(__file__).parents[2]))
+    checks.require(then == made.get("sources"), "against", str(checkout), "a checkout of the code that made the table")
+    return before == now
+
+
+def _probe_in(source: Path, plan: TablePlan) -> tuple[dict, str]:
+    """Fingerprints of the code behind a plan, and the probe's rows as text, by the package in the folder `source`."""
+    task = [_sources(plan)["module"], plan.function.__name__, _first_cell(plan) | plan.probe, TIMINGS]
+    run = subprocess.run([sys.executable, "-P", "-c", PROBE, json.dumps(task)], capture_output=True, text=True,
+                         env=os.environ | {"PYTHONPATH": str(source.resolve())})
+    said = (run.stderr.splitlines() or [""])[-1]
+    checks.require(run.returncode == 0, "against", str(source), f"code in which {task[1]} runs; it says {said}")
+    sources, rows = json.loads(run.stdout.splitlines()[-1])
+    return sources, rows
 
 
 def _first_cell(plan: TablePlan) -> Cell:
