@@ -17,10 +17,8 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
-from multiprocessing import get_context
 from os import PathLike
 from pathlib import Path
 
@@ -34,6 +32,7 @@ from helpers.files import write_atomically
 from helpers.runtime import CHECKPOINTS_VARIABLE, code_fingerprints, is_module, provenance
 from helpers.sweeps.grid import sweep
 from helpers.sweeps.store import Cell, Scalar, stored_cells
+from helpers.sweeps.workers import worker_pool
 
 FORMAT, DIGITS = "signal-first recording 1", 5
 TIMINGS = ("seconds",)  # columns that no second run repeats
@@ -390,7 +389,8 @@ def _sweep_parts(function: Callable, parts: list[list[Cell]], store: str | PathL
                  deadline: float) -> bool:
     """Sweep part after part into the store; whether all were begun before the deadline."""
     checkpoints = checks.path("store", store) / "checkpoints"
-    with _environment(CHECKPOINTS_VARIABLE, str(checkpoints)), _pool(workers) as pool:  # a killed training goes on, too
+    # A killed training goes on, too.
+    with _environment(CHECKPOINTS_VARIABLE, str(checkpoints)), worker_pool(workers) as pool:
         for part in parts:
             if time.monotonic() >= deadline:
                 return False
@@ -407,13 +407,6 @@ def _environment(name: str, value: str) -> Iterator[None]:
         yield
     finally:
         os.environ.pop(name) if before is None else os.environ.update({name: before})
-
-
-def _pool(workers: int) -> AbstractContextManager[Executor | None]:
-    """A pool of new processes; None for one worker, who computes here."""
-    if workers == 1:
-        return nullcontext()
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # a fork server may have an old environment
 
 
 def _write(name: str, table: pd.DataFrame, made: dict, results: Path) -> None:
