@@ -23,11 +23,19 @@ from helpers import checks
 
 Check = Callable[[object], object]  # takes an argument's value and returns the one to go on with
 LARGEST = 2**63 - 1  # the largest integer that arrays hold
+UNIONS = (typing.Union, types.UnionType)
 NUMBERS = "biuf"  # kinds of dtype: bool, integers, real
 KINDS = {"Float": ("f", "biuf"), "Int": ("iu", "iu"), "Bool": ("b", "b"), "Real": ("biuf", "biuf"),
          "Num": ("biuf", "biuf"), "Shaped": (None, None)}
 WORDS = {"f": "real numbers", "biuf": "real numbers", "iu": "integers", "b": "True or False"}
-ARRAY_LIKE = frozenset(typing.get_args(ArrayLike))
+
+
+def _unnamed(hint: object) -> object:
+    """What the alias of a type stands for; from Python 3.12 on NumPy's ArrayLike is one."""
+    return _unnamed(hint.__value__) if type(hint).__name__ == "TypeAliasType" else hint
+
+
+ARRAY_LIKE = frozenset(typing.get_args(_unnamed(ArrayLike)))
 
 
 class _Refused(Exception):
@@ -111,13 +119,14 @@ def _apply(check: Check, name: str, value: object) -> object:
 
 def _check(hint: object, gaps: bool) -> Check | None:
     """The check of a hint; None where everything is allowed."""
+    hint = _unnamed(hint)
     if hint is inspect.Parameter.empty or hint is object or isinstance(hint, typing.TypeVar) or hint is typing.Any:
         return None
     if hint in SIMPLE:
         return SIMPLE[hint]
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return _union(inner, gaps)
+    if origin in UNIONS:
+        return _union(_members(inner), gaps)
     if hasattr(hint, "dim_str"):
         return functools.partial(_array, hint=hint, gaps=gaps)
     if origin is typing.Literal:
@@ -211,10 +220,16 @@ SIMPLE = {int: _whole, np.integer: _whole, float: _finite, np.floating: _finite,
           str | os.PathLike: _path}
 
 
-def _union(members: tuple, gaps: bool) -> Check:
+def _members(hints: Iterable) -> list:
+    """The members of a union, with those of the unions that stand in it under a name."""
+    unnamed = [_unnamed(one) for one in hints]
+    return [inner for one in unnamed for inner in (typing.get_args(one) if typing.get_origin(one) in UNIONS else [one])]
+
+
+def _union(members: list, gaps: bool) -> Check:
     """Any of several hints; those of ArrayLike count as one, and come last, so that nothing else becomes an array."""
     found = []
-    rest = [one for one in members if one not in ARRAY_LIKE] if ARRAY_LIKE <= set(members) else list(members)
+    rest = [one for one in members if one not in ARRAY_LIKE] if ARRAY_LIKE <= set(members) else members[:]
     if os.PathLike in rest:
         rest.remove(str)
     # The most special first: True is an integer to Python, and a whole number a real one.

@@ -16,6 +16,7 @@ import torch
 from cells import one
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
+from typing_extensions import TypeAliasType
 
 from helpers import Record, theory
 from helpers.entry import behind, entry
@@ -50,6 +51,18 @@ def test_what_is_allowed_becomes_a_value_of_python(hint, value, found):
     assert got == found and type(got) is type(found)
     if isinstance(found, (list, tuple)):
         assert [type(item) for item in got] == [type(item) for item in found]
+
+
+def test_an_alias_of_hints_allows_what_they_do():
+    """From Python 3.12 on NumPy's ArrayLike is such an alias."""
+    alias = TypeAliasType("Numbers", int | float | ArrayLike)
+    for hint in (alias, alias | None):
+        for value in (2, 2.5):
+            assert taking(hint)(value) == value
+        assert taking(hint)([1, 2]).shape == (2,)
+        with pytest.raises(ValueError, match="an array of real numbers"):
+            taking(hint)([1j])
+    assert taking(alias | None)(None) is None
 
 
 # (hint, value, what the error says)
