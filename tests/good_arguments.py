@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from good_case import ANY_PLACE, ANY_REAL, Case
+from good_data import data
 from good_engine import engine
 from good_experiments import experiments
 from good_theory import theory
@@ -228,4 +229,4 @@ def sweeps():
 
 CASES: dict[str, Callable[[], dict[str, Case]]] = {
     "hall": hall, "reading": reading, "theory": theory, "engine": engine, "sweeps": sweeps,
-    "experiments": experiments}
+    "experiments": experiments, "data": data}

@@ -159,3 +159,23 @@ def test_images_without_a_test_set_are_cut_and_relabelled_as_others_are():
     assert [round(pixel * 59) for pixel in noisy.x.ravel()] == list(map(int, noisy.files))
     assert noisy.noise["realised_flip_rate"] == noisy.flipped.mean() > 0
     assert replace(noisy, name="other").files == noisy.files
+
+
+@pytest.mark.parametrize("kept", [np.array([0, -1]), np.array([60]), np.ones(59, bool), np.zeros(60, bool),
+                                  np.array([], int)])
+def test_samples_to_be_kept_are_among_those_that_there_are(kept):
+    with pytest.raises(ValueError, match=r"^kept"):
+        features().keep(kept)
+
+
+@pytest.mark.parametrize("x", [np.full((2, 2), 1j), [["a", "b"], ["c", "d"]], [[1.0], [1.0, 2.0]], object(), "text"])
+def test_samples_that_are_no_real_numbers_are_named(x):
+    with pytest.raises(ValueError, match=r"^x=.*real numbers"):
+        LabelledFeatures("made", ("a", "b"), x, [-1, 1])
+    with pytest.raises(ValueError, match=r"^x_test=.*real numbers"):
+        LabelledFeatures("made", ("a", "b"), [[1.0, 2.0]] * 2, [-1, 1], x, [-1, 1])
+
+
+def test_float32_samples_are_not_copied():
+    data = features()
+    assert replace(data, name="other").x is data.x

@@ -271,8 +271,8 @@ def test_noise_replaces_the_observed_labels_and_starts_from_the_true_ones():
     (lambda: add_label_noise(images(LETTERS), PairFlipNoise(0.2), seed=0, draw="poisson"), "draw='poisson'"),
     (lambda: add_label_noise(images(LETTERS), PairFlipNoise(0.2)), "seed=None"),
     (lambda: add_label_noise(images(LETTERS), 0.2), "seed=None"),
-    (lambda: add_label_noise(images(LETTERS), 0.75, seed=0), "rate=0.75"),
-    (lambda: add_label_noise(images(LETTERS), "pair", seed=0), "rate='pair'"),
+    (lambda: add_label_noise(images(LETTERS), 0.75, seed=0), "noise=0.75"),
+    (lambda: add_label_noise(images(LETTERS), "pair", seed=0), "noise='pair'"),
     (lambda: add_label_noise(images(LETTERS), ClassConditionalNoise(0.1, 0.1), seed=0), "classes")])
 def test_bad_kinds_of_noise_are_named(make, name):
     with pytest.raises(ValueError, match=name):

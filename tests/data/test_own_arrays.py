@@ -222,6 +222,15 @@ def test_names_of_classes_come_from_the_dataset_if_its_labels_are_their_position
     assert labelled_dataset(Listed(pairs, ["x", "y", "z"]), classes=["p", "q", "r"]).classes == ("p", "q", "r")
 
 
+def test_the_samples_of_a_dataset_may_have_names():
+    pairs = list(zip(ROWS, LABELS))
+    names = [f"s{i}" for i in range(len(pairs))]
+    assert labelled_dataset(Listed(pairs), files=names).files == tuple(names)
+    assert labelled_dataset(Listed(pairs)).files is None
+    with pytest.raises(ValueError, match="files="):
+        labelled_dataset(Listed(pairs), files=names[1:])
+
+
 class Random(Listed):
     def __getitem__(self, i):
         return self.pairs[i][0] + RNG.random(2), self.pairs[i][1]

@@ -117,3 +117,23 @@ def test_competitors_of_known_matrices():
     assert raters.rater_competitors(symmetric) == pytest.approx(np.full(k, 9))
     assert raters.rater_competitors(pair) == pytest.approx(np.ones(k))
     assert np.isnan(raters.rater_competitors(np.eye(3))).all()
+
+
+LAW, TRUE = np.full((4, 2), 0.5), np.array([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(("law", "true", "name"), [
+    (LAW + 0.1, TRUE, "law"), (LAW * [[3, -1]], TRUE, "law"), (LAW[:0], TRUE[:0], "law"), (LAW, TRUE - 1, "true"),
+    (LAW, TRUE + 1, "true"), (LAW, TRUE[:3], "true")])
+def test_a_law_has_chances_and_true_classes_are_among_its_columns(law, true, name):
+    for function in (raters.rater_mistakes, raters.readable_by_raters, raters.worst_rating_law):
+        with pytest.raises(ValueError, match=f"^{name}="):
+            function(law, true)
+
+
+@pytest.mark.parametrize(("true", "ratings", "name"), [
+    (TRUE, np.stack([TRUE] * 2), "ratings.shape"), (TRUE, np.stack([TRUE - 1] * 3), "ratings"),
+    (TRUE - 1, np.stack([TRUE] * 3), "true"), (TRUE[:3], np.stack([TRUE] * 3), "ratings")])
+def test_three_raters_rate_every_image(true, ratings, name):
+    with pytest.raises(ValueError, match=f"^{name}="):
+        raters.joint_rater_mistakes(true, ratings)

@@ -17,12 +17,8 @@ from .datasets import (
     load_two_class_dataset as load_two_class_dataset,
 )
 from .feature_tables import load_csv as load_csv
-from .image_folders import (
-    FolderImages as FolderImages,
-    load_clothing1m as load_clothing1m,
-    load_folder as load_folder,
-    load_webvision as load_webvision,
-)
+from .image_folders import load_folder as load_folder
+from .image_reading import FolderImages as FolderImages
 from .images import (
     LabelledData as LabelledData,
     LabelledFeatures as LabelledFeatures,
@@ -50,6 +46,7 @@ from .noise_kinds import (
     TransitionNoise as TransitionNoise,
 )
 from .own_arrays import labelled_arrays as labelled_arrays, labelled_dataset as labelled_dataset
+from .published_folders import load_clothing1m as load_clothing1m, load_webvision as load_webvision
 from .raters import (
     KEEPS as KEEPS,
     aggregate_ratings as aggregate_ratings,

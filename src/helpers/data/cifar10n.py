@@ -20,6 +20,7 @@ from helpers.data.array_files import CIFAR10_CLASSES, ArrayFileSpec, read_npz_ar
 from helpers.data.images import LabelledImages
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import HumanLabelNoise
+from helpers.entry import entry
 from helpers.files import fetch_file
 
 CIFAR10N_VARIABLE = "SIGNAL_FIRST_CIFAR10N"
@@ -35,6 +36,7 @@ CIFAR10N_SPEC = ArrayFileSpec(
     f"with the arrays {', '.join(LABEL_ARRAYS)}")
 
 
+@entry(own=("path",))
 def load_cifar10n(path: str | PathLike | None = None, *,
                   download: bool = False) -> dict[str, Int64[np.ndarray, " n"]]:
     """The human labels of CIFAR-10's 50,000 training images, in the order of torchvision's (and the original) set.
@@ -70,6 +72,7 @@ def load_cifar10n(path: str | PathLike | None = None, *,
     return {name: _checked(name, labels, path) for name in LABEL_ARRAYS}
 
 
+@entry
 def add_cifar10n_labels(data: LabelledImages, kind: str, *, path: str | PathLike | None = None,
                         download: bool = False) -> LabelledImages:
     """The images `data` with the observed labels that people gave; its test labels are all true.

@@ -24,6 +24,7 @@ from helpers.data.array_files import (
     read_array_files,
 )
 from helpers.data.images import LabelledImages, class_labels
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 CIFAR10_VARIABLE = "SIGNAL_FIRST_CIFAR10"
@@ -59,11 +60,13 @@ def load_ten_class_dataset() -> LabelledImages:
     return _images("CIFAR-10", CIFAR10_CLASSES, read_array_files(path, CIFAR10_SPEC)) if path else load_digit_classes()
 
 
+@entry
 def load_digit_classes(*, n_train: int = 1000, seed: int = 0) -> LabelledImages:
     """scikit-learn's 1,797 handwritten digits, 8 by 8 pixels, as ten classes; split as `load_digits` does."""
     return LabelledImages("ten digits", DIGITS, *_digit_arrays(n_train, seed))
 
 
+@entry
 def load_mnist(folder: str | PathLike, *, download: bool = False) -> LabelledImages:
     """MNIST: 60,000 training and 10,000 test images of the digits 0 to 9, one channel of 28 by 28 pixels.
 
@@ -83,11 +86,12 @@ def load_mnist(folder: str | PathLike, *, download: bool = False) -> LabelledIma
         If there is no MNIST, or a file of it is damaged.
     """
     arrays = _filled(folder, MNIST, download, _mnist_files)
-    if (root := checks.path(MNIST.argument, folder)).is_dir():
-        _check_mnist(root)
+    if folder.is_dir():
+        _check_mnist(folder)
     return _images("MNIST", DIGITS, arrays)
 
 
+@entry
 def load_cifar10(path: str | PathLike, *, download: bool = False) -> LabelledImages:
     """CIFAR-10: 50,000 training and 10,000 test images of ten classes, three channels of 32 by 32 pixels.
 
@@ -108,11 +112,13 @@ def load_cifar10(path: str | PathLike, *, download: bool = False) -> LabelledIma
     return _images("CIFAR-10", CIFAR10_CLASSES, _filled(path, CIFAR10, download, _cifar_files))
 
 
+@entry
 def load_cifar100(path: str | PathLike, *, download: bool = False) -> LabelledImages:
     """CIFAR-100: as `load_cifar10`, with a hundred classes, the "fine" labels in the order of the alphabet."""
     return _images("CIFAR-100", CIFAR100_CLASSES, _filled(path, CIFAR100, download, _cifar_files))
 
 
+@entry
 def load_npz(path: str | PathLike, *, name: str | None = None, classes: Iterable[str] | None = None) -> LabelledImages:
     """Any images in an .npz file with the arrays x_train, y_train, x_test, y_test.
 
@@ -134,7 +140,6 @@ def load_npz(path: str | PathLike, *, name: str | None = None, classes: Iterable
     ValueError
         If there is no such file, or it holds something else.
     """
-    path = checks.path("path", path)
     checks.require(path.is_file(), "path", str(path), NPZ.wanted)
     arrays = read_array_files(path, NPZ)
     seen = {part: np.unique(arrays[f"y_{part}"]).tolist() for part in ("train", "test")}
@@ -211,6 +216,7 @@ def load_two_class_dataset() -> LabelledImages:
     return load_cifar10_pair(path) if path else load_digits()
 
 
+@entry
 def load_digits(*, n_train: int = 1000, seed: int = 0) -> LabelledImages:
     """scikit-learn's 1,797 images of handwritten digits, 8 by 8 pixels: even digits (-1) against odd ones (+1).
 
@@ -253,6 +259,7 @@ def _digit_arrays(
     return x[train], digits[train], x[test], digits[test]
 
 
+@entry
 def load_cifar10_pair(path: str | PathLike) -> LabelledImages:
     """CIFAR-10's first two classes, airplane (-1) and automobile (+1): 10,000 training and 2,000 test images.
 

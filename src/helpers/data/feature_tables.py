@@ -16,6 +16,7 @@ from jaxtyping import Float32
 from helpers import checks
 from helpers.data.class_names import composed_name, drawn_test_share, ordered_class_names, require_classes
 from helpers.data.images import LabelledFeatures, class_labels
+from helpers.entry import entry
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "?"}  # in small letters
@@ -62,6 +63,7 @@ class _Table:
         return numbers.astype(np.float32)
 
 
+@entry(own=("label", "names", "drop"))
 def load_csv(path: str | PathLike, *, label: str | int, names: str | int | None = None,
              drop: Iterable[str | int] = (), test_share: float = 0.0, seed: int = 0, name: str | None = None,
              labels_are: str = "observed") -> LabelledFeatures:
@@ -108,7 +110,6 @@ def load_csv(path: str | PathLike, *, label: str | int, names: str | int | None 
     >>> data.classes, data.y_obs.tolist(), data.x.shape, data.files
     (('setosa', 'versicolor'), [-1.0, 1.0, -1.0], (3, 2), ('row 2', 'row 3', 'row 4'))
     """
-    path = checks.path("path", path)
     checks.one_of("labels_are", labels_are, ("true", "observed"))
     table = _read_table(path)
     labels, features, files = _columns(table, label, names, drop)

@@ -10,10 +10,12 @@ from jaxtyping import Bool, Float32, Float64, Int64, Real
 from numpy.typing import ArrayLike
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.record import KNOWN_TRUTH, UNKNOWN_KIND
 from helpers.streams import random_stream
 
 
+@entry(own=("x", "x_test", "classes", "files"))
 @dataclass(frozen=True)
 class LabelledData:
     """Training samples of K >= 2 classes with their true and their observed labels; test samples, if there are any.
@@ -123,11 +125,21 @@ class LabelledData:
         checks.require(self.truth_known, "noise kind", UNKNOWN_KIND, KNOWN_TRUTH)
         return self.y != self.y_obs
 
+    @entry
     def keep(self, kept: Bool[np.ndarray, " n"] | Int64[np.ndarray, " kept"]) -> Self:
         """The same data with those training samples only that `kept` names, a mask or positions (`keep_samples`)."""
+        self._require_positions(kept)
         names = None if self.files is None else tuple(np.array(self.files, object)[kept])
         return replace(self, x=self.x[kept], y=self.y[kept], y_obs=self.y_obs[kept], files=names)
 
+    def _require_positions(self, kept: np.ndarray) -> None:
+        mask = kept.dtype.kind == "b"
+        checks.require(not mask or kept.shape == (self.n,), "kept.shape", kept.shape, f"({self.n},), a mask")
+        inside = mask or ((kept >= 0).all() and (kept < self.n).all())
+        checks.require(bool(inside) and bool(kept.any() if mask else kept.size), "kept", kept,
+                       f"True for a sample or more, or positions from 0 to {self.n - 1}")
+
+    @entry
     def subset(self, n_train: int, *, seed: int = 0) -> Self:
         """The same data with `n_train` of its training samples, drawn at random; the test set is kept whole.
 
@@ -138,6 +150,7 @@ class LabelledData:
         return self.keep(np.sort(random_stream(seed, "subset of images").permutation(self.n)[:n_train]))
 
 
+@entry(own=("x", "x_test", "classes", "files"))
 @dataclass(frozen=True)
 class LabelledImages(LabelledData):
     """`LabelledData` whose samples are images: pixels in [0, 1], of shape (channels, height, width).
@@ -160,7 +173,7 @@ class LabelledImages(LabelledData):
         return self.x.shape[1:]
 
     def _samples(self, name: str, value: ArrayLike) -> Float32[np.ndarray, "n channels height width"]:
-        pixels = np.ascontiguousarray(value, dtype=np.float32)
+        pixels = _float32(name, value)
         allowed = "(n, channels, height, width), not empty"
         checks.require(pixels.ndim == 4 and pixels.size > 0, f"{name}.shape", pixels.shape, allowed)
         low, high = pixels.min(), pixels.max()  # NaN if any pixel is, and then both comparisons are false
@@ -168,6 +181,7 @@ class LabelledImages(LabelledData):
         return pixels
 
 
+@entry(own=("x", "x_test", "classes", "files"))
 @dataclass(frozen=True)
 class LabelledFeatures(LabelledData):
     """`LabelledData` whose samples are rows of a table of p numbers.
@@ -184,7 +198,7 @@ class LabelledFeatures(LabelledData):
     x_test: Float32[np.ndarray, "n_test p"] | None = None
 
     def _samples(self, name: str, value: ArrayLike) -> Float32[np.ndarray, "n p"]:
-        rows = np.ascontiguousarray(value, dtype=np.float32)
+        rows = _float32(name, value)
         checks.require(rows.ndim == 2 and rows.size > 0, f"{name}.shape", rows.shape, "(n, p), not empty")
         bad = np.argwhere(~np.isfinite(rows)).tolist()
         checks.require(not bad, name, f"<no finite number at (row, column) {bad[:3]}>", "finite numbers")
@@ -200,16 +214,19 @@ def shrink_images(data: LabelledImages, side: int) -> LabelledImages:
     return replace(data, x=small(data.x), x_test=small(data.x_test) if data.n_test else None)
 
 
+@entry(own=("y",))
 def class_index(y: ArrayLike, n_classes: int) -> Int64[np.ndarray, "..."]:
     """Labels as positions in the list of classes.
 
     Two classes: -1 becomes 0 and +1 becomes 1. More: integers 0 to n_classes - 1, whatever their dtype. All other
     labels raise ValueError.
     """
-    return _index("y", np.asarray(y), checks.integer("n_classes", n_classes, 2))
+    return labels_as_index("y", y, n_classes)
 
 
-def _index(name: str, y: np.ndarray, n_classes: int) -> Int64[np.ndarray, "..."]:
+def labels_as_index(name: str, y: ArrayLike, n_classes: int) -> Int64[np.ndarray, "..."]:
+    """`class_index` of an argument that is called `name`."""
+    y, n_classes = np.asarray(y), checks.integer("n_classes", n_classes, 2)
     allowed = (-1, 1) if n_classes == 2 else np.arange(n_classes)
     text = "labels -1 or +1, of two classes" if n_classes == 2 else f"whole numbers from 0 to {n_classes - 1}"
     checks.require(y.dtype.kind in "iuf", name, f"<{y.dtype}>", text)
@@ -218,6 +235,7 @@ def _index(name: str, y: np.ndarray, n_classes: int) -> Int64[np.ndarray, "..."]
     return (y > 0).astype(np.int64) if n_classes == 2 else y.astype(np.int64)
 
 
+@entry(own=("index",))
 def class_labels(index: ArrayLike, n_classes: int) -> Float64[np.ndarray, "..."] | Int64[np.ndarray, "..."]:
     """Labels of the positions `index`: the inverse of `class_index`. Two classes give float64 -1 and +1."""
     n_classes, index = checks.integer("n_classes", n_classes, 2), np.asarray(index)
@@ -228,7 +246,8 @@ def class_labels(index: ArrayLike, n_classes: int) -> Float64[np.ndarray, "..."]
     return np.where(index == 1, 1.0, -1.0) if n_classes == 2 else index.astype(np.int64)
 
 
-def two_class_images(data: LabelledImages, negative: str | tuple, positive: str | tuple) -> LabelledImages:
+@entry
+def two_class_images(data: LabelledData, negative: str | tuple, positive: str | tuple) -> LabelledData:
     """Two classes out of many: -1 for `negative`, +1 for `positive`.
 
     Only images stay whose true and whose observed class are among those named. An image whose wrong label points
@@ -276,11 +295,19 @@ def _class_names(classes: Iterable) -> tuple:
     return names
 
 
+def _float32(name: str, value: ArrayLike) -> Float32[np.ndarray, "..."]:
+    """`value` itself where it is such an array already."""
+    try:
+        array = np.asarray(value)
+        return np.ascontiguousarray(array, dtype=np.float32 if array.dtype.kind in "biufO" else "no number")
+    except (TypeError, ValueError, OverflowError):  # text, None, ragged rows
+        checks.require(False, name, f"<{type(value).__name__}>", "an array of real numbers")
+
+
 def _labels(name: str, value: ArrayLike, n: int, n_classes: int) -> Real[np.ndarray, " n"]:
     if n_classes == 2:
         return checks.labels(name, value, n).numpy()
-    return _index(name, checks.vectors(name, value, n).numpy(), n_classes)
-
+    return labels_as_index(name, checks.vectors(name, value, n).numpy(), n_classes)
 
 
 def _names_of_samples(files: Iterable, n: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64, Real
 from numpy.typing import ArrayLike
 
 from helpers import checks
-from helpers.data.images import LabelledData, class_index, class_labels
+from helpers.data.images import LabelledData, class_index, class_labels, labels_as_index
 from helpers.data.noise_kinds import (
     HumanLabelNoise,
     InstanceDependentNoise,
@@ -16,11 +16,13 @@ from helpers.data.noise_kinds import (
     SymmetricNoise,
     draw_by_noise_kind,
 )
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 Labelled = TypeVar("Labelled", bound=LabelledData)
 
 
+@entry(own=("labels", "classes"))
 def flip_labels(labels: ArrayLike, rate: float, seed: int, *, draw: str = "bernoulli",
                 classes: ArrayLike | None = None, stream: str = "label noise") -> Real[np.ndarray, " n"]:
     """Symmetric noise: a share `rate` of the labels, each moved to one of the other classes with equal chances.
@@ -51,7 +53,10 @@ def flip_labels(labels: ArrayLike, rate: float, seed: int, *, draw: str = "berno
     """
     labels = np.asarray(labels)
     checks.require(labels.ndim == 1 and labels.size > 0, "labels.shape", labels.shape, "(n,), not empty")
-    classes = np.unique(labels if classes is None else np.asarray(classes))
+    if classes is not None:
+        classes = np.asarray(classes)
+        checks.require(classes.ndim == 1, "classes.shape", classes.shape, "(K,)")
+    classes = np.unique(labels if classes is None else classes)
     checks.require(len(classes) >= 2, "classes", classes.tolist(), "two classes or more")
     strangers = np.setdiff1d(labels, classes).tolist()
     checks.require(not strangers, "labels", strangers[:5], f"among the classes {classes.tolist()}")
@@ -74,6 +79,7 @@ def realised_label_noise_rate(labels: ArrayLike, observed: ArrayLike) -> float:
     return float(np.mean(labels != observed))
 
 
+@entry
 def add_label_noise(data: Labelled, noise: float | MatrixNoise | InstanceDependentNoise | HumanLabelNoise, *,
                     seed: int | None = None, draw: str = "bernoulli") -> Labelled:
     """A copy of `data` whose observed labels, of training and of test samples, are wrong at random.
@@ -117,11 +123,14 @@ def add_label_noise(data: Labelled, noise: float | MatrixNoise | InstanceDepende
     >>> noisy.y[noisy.flipped][:4].tolist(), noisy.y_obs[noisy.flipped][:4].tolist()
     ([3, 4, 4, 2], [4, 5, 5, 3])
     """
+    checks.instance("data", data, LabelledData)
     known = data.truth_known and data.n_test_known == data.n_test
     checks.require(known, "data", data.name, "data whose true labels, of training and of test samples, are known")
     if isinstance(noise, HumanLabelNoise):
         return _human(data, noise)
-    kind = noise if isinstance(noise, (MatrixNoise, InstanceDependentNoise)) else SymmetricNoise(noise)
+    kind = noise
+    if isinstance(noise, float):
+        kind = SymmetricNoise(checks.real("noise", noise, 0.0, 1.0 - 1.0 / data.n_classes, open_high=True))
     y_obs, expected = _observe(kind, data, data.x, data.y, "training", seed, draw)
     y_test_obs = _observe(kind, data, data.x_test, data.y_test, "test", seed, draw)[0] if data.n_test else None
     rates = {"flip_rate": float(kind.rate), "realised_flip_rate": realised_label_noise_rate(data.y, y_obs),
@@ -131,6 +140,7 @@ def add_label_noise(data: Labelled, noise: float | MatrixNoise | InstanceDepende
     return replace(data, y_obs=y_obs, y_test_obs=y_test_obs, noise=rates)
 
 
+@entry(own=("y", "y_obs"))
 def label_noise_transition(y: ArrayLike, y_obs: ArrayLike,
                            n_classes: int) -> tuple[Float[np.ndarray, "K K"], Int64[np.ndarray, "K K"]]:
     """How often each class was observed as each.
@@ -153,7 +163,7 @@ def label_noise_transition(y: ArrayLike, y_obs: ArrayLike,
     ValueError
         If a class has no image, or a label is of no class.
     """
-    true, observed = class_index(y, n_classes), class_index(y_obs, n_classes)
+    true, observed = (labels_as_index(name, value, n_classes) for name, value in (("y", y), ("y_obs", y_obs)))
     fits = true.ndim == 1 and true.shape == observed.shape
     checks.require(fits, "y_obs.shape", observed.shape, f"(n,) as y, which has {true.shape}")
     counts = np.bincount(true * n_classes + observed, minlength=n_classes**2).reshape(n_classes, n_classes)

@@ -14,6 +14,7 @@ from scipy.stats import truncnorm
 
 from helpers import checks
 from helpers.data.array_files import CIFAR10_CLASSES
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 DRAWS = ("bernoulli", "exact")
@@ -27,16 +28,21 @@ class MatrixNoise:
 
     kind: ClassVar[str]
 
+    @entry
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         """The matrix T, from the names of the classes or their number."""
         raise NotImplementedError
 
-    def rows(self, x: Float[np.ndarray, "n channels height width"], index: Int[np.ndarray, " n"], classes: Classes,
+    @entry
+    def rows(self, x: Float[np.ndarray, "n ..."], index: Int[np.ndarray, " n"], classes: Classes,
              seed: int) -> Float[np.ndarray, "n K"]:
         """Probability of each observed class, one row per image."""
+        _require_index(x, index, noise_kind_class_count(classes))
+        checks.integer("seed", seed, 0)
         return self.transition_matrix(classes)[index]
 
 
+@entry
 @dataclass(frozen=True)
 class RatedNoise(MatrixNoise):
     """Noise that looks at the class alone and is given by one number: `rate` in [0, below)."""
@@ -48,6 +54,7 @@ class RatedNoise(MatrixNoise):
         checks.real("rate", self.rate, 0.0, self.below, open_high=True)
 
 
+@entry
 @dataclass(frozen=True)
 class SymmetricNoise(RatedNoise):
     """Each label is wrong with probability `rate`, then any OTHER class with equal chances; rate in [0, 1 - 1/K).
@@ -57,12 +64,14 @@ class SymmetricNoise(RatedNoise):
 
     kind: ClassVar[str] = "symmetric"
 
+    @entry
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = noise_kind_class_count(classes)
         rate = checks.real("rate", self.rate, 0.0, 1.0 - 1.0 / k, open_high=True)
         return (1 - rate) * np.eye(k) + rate / (k - 1) * (1 - np.eye(k))
 
 
+@entry
 @dataclass(frozen=True)
 class SymmetricRedrawNoise(RatedNoise):
     """With probability `rate` the label is drawn anew from ALL classes, the true one included; rate in [0, 1).
@@ -72,11 +81,13 @@ class SymmetricRedrawNoise(RatedNoise):
 
     kind: ClassVar[str] = "symmetric redraw"
 
+    @entry
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = noise_kind_class_count(classes)
         return (1 - self.rate) * np.eye(k) + self.rate / k
 
 
+@entry
 @dataclass(frozen=True)
 class PairFlipNoise(RatedNoise):
     """Class i becomes class i + 1 (the last one becomes the first) with probability `rate` in [0, 1/2)."""
@@ -84,11 +95,13 @@ class PairFlipNoise(RatedNoise):
     kind: ClassVar[str] = "pair flip"
     below: ClassVar[float] = 0.5
 
+    @entry
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = noise_kind_class_count(classes)
         return (1 - self.rate) * np.eye(k) + self.rate * np.roll(np.eye(k), 1, axis=1)
 
 
+@entry
 @dataclass(frozen=True)
 class AsymmetricCIFAR10Noise(RatedNoise):
     """CIFAR-10's look-alikes: truck to automobile, bird to airplane, cat to dog and back, deer to horse.
@@ -100,6 +113,7 @@ class AsymmetricCIFAR10Noise(RatedNoise):
     kind: ClassVar[str] = "asymmetric CIFAR-10"
     below: ClassVar[float] = 0.5
 
+    @entry
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         names = CIFAR10_CLASSES if np.ndim(classes) == 0 and noise_kind_class_count(classes) == 10 else classes
         known = np.ndim(names) == 1 and sorted(map(str, names)) == sorted(CIFAR10_CLASSES)
@@ -111,6 +125,7 @@ class AsymmetricCIFAR10Noise(RatedNoise):
         return matrix
 
 
+@entry
 @dataclass(frozen=True)
 class AsymmetricCIFAR100Noise(RatedNoise):
     """Next class within blocks of five consecutive label numbers (4 becomes 0, 9 becomes 5), `rate` in [0, 1/2).
@@ -122,6 +137,7 @@ class AsymmetricCIFAR100Noise(RatedNoise):
     kind: ClassVar[str] = "asymmetric CIFAR-100"
     below: ClassVar[float] = 0.5
 
+    @entry
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = noise_kind_class_count(classes)
         checks.require(k == 100, "classes", k, "100 classes")
@@ -129,6 +145,7 @@ class AsymmetricCIFAR100Noise(RatedNoise):
         return np.kron(np.eye(k // CIFAR100_BLOCK), block)
 
 
+@entry
 @dataclass(frozen=True)
 class ClassConditionalNoise(MatrixNoise):
     """Two classes: a label +1 flips with probability `flip_plus`, a label -1 with `flip_minus`; each in [0, 1/2).
@@ -148,12 +165,14 @@ class ClassConditionalNoise(MatrixNoise):
     def rate(self) -> float:
         return (self.flip_plus + self.flip_minus) / 2
 
+    @entry
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = noise_kind_class_count(classes)
         checks.require(k == 2, "classes", k, "two classes")
         return np.array([[1 - self.flip_minus, self.flip_minus], [self.flip_plus, 1 - self.flip_plus]])
 
 
+@entry(own=("matrix",))
 @dataclass(frozen=True)
 class TransitionNoise(MatrixNoise):
     """Any row-stochastic matrix, of K rows of K numbers, kept as a tuple of tuples.
@@ -180,12 +199,14 @@ class TransitionNoise(MatrixNoise):
     def rate(self) -> float:
         return float(np.mean(1 - np.diag(self.matrix)))
 
+    @entry
     def transition_matrix(self, classes: Classes) -> Float[np.ndarray, "K K"]:
         k = noise_kind_class_count(classes)
         checks.require(k == len(self.matrix), "classes", k, f"{len(self.matrix)} classes, the rows of the matrix")
         return np.array(self.matrix)
 
 
+@entry
 @dataclass(frozen=True)
 class InstanceDependentNoise:
     """Noise that looks at the image, after the synthetic noise of Xia et al. 2020 (part-dependent label noise).
@@ -219,9 +240,10 @@ class InstanceDependentNoise:
         checks.real("rate", self.rate, 0.0, 1.0, open_low=True, open_high=True)
         checks.positive("std", self.std)
 
-    def rows(self, x: Float[np.ndarray, "n channels height width"], index: Int[np.ndarray, " n"], classes: Classes,
+    @entry
+    def rows(self, x: Float[np.ndarray, "n ..."], index: Int[np.ndarray, " n"], classes: Classes,
              seed: int, stream: str = "",
-             mean: float | Float[np.ndarray, "1 channels height width"] = 0.0) -> Float[np.ndarray, "n K"]:
+             mean: float | Float[np.ndarray, "1 ..."] = 0.0) -> Float[np.ndarray, "n K"]:
         """Probability of each observed class, one row per image.
 
         Parameters
@@ -240,6 +262,8 @@ class InstanceDependentNoise:
             the mean training image, which is subtracted where the noise is `centred`.
         """
         k, low, high = noise_kind_class_count(classes), -self.rate / self.std, (1 - self.rate) / self.std
+        _require_index(x, index, k)
+        checks.broadcast("mean", np.asarray(mean), (1, *x.shape[1:]), grow=False)
         q = truncnorm.rvs(low, high, loc=self.rate, scale=self.std, size=len(index),
                           random_state=random_stream(seed, f"label noise, rates of images{stream}"))
         rows = np.zeros((len(index), k))
@@ -253,6 +277,7 @@ class InstanceDependentNoise:
         return rows
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class HumanLabelNoise:
     """Labels that people gave.
@@ -272,6 +297,15 @@ class HumanLabelNoise:
     _: KW_ONLY
     source: str = ""
     kind: ClassVar[str] = "human"
+
+    def __post_init__(self) -> None:
+        checks.require(len(self.labels) > 0, "labels", "<none>", "a label for each training image")
+
+
+def _require_index(x: Float[np.ndarray, "n ..."], index: Int[np.ndarray, " n"], k: int) -> None:
+    checks.require(len(x) > 0, "x.shape", x.shape, "(n, ...), not empty")
+    checks.require(len(x) == len(index), "index.shape", index.shape, f"({len(x)},), as many as x has images")
+    checks.require(bool(((index >= 0) & (index < k)).all()), "index", index, f"positions from 0 to {k - 1}")
 
 
 def noise_kind_class_count(classes: Classes) -> int:

@@ -8,15 +8,17 @@ from jaxtyping import Float32
 from numpy.typing import ArrayLike
 
 from helpers import checks
-from helpers.data.image_folders import opaque_image
+from helpers.data.image_reading import opaque_image
 from helpers.data.images import LabelledData, LabelledFeatures, LabelledImages, class_labels
 from helpers.data.own_labels import class_positions, plain_array
+from helpers.entry import entry
 
 LAYOUTS = ("auto", "NCHW", "NHWC")
 CHANNELS = (1, 3, 4)  # what "auto" takes for a number of channels
 LARGEST = float(np.finfo(np.float32).max)
 
 
+@entry(own=("x", "labels", "classes", "x_test", "labels_test", "true_labels"))
 def labelled_arrays(x: ArrayLike, labels: ArrayLike, *, name: str = "data", classes: Iterable[str] | None = None,
                     x_test: ArrayLike | None = None, labels_test: ArrayLike | None = None,
                     true_labels: ArrayLike | None = None, labels_are: str = "observed",
@@ -72,8 +74,8 @@ def labelled_arrays(x: ArrayLike, labels: ArrayLike, *, name: str = "data", clas
     checks.one_of("labels_are", labels_are, ("true", "observed") if true_labels is None else ("observed",))
     checks.require((x_test is None) == (labels_test is None), "labels_test" if x_test is None else "x_test",
                    "<given alone>", "given with the other of x_test and labels_test")
-    given = {"labels": labels, "true_labels": true_labels, "labels_test": labels_test}
-    given = {argument: value for argument, value in given.items() if value is not None}
+    optional = {"true_labels": true_labels, "labels_test": labels_test}
+    given = {"labels": labels} | {argument: value for argument, value in optional.items() if value is not None}
     samples = {"x": _samples("x", x, layout)}
     if x_test is not None:
         samples["x_test"] = _samples("x_test", x_test, layout)  # of the same shape, hence in the same layout
@@ -92,8 +94,10 @@ def labelled_arrays(x: ArrayLike, labels: ArrayLike, *, name: str = "data", clas
                 n_test_true=0 if x_test is not None and labels_are_test == "observed" else None)
 
 
+@entry(own=("classes",))
 def labelled_dataset(dataset: Any, *, classes: Iterable[str] | None = None, name: str | None = None,
-                     labels_are: str = "observed", layout: str = "auto") -> LabelledData:
+                     labels_are: str = "observed", files: Iterable[str] | None = None,
+                     layout: str = "auto") -> LabelledData:
     """A map-style torch Dataset, of pairs (sample, label), read once into memory.
 
     Parameters
@@ -106,7 +110,7 @@ def labelled_dataset(dataset: Any, *, classes: Iterable[str] | None = None, name
         else those of `labelled_arrays`.
     name
         what to call the data; by default the dataset's class.
-    labels_are, layout
+    labels_are, files, layout
         as for `labelled_arrays`.
 
     Raises
@@ -130,7 +134,7 @@ def labelled_dataset(dataset: Any, *, classes: Iterable[str] | None = None, name
     if classes is None:
         classes = _own_classes(dataset, labels)
     return labelled_arrays(x, labels, name=type(dataset).__name__ if name is None else name, classes=classes,
-                           labels_are=labels_are, layout=layout)
+                           labels_are=labels_are, files=files, layout=layout)
 
 
 def _samples(argument: str, value: ArrayLike, layout: str) -> Float32[np.ndarray, "n ..."]:

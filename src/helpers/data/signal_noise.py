@@ -16,12 +16,14 @@ import torch
 from jaxtyping import Bool, Float, Float64
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 STRENGTHS = ("n_snr2", "mu_norm", "snr")
 LARGEST_D = 10**15  # integers up to here are exact in float64
 
 
+@entry(own=("mu", "xi", "y", "y_obs", "xi_test", "y_test"))
 @dataclass(frozen=True, eq=False)
 class Sample:
     """n training samples as explicit vectors, on the CPU, and optional test samples. Anything array-like is taken.
@@ -54,7 +56,6 @@ class Sample:
     distribution: "SignalNoise"
 
     def __post_init__(self) -> None:
-        checks.instance("distribution", self.distribution, SignalNoise)
         for name, length in {"y": self.n, "y_obs": self.n, "y_test": None}.items():
             object.__setattr__(self, name, checks.labels(name, getattr(self, name), length))
         shapes = {"mu": (self.d,), "xi": (self.n, self.d), "xi_test": (len(self.y_test), self.d)}
@@ -91,12 +92,15 @@ class Sample:
         """Inner products of the test patches with `vectors`, computed once."""
         return self.xi_test @ self.vectors.T
 
+    @entry
     def keep(self, kept: Bool[np.ndarray, " n"]) -> "Sample":
         """The same data with those training samples only for which `kept` is True (see `keep_samples`)."""
+        checks.require(kept.shape == (self.n,) and bool(kept.any()), "kept", kept, f"{self.n} values, some True")
         law = self.distribution.replace(n=int(kept.sum()), mu_norm=self.distribution.mu_norm, balanced=False)
         return dataclasses.replace(self, xi=self.xi[kept], y=self.y[kept], y_obs=self.y_obs[kept], distribution=law)
 
 
+@entry
 @dataclass(frozen=True)
 class SignalNoise:
     """The distribution of n samples in dimension d, with exactly one of three signal strengths given.
@@ -160,8 +164,6 @@ class SignalNoise:
         set_field("noise_std", checks.positive("noise_std", self.noise_std))
         for name in ("flip_plus", "flip_minus"):
             set_field(name, checks.real(name, getattr(self, name), 0.0, 0.5, open_high=True))
-        for name in ("orthogonal", "balanced"):
-            set_field(name, bool(checks.one_of(name, getattr(self, name), (False, True))))
         checks.require(not (self.balanced and self.n % 2), "n", self.n, "even where the true classes are balanced")
         strengths = {name: getattr(self, name) for name in STRENGTHS}
         given = {name: value for name, value in strengths.items() if value is not None}
@@ -177,12 +179,14 @@ class SignalNoise:
             set_field(field, number)
         set_field("_given", name)
 
+    @entry
     def replace(self, **changes: object) -> "SignalNoise":
         """A copy with `changes`; the strength stays the one that was given, unless a new one is."""
         dropped = set(STRENGTHS) if changes.keys() & set(STRENGTHS) else set(STRENGTHS) - {self._given}
         kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in dropped}
         return SignalNoise(**(kept | changes))
 
+    @entry
     def draw_labels(self, seed: int) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """True and observed labels of the n training samples, each -1 or +1."""
         rng = random_stream(seed, "labels")
@@ -192,11 +196,14 @@ class SignalNoise:
             y = rng.choice([-1.0, 1.0], self.n)
         return y, self.flip(y, rng)
 
+    @entry
     def flip(self, y: Float[np.ndarray, " n"], rng: np.random.Generator) -> Float[np.ndarray, " n"]:
         """Observed labels: each entry of `y` keeps its sign or, with its class's flip rate, changes it."""
+        checks.require(bool((np.abs(y) == 1).all()), "y", y, "labels -1 or +1")
         flipped = rng.random(len(y)) < np.where(y > 0, self.flip_plus, self.flip_minus)
         return np.where(flipped, -y, y)
 
+    @entry
     def sample(self, seed: int, *, n_test: int = 0) -> Sample:
         """Draw a Sample of explicit vectors: (n + n_test) d numbers of 8 bytes, or MemoryError."""
         n_test = checks.integer("n_test", n_test, 0)

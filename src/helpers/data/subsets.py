@@ -9,12 +9,14 @@ from numpy.typing import ArrayLike
 from helpers import checks
 from helpers.data.images import LabelledData
 from helpers.data.signal_noise import Sample
+from helpers.entry import entry
 from helpers.streams import random_stream
 
 Labelled = TypeVar("Labelled", bound=LabelledData)
 Samples = TypeVar("Samples", Sample, LabelledData)
 
 
+@entry
 def hold_out(data: Labelled, n_val: int, *, seed: int | None = None) -> Labelled:
     """Some training samples become the end of the test set, with their observed labels: a validation set.
 
@@ -49,6 +51,7 @@ def hold_out(data: Labelled, n_val: int, *, seed: int | None = None) -> Labelled
     return replace(data.keep(~held), **added, n_test_true=true)
 
 
+@entry(own=("kept",))
 def keep_samples(data: Samples, kept: ArrayLike) -> Samples:
     """The same data with only some of their training samples. Test samples stay.
 

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Int64
 from PIL import Image, ImageOps
 
 from helpers import checks
-from helpers.data.image_folders import opaque_image
+from helpers.data.image_reading import opaque_image
 from helpers.data.images import LabelledData, LabelledImages, class_index
 from helpers.files import write_atomically
 from helpers.practice.fingerprint import fingerprint
