@@ -46,6 +46,7 @@ def experiments():
                                   "method": "occlusion"}),
         "chosen_steps": case({"steps": steps}),
         "cifar10n_cell": case({"kind": "worst", "keep": "image", **cifar10n}, {"n_val": ""}, fails=FILES),
+        "compare_recorded_stops": case({"table": load_table("comparisons").table, "flip_rate": 0.2}),
         "comparison_cell": case({**runs, "n_train": 60, "n_val": 10, "folds": 2}, {"n_val": ""},
                                 fails="may take longer than a call has"),
         "deep_cell": case({"network": "VGG", **runs, "flip_minus": 0.1, "n_train": 40, "n_val": 5, "size": "quick",

@@ -1,3 +1,4 @@
+from .comparison_tables import compare_recorded_stops as compare_recorded_stops
 from .comparisons import comparison_cell as comparison_cell
 from .decisions import decision_table as decision_table
 from .deep_networks import (
