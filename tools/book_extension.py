@@ -31,12 +31,13 @@ MINDED = re.compile(r'<link rel="preload" as="font"[^>]*>\s*|(?<=<div) role="lis
 
 def add_repository(app, config):
     """Fill in the theme's options before the theme reads them."""
+    config.ogp_site_name = config.html_title
     if not (url := repository_url(os.environ)):
         return
     config.html_theme_options.update(repository_url=url, repository_branch=COLAB_BRANCH, path_to_docs="",
                                      use_repository_button=True, use_issues_button=True)
     if site := site_url(os.environ):  # where the workflow puts the PDF, too
-        config.ogp_site_url, config.ogp_site_name = f"{site}/", config.html_title
+        config.ogp_site_url = f"{site}/"
         config.ogp_social_cards["enable"] = True  # a preview's picture needs an absolute address
         footer = config.html_theme_options.get("extra_footer", "")
         links = f'<a href="{site}/book/cite.html">Cite this book</a>. <a href="{site}/book.pdf">PDF</a>.'

@@ -876,7 +876,9 @@ function start(root) {
     readControls();
     const refused = pairs.filter(([name, value]) => app.settings[name] !== Number(value)).map(([name, value]) =>
       `${name} = ${value}`.slice(0, 30) + (Object.hasOwn(input, name) ? ` (taken: ${app.settings[name]})` : ""));
-    say(refused.length ? `The link asks for what the sliders do not have: ${refused.join(", ")}.` : "");
+    const more = refused.length > 5 ? `, and ${refused.length - 5} more` : "";
+    const told = refused.slice(0, 5).join(", ") + more;
+    say(refused.length ? `The link asks for what the sliders do not have: ${told}.` : "");
     app.dirty ||= given.length > 0;
     return given.length > 0;
   }

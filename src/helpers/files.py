@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from os import PathLike
@@ -20,6 +21,7 @@ except ImportError:  # Windows
     fcntl = None
 
 CHUNK = 2**20  # bytes
+TEMPORARY = re.compile(r"\..*\.[0-9a-f]{32}", re.DOTALL)  # names of files that are being written
 
 
 def _sha256_of(path: str | PathLike) -> str:
@@ -118,7 +120,8 @@ def write_atomically(path: str | PathLike, content: bytes) -> None:
     """Write `content` to `path` through a temporary file in the same folder and one rename."""
     path = checks.path("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    # Not longer than any name may be, whatever that of the file.
+    temporary = path.with_name(f".{path.name[:50]}.{uuid.uuid4().hex}")
     try:
         with open(temporary, "xb") as file:
             file.write(content)
@@ -128,3 +131,13 @@ def write_atomically(path: str | PathLike, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@entry
+def remove_leftovers(folder: str | PathLike, *, older: float = 3600.0) -> None:
+    """Remove from a folder what `write_atomically` left there when it was killed, if it is `older` seconds or more."""
+    folder, older = checks.path("folder", folder), checks.real("older", older, 0.0)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # its writer has just renamed it
+            if TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime >= older:
+                path.unlink()

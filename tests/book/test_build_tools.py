@@ -309,7 +309,8 @@ def test_a_link_to_a_published_page_has_a_preview(published, offline):
     assert told["og:site_name"] == "Signal First, Noise Later" and told["og:title"] and told["og:description"]
     site = "https://a.github.io/b/"
     assert told["og:url"] == f"{site}page.html" and (published / told["og:image"].removeprefix(site)).exists()
-    assert "og:image" not in (offline / "page.html").read_text()
+    alone = (offline / "page.html").read_text()
+    assert "og:image" not in alone and 'og:site_name" content="Signal First, Noise Later"' in alone
 
 
 def test_page_without_a_paired_notebook_has_no_colab_button(published):

@@ -239,6 +239,12 @@ def test_a_link_carries_the_settings(visit):
     assert second["margin"] == first["margin"] and second["settings"] == first["settings"]
 
 
+def test_a_link_with_thousands_of_strange_settings_is_answered_in_a_line(visit):
+    page = visit("#" + "&".join(f"s{k}=1" for k in range(5000)))
+    said = page.get_by_role("status").all_inner_texts() + page.locator("[aria-live]").all_inner_texts()
+    assert any("and 4995 more" in text and len(text) < 300 for text in said)
+
+
 @pytest.mark.parametrize(("link", "named"), [
     ("#keys", []), ("#c=8&tau=0.1&law=0", []), ("#c=NaN&tau=7&seed=-3&n=1e9&m=", ["c = NaN", "tau", "seed", "n"]),
     ("#c=Infinity&dn=-1&seed=2.7", ["c", "dn", "seed"]), ("#toString=1&%=%&init=0", ["toString", "%", "init"])])

@@ -1,13 +1,14 @@
 """Files: downloads from a server on this machine, and writing in one piece."""
 
 import hashlib
+import os
 import sys
 
 import pytest
 from web import closed_port
 
 from helpers import files as downloads
-from helpers.files import _sha256_of, fetch_file, write_atomically
+from helpers.files import _sha256_of, fetch_file, remove_leftovers, write_atomically
 
 
 def test_a_failure_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
@@ -31,6 +32,25 @@ def test_a_written_file_can_be_read_by_whoever_may_read_its_neighbours(tmp_path)
     (tmp_path / "neighbour").write_bytes(b"")
     write_atomically(tmp_path / "file", b"content")
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "neighbour").stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "\N{SNOWMAN}" * 85])
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path, name):
+    write_atomically(tmp_path / name, b"content")
+    assert (tmp_path / name).read_bytes() == b"content" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_killed_process_left_half_written_goes_and_nothing_else(tmp_path):
+    left, young, others = f".cell.json.{'0' * 32}", f".cell.json.{'1' * 32}", ["cell.json", ".hidden", f"a.{'0' * 32}"]
+    for name in (left, young, *others):
+        (tmp_path / name).write_bytes(b"")
+        os.utime(tmp_path / name, (0, 0))
+    os.utime(tmp_path / young)
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([young, *others])
+    remove_leftovers(tmp_path / "absent")
+    with pytest.raises(ValueError, match=r"older=-1\.0"):
+        remove_leftovers(tmp_path, older=-1)
 
 
 def test_a_download_is_checked_and_done_once(server, tmp_path):

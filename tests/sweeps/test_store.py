@@ -1,6 +1,7 @@
 """The store of a sweep: files that are damaged, functions without a stable key."""
 
 import json
+import os
 from functools import partial
 
 import numpy as np
@@ -35,6 +36,14 @@ def test_other_files_in_the_store_are_left_alone(tmp_path):
     (tmp_path / "notes.json").write_text("not a cell")
     assert len(sweep(one, {"x": [1]}, store=tmp_path)) == 1
     assert (tmp_path / "notes.json").read_text() == "not a cell"
+
+
+def test_what_a_killed_sweep_left_half_written_is_swept_up(tmp_path):
+    left = tmp_path / f".key.json.{'0' * 32}"
+    left.write_text("{")
+    os.utime(left, (0, 0))
+    sweep(one, {"x": [1]}, store=tmp_path)
+    assert not left.exists() and len(list(tmp_path.iterdir())) == 1
 
 
 class Callable:

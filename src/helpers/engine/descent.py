@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 import numpy as np
-import psutil
 import torch
 from jaxtyping import Float
 from numpy.typing import ArrayLike
@@ -16,6 +15,7 @@ from helpers.data.signal_noise import Sample, SignalNoise
 from helpers.engine import explicit, reduced
 from helpers.engine.engine_state import DIVERGED, Engine, EngineDiverged
 from helpers.engine.gram import inner_products
+from helpers.engine.memory import free_memory
 from helpers.engine.network_decomposition import check_decomposition_dimension
 from helpers.engine.observables import draw_observables, measure_observables
 from helpers.record import Record, log_times
@@ -193,7 +193,7 @@ def _batch_size(runs, m, recorded, n_test, given_tests, engine, device, memory) 
     """How many runs go at a time, so that they and the whole Record stay within `memory` bytes."""
     n = runs[0][0].n
     d = max(run[0].d for run in runs)
-    budget = _free_memory(device) // 2 if memory is None else checks.integer("memory", memory)
+    budget = free_memory(device) // 2 if memory is None else checks.integer("memory", memory)
     # Twice: the parts are joined by copying.
     record = 2 * 8 * len(runs) * (recorded * (RECORDED_NUMBERS_PER_SAMPLE * n + 2 * m) + 2 * m * n)
     need = explicit.ExplicitEngine.bytes_per_run(n, d, m, n_test, given_tests) if engine == "explicit" else \
@@ -203,13 +203,6 @@ def _batch_size(runs, m, recorded, n_test, given_tests, engine, device, memory) 
         raise MemoryError(f"memory={budget}: {len(runs)} runs need {record} bytes to be recorded and {need} to run one "
                           "at a time; record at fewer steps, take fewer runs, or raise memory")
     return min(len(runs), left // need)
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cpu":
-        return psutil.virtual_memory().available
-    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # free within torch
-    return torch.cuda.mem_get_info(device)[0] + cached
 
 
 def _describe(problem, init_std, lr, seed) -> dict:

@@ -107,7 +107,7 @@ def write_cleaned_folder(source: str | PathLike, changes: pd.DataFrame, target: 
     target = check_target(target, source=source, overwrite=overwrite)
     files = list(_files(source))
     places = _places(source, files, changes)
-    beside = target.absolute().with_name(f".{target.name}.{uuid.uuid4().hex}")
+    beside = target.absolute().with_name(f".{target.name[:50]}.{uuid.uuid4().hex}")
     try:
         for file in files:
             if (place := places.get(file, file)) is not None:

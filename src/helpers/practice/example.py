@@ -68,7 +68,7 @@ def example_folder(path: str | PathLike, *, kind: str = "pair", rate: float = 0.
     data = add_label_noise(_digits(n, seed), _noise(kind, rate), seed=seed)
     observed, true = ([DIGITS[k] for k in labels] for labels in (data.y_obs, data.y))
     files = [f"{digit}/{i:04d}.png" for i, digit in enumerate(observed)]
-    beside = path.absolute().with_name(f".{path.name}.{uuid.uuid4().hex}")
+    beside = path.absolute().with_name(f".{path.name[:50]}.{uuid.uuid4().hex}")
     try:
         for file, x in zip(files, data.x):
             (beside / file).parent.mkdir(parents=True, exist_ok=True)

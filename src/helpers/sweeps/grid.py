@@ -15,6 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from helpers import checks
+from helpers.files import remove_leftovers
 from helpers.sweeps.cell_keys import plain_for_store, store_keys
 from helpers.sweeps.store import Cell, Row, Scalar, load_from_store, save_in_store
 
@@ -180,6 +181,7 @@ def _scalar(name: str, value: object) -> Scalar:
 def _paths(store: str | PathLike, keys: Iterable[str]) -> list[Path]:
     folder = checks.path("store", store)
     checks.require(folder.is_dir() or not folder.exists(), "store", str(store), "a folder, or a path to make one at")
+    remove_leftovers(folder)
     return [folder / f"{key}.json" for key in keys]
 
 

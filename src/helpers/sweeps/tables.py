@@ -28,7 +28,7 @@ from jaxtyping import Real, Shaped
 
 from helpers import checks
 from helpers.entry import entry
-from helpers.files import write_atomically
+from helpers.files import remove_leftovers, write_atomically
 from helpers.runtime import CHECKPOINTS_VARIABLE, code_fingerprints, is_module, provenance
 from helpers.sweeps.grid import sweep
 from helpers.sweeps.store import Cell, Scalar, stored_cells
@@ -411,6 +411,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 def _write(name: str, table: pd.DataFrame, made: dict, results: Path) -> None:
     csv, description = _paths(results, name)
+    remove_leftovers(results)
     content = _written(table).encode()
     write_atomically(csv, content)
     # Last: without it, or with an old one, the plan counts as missing.
