@@ -2,6 +2,7 @@
 
 GITHUB_SERVER_URL, GITHUB_REPOSITORY (owner/name) and GITHUB_SHA say where the sources are, SITE_URL where the book is
 published (the publishing workflow asks GitHub Pages). A fork works without an edit; without them nothing is linked.
+No library: these are three look-ups, and what reads addresses off git knows only where a clone came from.
 """
 
 

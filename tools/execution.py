@@ -14,7 +14,6 @@ import sys
 import tempfile
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
 from datetime import date
 from importlib import metadata
 from itertools import repeat
@@ -28,7 +27,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.cache import db
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from sqlalchemy import URL, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -272,57 +271,6 @@ def noise(executed):
     """Sentences about cells that wrote to stderr: on the page of a chapter a stray warning is a fault."""
     return [f"cell {index} wrote to stderr: {output.text.strip()[:500]}" for index, cell in enumerate(executed.cells)
             for output in cell.get("outputs", []) if output.get("name") == "stderr"]
-
-
-class Run:
-    """A notebook's run by nbval, the book's own execution once each of its cells has passed: one run for both.
-
-    nbval compares a cell's outputs after it has merged its streams. The book shows them as they came, so nbclient puts
-    them together from the kernel's messages. nbs/conftest.py makes this before the kernel starts.
-    """
-
-    def __init__(self, notebook):
-        self.start, self.notebook, self.messages, self.request = perf_counter(), deepcopy(notebook), [], None
-        self.code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-        for index in self.code:
-            self.notebook.cells[index].update(outputs=[], execution_count=None)
-        self.left = set(self.code)
-        self.client = NotebookClient(self.notebook, record_timing=False)
-        self.client.reset_execution_trackers()
-
-    def listen(self, kernel):
-        """Hear what nbval's kernel says, and let it count its cells, as the book's kernels do."""
-        about, get_message = kernel.kc.kernel_info(reply=True, timeout=60)["content"], kernel.get_message
-        self.notebook.metadata["language_info"] = about["language_info"]
-
-        def heard(stream, timeout=None):
-            message = get_message(stream, timeout=timeout)
-            self.messages += [message] if stream == "iopub" else []
-            return message
-
-        def execute(source, allow_stdin=None):
-            self.messages.clear()
-            self.request = kernel.kc.execute(source, allow_stdin=allow_stdin, stop_on_error=False)
-            return self.request
-
-        kernel.get_message, kernel.execute_cell_input = heard, execute
-
-    def cell_passed(self, number, source, threads, root=ROOT):
-        """Give the `number`-th code cell, which has just been run, its outputs; keep the run if it was the last one.
-
-        The cache knows it by the code that was run: where a pair is out of step with its `source`, nobody finds it.
-        """
-        index = self.code[number]
-        self.client.clear_before_next_output = False
-        try:
-            for message in self.messages:
-                if message["parent_header"].get("msg_id") == self.request:
-                    self.client.process_message(message, self.notebook.cells[index], index)
-        except CellExecutionComplete:
-            self.left.discard(index)
-        if not self.left and not is_stale(root):
-            self.client.set_widgets_metadata()
-            put(source, self.notebook, perf_counter() - self.start, threads, root)
 
 
 def report(faults):

@@ -47,17 +47,6 @@ class Block(NamedTuple):
         return self.name[4:] if self.name.startswith("prf:") and self.name != "prf:proof" else ""
 
 
-class Exercise(NamedTuple):
-    """An exercise and its solution, None if there is none. stars : 0 if the title has none. code : the solution's."""
-
-    label: str
-    title: str
-    stars: int
-    text: str
-    solution: str | None
-    code: list
-
-
 def walk(text, begin=0, page="MyST"):
     """Every block of a text in order, those inside another after it."""
     for block in blocks(text, begin, page):
@@ -117,11 +106,3 @@ def solution_blocks(text):
     if start:
         raise ValueError(f"line {start.first + 1}: the solution of {start.title} has no solution-end")
     return found
-
-
-def exercises(text):
-    """Every exercise of a chapter's source, in order."""
-    solutions = {block.title: block.text for block in solution_blocks(text)}
-    return [Exercise(block.label, block.title.rstrip(STAR + " "), block.title.count(STAR), block.text,
-                     solution := solutions.get(block.label), code_blocks(solution or ""))
-            for block in walk(text) if block.name == "exercise"]

@@ -2,7 +2,7 @@
 
 Figures and verdicts come from the execution cache. What goes on a slide is a rule, no second text: title; opening;
 sections; each statement without its proof, and each equation that it cites; each figure under its finding, the
-caption's first sentence or what tools/findings.yml quotes of the chapter; the verdict; the summary; the exercises'
+caption's first sentence or what book/findings.yml quotes of the chapter; the verdict; the summary; the exercises'
 titles. What the main line says beside these are the speaker's notes (key S). sphinx-revealjs would put a whole page on
 slides, section by section, and knows no such rule.
 """
@@ -93,7 +93,7 @@ def pages_of(text):
 @cache
 def quoted():
     """{name of a figure: its finding, in words of its chapter} where its caption does not open with it."""
-    return yaml.safe_load(Path(__file__).with_name("findings.yml").read_text("utf-8"))
+    return yaml.safe_load((execution.ROOT / "book" / "findings.yml").read_text("utf-8"))
 
 
 def finding(figure, text):
@@ -104,7 +104,7 @@ def finding(figure, text):
     name, caption = figure["name"], figure["caption"].strip()
     if name in quoted():
         if (quote := quoted()[name]) not in " ".join(text.split()):
-            raise ValueError(f"{name}: tools/findings.yml quotes {quote!r}, which its chapter does not say (any more)")
+            raise ValueError(f"{name}: book/findings.yml quotes {quote!r}, which its chapter does not say (any more)")
         return f"{quote[0].upper()}{quote[1:]}", caption
     first, *rest = SENTENCE_ENDS.split(caption, maxsplit=1)
     before, _, after = first.partition(": ")
@@ -112,7 +112,7 @@ def finding(figure, text):
         first, rest = before, [f"{after[0].upper()}{after[1:]} {''.join(rest)}"]
     if len(first) > FINDING or before in PANELS:
         raise ValueError(f"{name}: its caption does not open with a finding of at most {FINDING} characters: begin it "
-                         "with one, or let tools/findings.yml quote where the chapter says it")
+                         "with one, or let book/findings.yml quote where the chapter says it")
     return first.removesuffix("."), "".join(rest)
 
 
@@ -231,7 +231,8 @@ def deck(path, notebook):
     for stop in along:
         where = f"{chapter} · {stop.section}" if stop.section else chapter
         made += with_notes(stop_slides(where, stop.what, text, shown), stop.notes)
-    items = [f'- {one.title} <span class="stars">{one.stars * myst.STAR}</span>' for one in myst.exercises(text)]
+    items = [f'- {one.title.rstrip(myst.STAR)}<span class="stars">{one.title.count(myst.STAR) * myst.STAR}</span>'
+             for one in myst.walk(text) if one.name == "exercise"]
     return [*made, *text_slides(chapter, "Summary", summary, shown),
             slide(chapter, "Exercises", rendered("\n".join(items)))]
 

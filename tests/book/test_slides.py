@@ -17,6 +17,7 @@ import plain_markdown
 import pytest
 import slides
 from browsers import complaints
+from exercises import exercises
 from layers import parts
 from made_up import HEADER
 from nbformat.v4 import new_output
@@ -248,7 +249,7 @@ def test_every_statement_figure_and_exercise_is_on_a_slide(path):
     text = "\n".join(slides.deck(path, notebook))
     main_line = [block for block in myst.blocks(path.read_text("utf-8")) if block.statement in CLAIMS]
     titles = [block.title for block in main_line]  # what is folded is for reading, not for a lecture
-    titles += [one.title for one in myst.exercises(path.read_text("utf-8"))]
+    titles += [one.title for one in exercises(path.read_text("utf-8"))]
     figures = [cell.metadata["mystnb"]["figure"] for cell in notebook.cells
                if "figure" in cell.metadata.get("mystnb", {})]
     missing = [title for title in titles if slides.inline(title) not in text]

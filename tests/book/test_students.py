@@ -13,6 +13,7 @@ import numbering
 import pytest
 import slices
 import students
+from exercises import exercises
 from made_up import HEADER
 
 CHAPTERS = execution.chapters()
@@ -113,7 +114,7 @@ def test_student_version_is_the_chapter_without_solutions(made, path):
     assert not any(cell.outputs or cell.execution_count for cell in cells)
     written = "\n".join(cell.source for cell in notebook.cells)
     assert not re.search(r"\{(solution|exercise|prf:|doc\}|eq\}|numref)|^:::", written, re.MULTILINE), "MyST is left"
-    found = myst.exercises(text)
+    found = exercises(text)
     heads = [f"({one.title} {one.stars * myst.STAR})." for one in found]
     assert all(head in written for head in heads), "an exercise is missing, or its stars"
     answers = [number for number, cell in enumerate(notebook.cells) if "our answer" in cell.source]

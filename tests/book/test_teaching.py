@@ -6,6 +6,7 @@ import execution
 import myst
 import pytest
 import yaml
+from exercises import exercises
 from layers import main_line
 
 PAGE = execution.ROOT / "book" / "teaching.md"
@@ -56,7 +57,7 @@ def test_the_short_path_takes_less_than_four_hours():
 
 def test_every_exercise_has_one_row_with_its_title_and_stars():
     wanted = [f"| {{ref}}`{one.label}` {one.title} | {one.stars * myst.STAR} |" for path in CHAPTERS
-              for one in myst.exercises(path.read_text("utf-8"))]
+              for one in exercises(path.read_text("utf-8"))]
     found = [f"| {{ref}}`{label}` {title} | {stars} |" for label, title, stars, _ in exercise_rows()]
     missing = [row for row in wanted if row not in found]
     assert not missing, "write these rows, and the goal that each tests, into book/teaching.md:\n" + "\n".join(missing)
@@ -65,7 +66,7 @@ def test_every_exercise_has_one_row_with_its_title_and_stars():
 
 def test_every_exercise_tests_a_goal_of_its_chapter_and_every_goal_is_tested():
     goals = {f"{int(stem[:2])}{letter}" for stem, (letters, _, _) in chapter_rows().items() for letter in letters}
-    home = {one.label: int(path.stem[:2]) for path in CHAPTERS for one in myst.exercises(path.read_text("utf-8"))}
+    home = {one.label: int(path.stem[:2]) for path in CHAPTERS for one in exercises(path.read_text("utf-8"))}
     tested = {label: goal for label, _, _, goal in exercise_rows()}
     strange = {label: goal for label, goal in tested.items() if goal not in goals or int(goal[:-1]) != home[label]}
     assert not strange, f"exercises that test no goal of their chapter: {strange}"
@@ -73,7 +74,7 @@ def test_every_exercise_tests_a_goal_of_its_chapter_and_every_goal_is_tested():
 
 
 def test_the_plans_name_exercises_that_exist():
-    labels = {one.label for path in CHAPTERS for one in myst.exercises(path.read_text("utf-8"))}
+    labels = {one.label for path in CHAPTERS for one in exercises(path.read_text("utf-8"))}
     assert set(re.findall(r"\{ref\}`(ex-[\w-]+)`", PAGE.read_text("utf-8"))) == labels
 
 

@@ -18,13 +18,14 @@ import myst
 import numpy as np
 import pytest
 import slices
+from exercises import exercises
 from scipy.integrate import quad
 
 from helpers.theory.limit import limit_law
 
 CHAPTERS = execution.chapters()
 FIND = {exercise.label: (path, exercise) for path in CHAPTERS
-        for exercise in myst.exercises(path.read_text("utf-8"))}
+        for exercise in exercises(path.read_text("utf-8"))}
 LABELS = [label for label, (_, exercise) in FIND.items() if exercise.code]
 
 SMALLER = {  # label: {what stands in the chapter or in the solution: what runs here}
@@ -204,7 +205,7 @@ def numbers(text):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_each_exercise_has_a_title_stars_and_a_solution(path):
-    found = myst.exercises(path.read_text("utf-8"))
+    found = exercises(path.read_text("utf-8"))
     faults = [f"{one.label}: give the exercise a title that ends with one to three {myst.STAR}, its difficulty"
               for one in found if not one.title or not 1 <= one.stars <= 3]
     faults += [f"{one.label}: write a solution directive that names it" for one in found if not one.solution]
@@ -286,13 +287,13 @@ print(other)
 
 
 def test_exercises_and_solutions_are_read_in_both_forms():
-    sums, shown = myst.exercises(CHAPTER)
+    sums, shown = exercises(CHAPTER)
     assert (sums.label, sums.title, sums.stars, sums.text) == ("ex-sums", "Sums", 2, "Add.")
     assert sums.code == ["print(sum(table.values()))"]
     assert (shown.title, shown.stars, shown.code) == ("Shown", 0, ["print(other)"])
     with pytest.raises(ValueError, match="ex-shown has no solution-end"):
-        myst.exercises(CHAPTER.partition(":::{solution-end}")[0])
-    assert myst.exercises(CHAPTER.replace("{solution} ex-sums", "{note} x"))[0].solution is None
+        exercises(CHAPTER.partition(":::{solution-end}")[0])
+    assert exercises(CHAPTER.replace("{solution} ex-sums", "{note} x"))[0].solution is None
 
 
 def test_a_slice_is_what_a_solution_needs_and_no_more():

@@ -58,6 +58,7 @@ from .real_images import (
     image_run_and_mistakes as image_run_and_mistakes,
     image_runs as image_runs,
 )
+from .recordings import RECORDINGS as RECORDINGS
 from .scale import (
     ScaleRecording as ScaleRecording,
     ScaleTable as ScaleTable,
