@@ -12,7 +12,9 @@ from good_case import ANY_PLACE, ANY_REAL, Case
 from good_data import data
 from good_engine import engine
 from good_experiments import experiments
+from good_practice import practice
 from good_theory import theory
+from good_training import training
 
 from helpers import Record, SignalNoise
 from helpers.record import SHAPES, TEST_ERRORS
@@ -54,6 +56,7 @@ def hall():
                             "timeout": 0.01}, {"path": "text"}, fails="nothing is downloaded in tests"),
         "alone": Case({"path": "a.lock"}, {"path": "text"}),
         "write_atomically": Case({"path": "a.bin", "content": b"12"}, {"path": "text", "content": "bytes empty"}),
+        "remove_leftovers": Case({"folder": "results", "older": 60.0}, {"folder": "text", "older": "zero"}),
         "t_interval": Case({"values": numbers, "level": 0.9}, {"values": ANY_REAL}),
         "mean_and_interval": Case({"values": numbers}, {"values": ANY_REAL}),
         "share_interval": Case({"count": 3, "size": 10, "level": 0.9}, {"count": "zero empty shape",
@@ -229,4 +232,4 @@ def sweeps():
 
 CASES: dict[str, Callable[[], dict[str, Case]]] = {
     "hall": hall, "reading": reading, "theory": theory, "engine": engine, "sweeps": sweeps,
-    "experiments": experiments, "data": data}
+    "experiments": experiments, "data": data, "practice": practice, "training": training}

@@ -44,6 +44,13 @@ def experiments():
         "attribution_cell": case({**runs, "data": "two classes", "n_train": 40, "per_group": 2, "n_background": 2,
                                   "deleted": 0.1, "network": "small", "width": 2, "recipe": recipe,
                                   "method": "occlusion"}),
+        **{name: case({"table": load_table("own_data").table}) for name in ("compare_cleaning", "compare_flip_rates")},
+        "compare_rankings": case({"table": load_table("own_data").table, "measure": "auc"}),
+        "decision_table": case({name: load_table(table).table for name, table in (
+            ("own", "own_data"), ("human", "own_human"), ("losses", "loss_distributions"), ("deep", "deep_networks"))}),
+        "own_data_cell": case({"dataset": "wine, symmetric", "rate": 0.2, "seed": 0, "folds": 2, "n_digits": 100,
+                               "epochs": 2}, fails="may take longer than a call has"),
+        "own_human_cell": case({"kind": "worst", **cifar10n, "folds": 2, "epochs": 2}, {"n_val": ""}, fails=FILES),
         "chosen_steps": case({"steps": steps}),
         "cifar10n_cell": case({"kind": "worst", "keep": "image", **cifar10n}, {"n_val": ""}, fails=FILES),
         "compare_recorded_stops": case({"table": load_table("comparisons").table, "flip_rate": 0.2}),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from helpers.entry import entry
 from helpers.experiments.own_data import AREA, CLEANLAB, COMBINED, FOREST, LOSS, NEIGHBOURS, NETWORK
 from helpers.intervals import t_interval
 from helpers.reading.comparison import BLIND, NEVER, STOPPED, blind
@@ -42,6 +43,7 @@ NEEDS = {
 NAMES = {"trained to the end": NEVER}  # what `own_data` calls otherwise
 
 
+@entry
 def decision_table(own: pd.DataFrame, human: pd.DataFrame, losses: pd.DataFrame, deep: pd.DataFrame) -> pd.DataFrame:
     """What each rule needs, and what it did on each data set of the book, mean ± half a 95% interval over seeds.
 

@@ -29,6 +29,7 @@ from helpers.data.images import LabelledImages, class_index, class_labels, shrin
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import InstanceDependentNoise, PairFlipNoise, SymmetricNoise
 from helpers.data.subsets import hold_out, keep_samples
+from helpers.entry import entry
 from helpers.experiments.settings import small_cnn_setting
 from helpers.practice.flip_rates import cautious_count, flip_rate_estimates
 from helpers.practice.ranked_table import suspects
@@ -62,6 +63,7 @@ class _Task:
     others: dict[str, BaseEstimator]
 
 
+@entry
 def own_data_cell(dataset: str, rate: float, seed: int, *, folds: int = 5, n_digits: int = 1200,
                   epochs: int = 20) -> list[dict]:
     """Rows of one comparison on scikit-learn's digits or on one of its tables, with labels that are wrong at random.
@@ -89,6 +91,9 @@ def own_data_cell(dataset: str, rate: float, seed: int, *, folds: int = 5, n_dig
     """
     name, kind = checks.one_of("dataset", dataset, OWN_DATA).split(", ")
     noise = KINDS[kind](rate)
+    checks.integer("folds", folds, 2)
+    checks.integer("epochs", epochs, 2)
+    checks.integer("n_digits", n_digits, 10)
     if name == "digits":
         data = add_label_noise(load_digit_classes(n_train=n_digits, seed=seed), noise, seed=seed)
         setting = small_cnn_setting(16, Recipe(epochs=epochs, lr=0.1))
@@ -103,6 +108,7 @@ def own_data_cell(dataset: str, rate: float, seed: int, *, folds: int = 5, n_dig
     return _compared(_Task(hold_out(data, n_val), n_val, make, recipe, others), seed, folds)
 
 
+@entry
 def own_human_cell(kind: str, seed: int, *, n_train: int = 10_000, n_val: int = 1000, side: int = 16, width: int = 16,
                    epochs: int = 14, lr: float = 0.05, folds: int = 5) -> list[dict]:
     """Rows as of `own_data_cell` for labels that people gave to CIFAR-10 (SIGNAL_FIRST_CIFAR10N and _CIFAR10).
@@ -122,6 +128,12 @@ def own_human_cell(kind: str, seed: int, *, n_train: int = 10_000, n_val: int = 
     folds
         of everything that is out of fold.
     """
+    checks.one_of("kind", kind, ("aggregate", "worst"))
+    checks.require(checks.integer("side", side) in (4, 8, 16, 32), "side", side, "4, 8, 16 or 32")
+    for name, value, least in (("n_train", n_train, 1), ("n_val", n_val, 1), ("width", width, 1), ("epochs", epochs, 2),
+                               ("folds", folds, 2), ("seed", seed, 0)):
+        checks.integer(name, value, least)
+    checks.positive("lr", lr)
     path = os.environ.get(CIFAR10_VARIABLE)
     checks.require(bool(path), CIFAR10_VARIABLE, path, "set to the files of CIFAR-10 (helpers.data.load_cifar10)")
     data = add_cifar10n_labels(load_cifar10(path), kind).subset(n_train + n_val, seed=seed)

@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.experiments.own_data import CLEANLAB, CLEANLAB_MEAN, COMBINED, SINGLES
 from helpers.intervals import t_interval
 
@@ -15,6 +16,7 @@ BEST = "best single one in hindsight"
 STOPPED, CLEANED = "stopped, not retrained", "cleanlab dropped"
 
 
+@entry
 def compare_rankings(table: pd.DataFrame, *, measure: str = "auc") -> pd.DataFrame:
     """The combined ranking minus each other one, in each set of cells.
 
@@ -44,6 +46,7 @@ def compare_rankings(table: pd.DataFrame, *, measure: str = "auc") -> pd.DataFra
     return pd.DataFrame(rows)
 
 
+@entry
 def compare_cleaning(table: pd.DataFrame) -> pd.DataFrame:
     """Test errors after each kind of cleaning, and how they differ from no cleaning and from cleanlab's.
 
@@ -66,6 +69,7 @@ def compare_cleaning(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@entry
 def compare_flip_rates(table: pd.DataFrame) -> pd.DataFrame:
     """Estimates of the flip rate against the realised one.
 

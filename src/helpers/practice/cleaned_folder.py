@@ -14,12 +14,14 @@ import pandas as pd
 from helpers import checks
 from helpers.data.class_names import composed_name
 from helpers.data.image_folders import LEFT_BEHIND
+from helpers.entry import entry
 from helpers.practice.cleaning import DECISIONS, DROP, RELABEL
 
 CHANGES = "changes.csv"
 MANIFEST = ".written.json"  # in a folder that was written here: its files, none of which is anybody else's
 
 
+@entry
 def check_target(target: str | PathLike, *, source: str | PathLike | None = None, overwrite: bool = False) -> Path:
     """The Path of a folder that `write_cleaned_folder` may write: to be asked before hours of training, not after.
 
@@ -67,6 +69,7 @@ def check_target(target: str | PathLike, *, source: str | PathLike | None = None
     return target
 
 
+@entry
 def write_cleaned_folder(source: str | PathLike, changes: pd.DataFrame, target: str | PathLike, *,
                          overwrite: bool = False) -> Path:
     """Copy a folder of class folders with changes applied: relabelled images lie in the folder of their new class.

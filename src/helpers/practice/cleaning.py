@@ -10,6 +10,7 @@ from jaxtyping import Int64
 
 from helpers import checks
 from helpers.data.images import LabelledData, class_index, class_labels
+from helpers.entry import entry
 from helpers.practice.fingerprint import fingerprint
 from helpers.practice.matching import MADE_OF, class_positions, matched_samples, observed_names
 
@@ -17,6 +18,7 @@ Labelled = TypeVar("Labelled", bound=LabelledData)
 KEEP, DROP, RELABEL = DECISIONS = ("keep", "drop", "relabel")
 
 
+@entry
 def clean_labels(data: Labelled, table: pd.DataFrame, *, drop: int | float = 0, relabel: int | float = 0
                  ) -> tuple[Labelled, pd.DataFrame]:
     """`data` with some observed labels replaced and some samples left out, and the list of these changes.

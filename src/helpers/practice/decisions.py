@@ -9,6 +9,7 @@ import pandas as pd
 
 from helpers import checks
 from helpers.data.images import LabelledData
+from helpers.entry import entry
 from helpers.practice.cleaning import DECISIONS, RELABEL
 from helpers.practice.fingerprint import fingerprint
 from helpers.practice.matching import MADE_OF, class_positions, matched_samples, observed_names
@@ -16,6 +17,7 @@ from helpers.practice.matching import MADE_OF, class_positions, matched_samples,
 COLUMNS = ("sample", "file", "observed", "decision", "label")
 
 
+@entry
 def read_decisions(path: str | PathLike, data: LabelledData) -> pd.DataFrame:
     """The decisions that were saved from a gallery (`write_gallery`) as a table that `clean_labels` carries out.
 

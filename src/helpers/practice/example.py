@@ -15,6 +15,7 @@ from helpers.data.datasets import DIGITS
 from helpers.data.images import LabelledImages
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import InstanceDependentNoise, SymmetricNoise, TransitionNoise
+from helpers.entry import entry
 from helpers.practice.cleaned_folder import check_target
 from helpers.streams import random_stream
 
@@ -22,6 +23,7 @@ LOOK_ALIKES = {"0": "6", "1": "7", "2": "3", "3": "8", "4": "9", "5": "6", "6": 
 KINDS = ("pair", "symmetric", "image")
 
 
+@entry
 def example_folder(path: str | PathLike, *, kind: str = "pair", rate: float = 0.2, n: int | None = None, seed: int = 0
                    ) -> pd.DataFrame:
     """Write scikit-learn's handwritten digits as a folder of PNG files, some of them in the folder of a wrong digit.
@@ -63,9 +65,10 @@ def example_folder(path: str | PathLike, *, kind: str = "pair", rate: float = 0.
     >>> len(truth), round(float((truth["observed"] != truth["true"]).mean()), 2)
     (300, 0.21)
     """
-    path, kind = check_target(path), checks.one_of("kind", kind, KINDS)
+    kind = checks.one_of("kind", kind, KINDS)
     rate = checks.real("rate", rate, 0.0, 0.5, open_high=True)
     data = add_label_noise(_digits(n, seed), _noise(kind, rate), seed=seed)
+    path = check_target(path)
     observed, true = ([DIGITS[k] for k in labels] for labels in (data.y_obs, data.y))
     files = [f"{digit}/{i:04d}.png" for i, digit in enumerate(observed)]
     beside = path.absolute().with_name(f".{path.name[:50]}.{uuid.uuid4().hex}")

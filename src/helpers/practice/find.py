@@ -17,6 +17,7 @@ from torch import nn
 from helpers import checks
 from helpers.data.images import LabelledData, LabelledImages
 from helpers.data.subsets import hold_out
+from helpers.entry import entry
 from helpers.practice.ranked_table import suspects
 from helpers.reading.stopping import stop_by_noisy_validation
 from helpers.record import Record, log_times
@@ -31,6 +32,7 @@ WANTED = ("a function make(data, seed) that makes an untrained network, another 
           "lambda data, seed: MyNetwork(data.n_classes)")
 
 
+@entry(own=("data", "make_network", "recipe"))
 def find_suspects(data: LabelledData,
                   make_network: Callable[[LabelledData, int], nn.Module] | BaseEstimator | None = None,
                   recipe: Recipe | None = None, *, n_val: int | None = None, seed: int = 0, folds: int = 5,

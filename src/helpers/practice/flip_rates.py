@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 
 from helpers import checks
 from helpers.data.images import LabelledData, class_index
+from helpers.entry import entry
 from helpers.intervals import share_interval
 from helpers.practice.posterior import Parts, checked_probabilities, label_posterior, pool_probabilities
 from helpers.reading.scores import score_confident_joint
@@ -43,6 +44,7 @@ ASSUMES = {
                   "pattern")}
 
 
+@entry
 def flip_rate_estimates(data: LabelledData, *, record: Record | None = None, probabilities: ArrayLike | None = None,
                         parts: Parts | None = None, stop: int | None = None, resamples: int = 200, level: float = 0.95,
                         seed: int = 0) -> pd.DataFrame:
@@ -103,6 +105,7 @@ def flip_rate_estimates(data: LabelledData, *, record: Record | None = None, pro
     return _table(found)
 
 
+@entry
 def cautious_count(estimates: pd.DataFrame, n: int) -> int:
     """How many labels of n to change on the word of `flip_rate_estimates`: the smallest lower bound, rounded down.
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from helpers import checks
 from helpers.data.image_reading import opaque_image
 from helpers.data.images import LabelledData, LabelledImages, class_index
+from helpers.entry import entry
 from helpers.files import write_atomically
 from helpers.practice.fingerprint import fingerprint
 from helpers.practice.gallery_page import PAGE, SCRIPT, STYLE
@@ -25,6 +26,7 @@ SHOWN = 8  # features of a row
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
+@entry
 def write_gallery(table: pd.DataFrame, data: LabelledData, path: str | PathLike, *, top: int = 100, side: int = 96,
                   source: str | PathLike | None = None) -> Path:
     """One HTML file with the top suspects: picture, file, observed and suggested label, score and evidence.

@@ -40,6 +40,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
 from helpers import checks
+from helpers.entry import entry
 
 FLOOR = 1e-3  # share of a uniform law in each classifier's probabilities: none may forbid a class
 START_RATE, START_POWER = 0.3, 3.0  # flip rate, and sum of the powers, from which the iterations begin
@@ -64,6 +65,7 @@ class LabelPool(NamedTuple):
     transition: Float[np.ndarray, "K K"]
 
 
+@entry
 def fit_label_pool(parts: Parts, labels: ArrayLike, *, smoothing: float = SMOOTHING) -> LabelPool:
     """Powers of the classifiers and the transition matrix, by the likelihood of the observed labels.
 
@@ -91,6 +93,7 @@ def fit_label_pool(parts: Parts, labels: ArrayLike, *, smoothing: float = SMOOTH
     return LabelPool(powers, transition)
 
 
+@entry
 def pool_probabilities(parts: Parts, labels: ArrayLike, *, margins: ArrayLike | None = None,
                        of: str | int | None = None, smoothing: float = SMOOTHING) -> Float[np.ndarray, "n K"]:
     """Class probabilities of several classifiers in one, the weighted geometric mean q of this module's model.
@@ -152,6 +155,7 @@ def _from_margins(margins: Float[np.ndarray, " n"], pooled: Float[np.ndarray, "n
     return np.log((1 - FLOOR) * found + FLOOR / found.shape[1])
 
 
+@entry
 def label_posterior(probabilities: ArrayLike, labels: ArrayLike, *,
                     smoothing: float = SMOOTHING) -> Float[np.ndarray, "n K"]:
     """The probability of each true class, given the observed label too: r of this module's model.
@@ -170,7 +174,8 @@ def label_posterior(probabilities: ArrayLike, labels: ArrayLike, *,
     smoothing
         as of `fit_label_pool`.
     """
-    logs, labels = _logs([probabilities], labels, floor=0.0)
+    logs, labels = _logs({"probabilities": probabilities}, labels, floor=0.0)
+    smoothing = checks.real("smoothing", smoothing, 0.0)
     transition, before = _symmetric(START_RATE, logs.shape[2]), -np.inf
     for _ in range(STEPS):
         posterior, likelihood = _posterior(logs[0], transition, labels)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from helpers import checks
 from helpers.data.images import LabelledData, class_index
+from helpers.entry import entry
 from helpers.practice.fingerprint import fingerprint
 from helpers.practice.posterior import checked_probabilities, label_posterior, pool_probabilities
 from helpers.reading.scores import area_under_margin_scores
@@ -17,6 +18,7 @@ from helpers.record import Record
 COLUMNS = ("sample", "file", "observed", "suggested", "score", "loss at stop", "confidence out of fold", "margin area")
 
 
+@entry
 def suspects(data: LabelledData, probabilities: ArrayLike | Mapping[str, ArrayLike], *, record: Record | None = None,
              network: str | None = None, stop: int | None = None) -> pd.DataFrame:
     """Rank the training samples by how likely their observed label is wrong. No true label is read.

@@ -10,11 +10,13 @@ from torch.utils.data import Dataset
 
 from helpers import checks
 from helpers.data.images import LabelledData
+from helpers.entry import entry
 
 PADDING = 4  # pixels around an image in which a crop of its own size may lie, as usual for CIFAR-10
 Rows = Float[np.ndarray, "n ..."]
 
 
+@entry
 class ImageBatches:
     """Standardised images on a device; `batch` returns some of them, channels last in memory.
 
@@ -33,6 +35,9 @@ class ImageBatches:
 
     def __init__(self, x: Float[np.ndarray, "n channels height width"], device: torch.device | str, *,
                  augment: bool = False, padding: int = PADDING):
+        checks.require(x.size > 0, "x.shape", x.shape, "(n, channels, height, width), not empty")
+        device = checks.device("device", device) if isinstance(device, str) else device
+        checks.integer("padding", padding, 0)
         images, self.padding = torch.from_numpy(x), padding if augment else 0
         if augment:
             images = pad(images, (padding,) * 4)
@@ -60,8 +65,12 @@ class ImageBatches:
         mirrored = rng.random((count, 1)) < 0.5
         return rows, np.where(mirrored, columns[:, ::-1], columns)
 
+    @entry
     def split(self, size: int) -> Iterator[Float[torch.Tensor, "part channels height width"]]:
         """The whole set in order, never augmented, `size` images at a time."""
+        return self._parts(checks.integer("size", size))  # checked here, not when the first part is asked for
+
+    def _parts(self, size: int) -> Iterator[Float[torch.Tensor, "part channels height width"]]:
         edge, (height, width) = self.padding, self.shape[2:]
         for part in self.images.split(size):
             yield part[:, edge:edge + height, edge:edge + width].permute(0, 3, 1, 2)
@@ -133,11 +142,16 @@ def sample_batches(x: Rows, device: torch.device | str, *, augment: bool = False
     return RowBatches(x, device)
 
 
+@entry
 def standardise(x: Rows, x_test: Rows | None) -> tuple[Rows, Rows | None]:
     """Both sets minus the mean and over the standard deviation of `x`, in float32: by channel, or by feature for rows.
 
     Where `x_test` is None, so is the second.
     """
+    checks.require(x.ndim in (2, 4) and x.size > 0, "x.shape", x.shape, "(n, channels, height, width) or (n, p), not "
+                   "empty")
+    fits = x_test is None or x_test.shape[1:] == x.shape[1:]
+    checks.require(fits, "x_test.shape", fits or x_test.shape, f"(n, {', '.join(map(str, x.shape[1:]))}), as of x")
     mean, std = _scale(x)
     return tuple(None if part is None else ((part - mean) / std).astype(np.float32) for part in (x, x_test))
 
@@ -155,7 +169,8 @@ def labelled_data(data: LabelledData | Dataset) -> LabelledData:
     """`data`, or what `labelled_dataset` makes of a map-style Dataset of torch."""
     if isinstance(data, LabelledData):
         return data
-    checks.require(hasattr(data, "__getitem__") and hasattr(data, "__len__"), "data", data,
-                   "LabelledImages, LabelledFeatures or a torch Dataset with a length")
+    fits = hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (str, bytes))
+    checks.require(fits and len(data) > 0, "data", data, "LabelledImages, LabelledFeatures or a torch Dataset with a "
+                   "length, not empty")
     from helpers.data.own_arrays import labelled_dataset
     return labelled_dataset(data)

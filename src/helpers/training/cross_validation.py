@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from helpers import checks
 from helpers.data.images import LabelledData, class_index
+from helpers.entry import entry
 from helpers.streams import random_stream
 from helpers.training.batches import labelled_data, sample_batches, standardise
 from helpers.training.draws import may_draw, seeded_draws
@@ -33,6 +34,7 @@ def cross_validation_folds(n: int, folds: int, seed: int) -> Int[np.ndarray, " n
     return random_stream(seed, "folds").permutation(n) % folds
 
 
+@entry(own=("model", "data", "recipe"))
 def out_of_fold(model: BaseEstimator | Callable[[LabelledData, int], nn.Module], data: LabelledData | Dataset, *,
                 recipe: Recipe | None = None, record_at: ArrayLike | None = None, folds: int = 5, seed: int = 0,
                 device: torch.device | str = "cpu", progress: bool = False) -> Float[np.ndarray, "n K"]:

@@ -21,7 +21,16 @@ from torch.nn.functional import one_hot
 from torch.optim.swa_utils import AveragedModel
 
 from helpers import checks
-from helpers.training.losses import ELRLoss, Loss, elr_loss_regulariser, loss_logits, loss_probabilities
+from helpers.entry import entry
+from helpers.training.losses import (
+    ELRLoss,
+    Loss,
+    elr_loss_regulariser,
+    loss_device,
+    loss_logits,
+    loss_probabilities,
+    started_for,
+)
 from helpers.training.models import ModelPair
 
 RELEASED_IMAGES, RELEASED_EPOCHS = 45_000, 200  # of the released configuration for CIFAR-10
@@ -31,6 +40,7 @@ SPAN = 1 / (1 - 0.997) / STEPS_PER_EPOCH  # of the running mean of the weights, 
 TESTED = ("live", "averaged")
 
 
+@entry
 @dataclass(frozen=True)
 class ELRPlus(ELRLoss):
     """ELR+ on a `ModelPair` of networks. The defaults are the paper's for CIFAR-10; `for_run` scales them to another
@@ -75,6 +85,7 @@ class ELRPlus(ELRLoss):
         checks.one_of("tested", self.tested, TESTED)
 
     @classmethod
+    @entry
     def for_run(cls, n: int, *, epochs: int, batch_size: int, **changes: float | str) -> Self:
         """ELR+ with the released configuration's ramp, as a share of all steps, and its averaging, in epochs.
 
@@ -90,16 +101,20 @@ class ELRPlus(ELRLoss):
                   "ramp": round(RAMP_SHARE * checks.integer("epochs", epochs) * steps)}
         return cls(**scaled | changes)
 
+    @entry
     def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
         """The loss as a module with `targets` for each network of `model` and averaged copies of these networks."""
+        started_for(n, n_classes)
         pair = getattr(model, "networks", ())
         wanted = "a models.ModelPair under ELRPlus" if self.networks == 2 else "one network under ELRPlus(networks=1)"
         checks.require(len(pair) == (2 if self.networks == 2 else 0), "model", f"<{type(model).__name__}>", wanted)
         networks = pair or [model]
-        return _ELRPlus(self, n, n_classes, networks).to(device)
+        return _ELRPlus(self, n, n_classes, networks).to(loss_device(device))
 
+    @entry
     def average_at(self, step: int) -> float:
         """Weight of the past in the running mean, after `step` steps."""
+        checks.integer("step", step, 0)
         return self.average * math.exp(-5 * max(1 - step / self.ramp, 0.0) ** 2) if self.ramp else self.average
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.files import write_atomically
 
 EPOCH = "epoch"
 
 
+@entry
 class CSVLog:
     """A table in a file, with one row per recorded epoch; written whole or not at all.
 
@@ -42,8 +44,10 @@ class CSVLog:
         self.path = checks.path("path", path)
         self._rows()
 
+    @entry
     def begin(self, epoch: int) -> None:
         """Drop what stands there of later epochs; `fit` calls this with the epoch after which it goes on, or -1."""
+        checks.integer("epoch", epoch, -1)
         rows = self._rows()
         if rows is not None:
             self._write(rows[rows[EPOCH] <= epoch])
@@ -76,6 +80,7 @@ class CSVLog:
         write_atomically(self.path, rows.to_csv(index=False, lineterminator="\n").encode())
 
 
+@entry
 class TensorBoardLog:
     """Scalars for TensorBoard, one for each name, with the epoch as their step.
 
@@ -101,6 +106,7 @@ class TensorBoardLog:
         self.folder: Path = checks.path("folder", folder)
         self._make, self._writer = SummaryWriter, None
 
+    @entry
     def begin(self, epoch: int) -> None:
         """Hide what stands there of later epochs; `fit` calls this with the epoch after which it goes on, or -1."""
         self.close()

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from helpers import checks, runtime
 from helpers.data.images import LabelledData, class_index, class_labels
+from helpers.entry import entry
 from helpers.record import Record, concatenate_records, log_times
 from helpers.streams import random_stream
 from helpers.training import checkpoints
@@ -30,7 +31,7 @@ from helpers.training.draws import may_draw, seeded_draws
 from helpers.training.elr_plus import ELRPlus
 from helpers.training.losses import loss_margins
 from helpers.training.models import Dropout
-from helpers.training.predictions import predicted_classes, predicted_outputs, require_finite_predictions
+from helpers.training.predictions import most_likely, predicted_outputs, require_finite_predictions
 from helpers.training.recipe import (
     Recipe,
     recipe_settings,
@@ -44,6 +45,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 KEEP = ("last", "stopped")
 
 
+@entry(own=("model", "data", "log"))
 def fit(model: nn.Module, data: LabelledData | Dataset, recipe: Recipe, seed: int, *,
         record_at: ArrayLike | None = None, n_val: int = 0, log_training: bool = False,
         device: torch.device | str = "cpu", threads: int = 1, precision: str = "auto",
@@ -254,6 +256,7 @@ class _Deterministic:
 _DETERMINISTIC = _Deterministic()
 
 
+@entry
 class TrainingRun:
     """The state of a training run, one epoch more at a time: what `fit` advances and a checkpoint keeps.
 
@@ -277,6 +280,8 @@ class TrainingRun:
 
     def __init__(self, model: nn.Module, data: LabelledData, recipe: Recipe, seed: int, device: torch.device,
                  autocast: bool, *, log_training: bool = False, n_stop: int = 0):
+        _check_model(model, data.n, recipe.batch_size)
+        checks.integer("n_stop", n_stop, 0, data.n_test)
         self._place_samples(data, recipe, device)
         self.labels = torch.from_numpy(class_index(data.y_obs, data.n_classes)).to(device)
         self.model, self.recipe, self.seed, self.device, self.autocast = model, recipe, seed, device, autocast
@@ -304,6 +309,7 @@ class TrainingRun:
         stream = f"torch, {purpose}, epoch {self.epoch}"
         return seeded_draws(self.seed, stream, self.device) if self.draws else nullcontext()
 
+    @entry
     def advance(self, measure: bool) -> None:
         """One epoch more: epoch 0 is the untrained network, each later one trains on every image once.
 
@@ -326,12 +332,12 @@ class TrainingRun:
         model = self.loss.tested(self.model)
         f = predicted_outputs(model, self.images, epoch=self.epoch, n_classes=self.n_classes)
         self.margins.append(loss_margins(f, self.labels).cpu().numpy())
-        self.predicted.append(predicted_classes(f))
+        self.predicted.append(most_likely(f))
         self.logged += [self.fits.copy()] if self.log_training else []
         if self.test is None:
             self.test_predicted.append(np.empty(0, np.int64))
         else:
-            self.test_predicted.append(predicted_classes(predicted_outputs(model, self.test, epoch=self.epoch,
+            self.test_predicted.append(most_likely(predicted_outputs(model, self.test, epoch=self.epoch,
                                                                            n_classes=self.n_classes)))
         if self.stop_labels is not None and self.epoch > 0:
             self._keep_best()
@@ -369,12 +375,13 @@ class TrainingRun:
             total += loss.detach()
             if self.log_training:
                 part = batch.cpu().numpy()
-                self.fits[part] = predicted_classes(self.loss.seen) == self.labels[batch].cpu().numpy()
+                self.fits[part] = most_likely(self.loss.seen) == self.labels[batch].cpu().numpy()
         require_finite_predictions(total, self.epoch)
 
+    @entry
     def resume(self, epoch: int) -> None:
         """Take up after `epoch`, once the rest of the state is restored: the orders drawn so far are drawn again."""
-        self.epoch = epoch
+        self.epoch = checks.integer("epoch", epoch, 0, self.recipe.epochs)
         for _ in range(epoch):
             self.orders.permutation(len(self.images))
 
@@ -429,10 +436,12 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@entry
 def fit_side_by_side(run: Callable[[int], Record], seeds: Iterable[int]) -> Record:
     """One Record of the Records run(seed), in the order of the seeds.
 
     Runs go side by side, one on each of torch's CPU threads: a network this small cannot use more than one.
     """
+    checks.require(len(seeds) > 0, "seeds", seeds, "one seed or more")
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         return concatenate_records(pool.map(run, seeds))

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
 from helpers import checks
+from helpers.entry import entry
 
 CLAMP = 1e-4  # probabilities are kept in [CLAMP, 1 - CLAMP] under ELR, as in the authors' code
 Outputs = Float[torch.Tensor, " batch"] | Float[torch.Tensor, "batch K"]  # one output f for each image, or logits
@@ -41,15 +42,19 @@ class Loss(nn.Module):
         return model
 
 
+@entry
 @dataclass(frozen=True)
 class CrossEntropy:
     """The mean of -log p of the observed label."""
 
+    @entry
     def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
         """The loss as a module, called as loss(outputs, labels, index)."""
-        return _CrossEntropy()
+        started_for(n, n_classes)
+        return _CrossEntropy().to(loss_device(device))
 
 
+@entry
 @dataclass(frozen=True)
 class FreshFlipsLoss:
     """Cross-entropy of labels that are flipped anew each time that a sample is seen: there is nothing to memorise.
@@ -68,11 +73,14 @@ class FreshFlipsLoss:
     def __post_init__(self):
         checks.real("rate", self.rate, 0.0, 1.0, open_high=True)
 
+    @entry
     def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
         """The loss as a module; the flips come from the random numbers that `fit` draws anew in each epoch."""
-        return _FreshFlips(self.rate, n_classes)
+        started_for(n, n_classes)
+        return _FreshFlips(self.rate, n_classes).to(loss_device(device))
 
 
+@entry
 @dataclass(frozen=True)
 class ELRLoss:
     """Early-learning regularisation: cross-entropy plus `strength` times the mean of log(1 - <p_i, t_i>).
@@ -109,12 +117,25 @@ class ELRLoss:
         checks.real("strength", self.strength, 0.0)
         checks.real("momentum", self.momentum, 0.0, 1.0, open_high=True)
 
+    @entry
     def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
         """The loss as a module that holds the `targets` of the n training samples, one row for each.
 
         It is called as loss(outputs, labels, index), where `index` says which of the samples these are.
         """
-        return _ELR(self, n, n_classes).to(device)
+        started_for(n, n_classes)
+        return _ELR(self, n, n_classes).to(loss_device(device))
+
+
+def started_for(n: int, n_classes: int) -> None:
+    """Raise ValueError unless there are a sample and two classes at least."""
+    checks.integer("n", n)
+    checks.integer("n_classes", n_classes, 2)
+
+
+def loss_device(device: torch.device | str) -> torch.device:
+    """A device that is given by name has to be on this machine."""
+    return checks.device("device", device) if isinstance(device, str) else device
 
 
 class _CrossEntropy(Loss):

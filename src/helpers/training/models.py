@@ -17,6 +17,7 @@ from torch.nn.utils import skip_init
 
 from helpers import checks
 from helpers.data.torchvision_import import import_torchvision
+from helpers.entry import entry
 from helpers.streams import random_stream
 from helpers.training.draws import seeded_draws
 from helpers.training.losses import loss_logits
@@ -27,6 +28,7 @@ Images = Float[torch.Tensor, "batch channels side side"]
 Outputs = Float[torch.Tensor, " batch"] | Float[torch.Tensor, "batch n_outputs"]
 
 
+@entry
 class SmallCNN(nn.Module):
     """A small convolutional network; by default with one output f(x), positive for class +1.
 
@@ -77,6 +79,7 @@ class SmallCNN(nn.Module):
         return _squeeze(self.layers(x))
 
 
+@entry
 def resnet(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 18, seed: int = 0) -> nn.Module:
     """torchvision's ResNet (He et al. 2016a) of depth 18 or 34 with the stem for small images.
 
@@ -93,6 +96,7 @@ def resnet(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 18
     return _Stack(model)
 
 
+@entry
 def vgg(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 11, width: int = 64, seed: int = 0,
         dropout: float = 0.5, init: str = "he") -> nn.Module:
     """torchvision's VGG (Simonyan and Zisserman 2015) without batch normalisation: the network of Han et al. (2025).
@@ -119,15 +123,16 @@ def vgg(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 11, w
     """
     channels, side = _square(image_shape)
     width, scale = checks.integer("width", width), checks.integer("width", width) / 64
+    dropout = checks.real("dropout", dropout, 0.0, 1.0, open_high=True)
     models = import_torchvision().models.vgg
     layers = []
-    for entry in models.cfgs[VGG_CONFIGURATIONS[checks.one_of("depth", depth, VGG_CONFIGURATIONS)]]:
-        if entry == "M":
+    for step in models.cfgs[VGG_CONFIGURATIONS[checks.one_of("depth", depth, VGG_CONFIGURATIONS)]]:
+        if step == "M":
             layers += ["M"] if side > 1 else []
             side = max(side // 2, 1)
         else:
-            layers.append(max(round(entry * scale), 1))
-    last, hidden = [entry for entry in layers if entry != "M"][-1] * side * side, 64 * width
+            layers.append(max(round(step * scale), 1))
+    last, hidden = [step for step in layers if step != "M"][-1] * side * side, 64 * width
     with _seeded(seed, "VGG"):
         features = models.make_layers(layers)
         features[0] = nn.Conv2d(channels, layers[0], 3, padding=1)
@@ -145,6 +150,7 @@ def vgg(image_shape: tuple[int, int, int], n_outputs: int, *, depth: int = 11, w
     return model
 
 
+@entry
 class SmallVGG(nn.Sequential):
     """A VGG of six layers for images of a few pixels, on which `vgg` would be too deep; it needs no torchvision.
 
@@ -168,8 +174,9 @@ class SmallVGG(nn.Sequential):
 
     def __init__(self, image_shape: tuple[int, int, int], n_outputs: int, *, width: int = 12, hidden: int = 128,
                  seed: int = 0, dropout: float = 0.3):
-        channels, side, _ = image_shape
+        channels, side = _square(image_shape)
         side = checks.integer("image_shape", side, 4) // 2 // 2
+        dropout = checks.real("dropout", dropout, 0.0, 1.0, open_high=True)
         width, hidden = checks.integer("width", width), checks.integer("hidden", hidden)
         conv = partial(skip_init, nn.Conv2d, kernel_size=3, padding=1)
         super().__init__(conv(channels, width), nn.ReLU(), nn.MaxPool2d(2), conv(width, 2 * width), nn.ReLU(),
@@ -182,6 +189,7 @@ class SmallVGG(nn.Sequential):
             _draw_weights(layer, rng, 0.01 if layer is self[-1] else math.sqrt(2 / layer.weight[0].numel()))
 
 
+@entry
 class Dropout(nn.Module):
     """Dropout with random numbers of its own, which `fit` seeds anew in each epoch.
 
@@ -197,8 +205,10 @@ class Dropout(nn.Module):
         super().__init__()
         self.p, self.generator = checks.real("p", p, 0.0, 1.0, open_high=True), None
 
+    @entry
     def reseed(self, rng: np.random.Generator, device: torch.device | str) -> None:
         """Draw the seed of the coming masks from `rng`."""
+        device = checks.device("device", device) if isinstance(device, str) else device
         self.generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
 
     def forward(self, x: Float[torch.Tensor, "*shape"]) -> Float[torch.Tensor, "*shape"]:
@@ -207,6 +217,7 @@ class Dropout(nn.Module):
         return x * torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator) / (1 - self.p)
 
 
+@entry
 class PreActResNet(nn.Module):
     """Pre-activation ResNet (He et al. 2016b): in each block batch normalisation and ReLU come before the convolution.
 
@@ -246,6 +257,7 @@ class PreActResNet(nn.Module):
         return _squeeze(self.head(features.mean((2, 3))))
 
 
+@entry
 class ModelPair(nn.Module):
     """Two networks that answer together: logits log((p + q) / 2), whose softmax is the mean of both networks'."""
 
@@ -318,6 +330,7 @@ def _weighted(model: nn.Module) -> list[nn.Module]:
     return [layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
 
 
+@entry
 def randomise_model(model: nn.Module, seed: int, *, layers: int | None = None) -> nn.Module:
     """A copy of `model` in which the weights of the last `layers` layers that have some (default: all) are permuted.
 

@@ -9,12 +9,14 @@ from torch.utils.data import Dataset
 
 from helpers import checks
 from helpers.data.images import LabelledData, LabelledImages
+from helpers.entry import entry
 from helpers.training.batches import ImageBatches, RowBatches, labelled_data, sample_batches, standardise
 from helpers.training.losses import loss_logits
 
 MEASURE_BATCH = 1000  # images in one forward pass when measuring: bounds the memory of the activations
 
 
+@entry
 def predicted_outputs(model: nn.Module, x: Float[torch.Tensor, "n ..."] | ImageBatches | RowBatches, *,
                       epoch: int | None = None, n_classes: int = 2) -> Float[torch.Tensor, " n"] | Float[torch.Tensor,
                                                                                                          "n K"]:
@@ -54,6 +56,9 @@ def predicted_outputs(model: nn.Module, x: Float[torch.Tensor, "n ..."] | ImageB
     >>> tuple(f.shape), f.dtype
     ((60,), torch.float64)
     """
+    checks.integer("n_classes", n_classes, 2)
+    checks.require(len(x) > 0, "x", "<no sample>", "a sample or more")
+    checks.require(epoch is None or epoch >= 0, "epoch", epoch, "None, or an epoch counted from 0")
     model.eval()
     with torch.no_grad():
         f = torch.cat([model(part) for part in x.split(MEASURE_BATCH)])
@@ -65,6 +70,7 @@ def predicted_outputs(model: nn.Module, x: Float[torch.Tensor, "n ..."] | ImageB
     return f.double()
 
 
+@entry(own=("model", "data"))
 def class_probabilities(model: nn.Module, data: LabelledData | Dataset, *, x: ArrayLike | None = None
                         ) -> Float[np.ndarray, "n K"]:
     """Probabilities of the K classes, by a trained network, for the training samples of `data` or for others.
@@ -106,8 +112,14 @@ def _checked_samples(x: ArrayLike, data: LabelledData) -> Float[np.ndarray, "n .
     return samples
 
 
+@entry
 def predicted_classes(f: Float[torch.Tensor, " n"] | Float[torch.Tensor, "n K"]) -> Int[np.ndarray, " n"]:
     """Positions of the predicted classes; a single output f predicts the second class where it is positive."""
+    return most_likely(f)
+
+
+def most_likely(f: Float[torch.Tensor, " n"] | Float[torch.Tensor, "n K"]) -> Int[np.ndarray, " n"]:
+    """`predicted_classes` within training, where outputs may turn NaN, of which the loop tells the epoch."""
     return ((f > 0).long() if f.ndim == 1 else f.argmax(1)).cpu().numpy()
 
 

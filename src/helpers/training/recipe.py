@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from helpers import checks
+from helpers.entry import entry
 from helpers.training.batches import PADDING
 from helpers.training.callables import OwnLoss, check_loss, describe
 from helpers.training.elr_plus import ELRPlus
@@ -18,6 +19,7 @@ from helpers.training.losses import CrossEntropy, ELRLoss, FreshFlipsLoss, Loss
 LOSSES = (CrossEntropy, FreshFlipsLoss, ELRLoss, ELRPlus)
 
 
+@entry(own=("augment", "loss", "optimizer", "scheduler"))
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained: by default stochastic gradient descent, in each epoch on a new random order.
@@ -120,13 +122,16 @@ class Recipe:
         checks.require(self.optimizer is None or not self.weight_decay, "weight_decay", self.weight_decay,
                        "given to the optimizer where you make it yourself")
 
+    @entry
     def lr_at(self, epoch: int) -> float:
         """The step size in an epoch, counted from 0."""
+        checks.integer("epoch", epoch, 0)
         if self.restart_every:
             phase = epoch % self.restart_every / self.restart_every
             return self.lowest_lr + (self.lr - self.lowest_lr) * (1 + math.cos(math.pi * phase)) / 2
         return self.lr * self.decay ** sum(epoch >= milestone for milestone in self.milestones)
 
+    @entry
     def steps(self, n: int) -> int:
         """How many steps all epochs take on n training samples: what a scheduler's `total_steps` has to be."""
         return self.epochs * -(-checks.integer("n", n) // self.batch_size)
