@@ -15,9 +15,10 @@ from helpers.data.images import LabelledImages
 from helpers.training import losses
 from helpers.training.batches import ImageBatches
 from helpers.training.elr_plus import ELRPlus
-from helpers.training.loop import TrainingRun, fit
+from helpers.training.loop import fit
 from helpers.training.losses import CrossEntropy, ELRLoss
 from helpers.training.models import Dropout, ModelPair, PreActResNet, SmallCNN, SmallVGG, resnet, vgg
+from helpers.training.one_run import TrainingRun
 from helpers.training.recipe import Recipe
 
 SHAPE, N, BATCH = (3, 8, 8), 6, 4

@@ -22,7 +22,7 @@ from helpers.practice.ranked_table import suspects
 from helpers.reading.stopping import stop_by_noisy_validation
 from helpers.record import Record, log_times
 from helpers.streams import random_stream
-from helpers.training.cross_validation import out_of_fold
+from helpers.training.cross_validation import out_of_fold, require_samples
 from helpers.training.loop import Recipe, fit
 from helpers.training.models import SmallCNN
 
@@ -83,7 +83,7 @@ def find_suspects(data: LabelledData,
     Raises
     ------
     ValueError
-        If an argument is none of these; before anything is trained.
+        If an argument is none of these, or a class has one or two samples; before anything is trained.
     FloatingPointError
         If a training diverges.
 
@@ -109,6 +109,7 @@ def find_suspects(data: LabelledData,
     270
     """
     models, recipe = _checked(data, make_network, recipe, seed)
+    require_samples(data)
     n_val = min(max(data.n // 10, 1), MOST_HELD_OUT) if n_val is None else n_val
     n_val = checks.integer("n_val", n_val, 1, data.n - 1)
     folds, device = checks.integer("folds", folds, 2, data.n), checks.device("device", device)

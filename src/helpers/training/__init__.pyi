@@ -3,7 +3,7 @@ from .checkpoints import CheckpointError as CheckpointError
 from .cross_validation import out_of_fold as out_of_fold
 from .elr_plus import ELRPlus as ELRPlus
 from .logs import CSVLog as CSVLog, TensorBoardLog as TensorBoardLog
-from .loop import TrainingRun as TrainingRun, fit as fit, fit_side_by_side as fit_side_by_side
+from .loop import fit as fit, fit_side_by_side as fit_side_by_side
 from .losses import CrossEntropy as CrossEntropy, ELRLoss as ELRLoss, FreshFlipsLoss as FreshFlipsLoss, Loss as Loss
 from .models import (
     Dropout as Dropout,
@@ -15,6 +15,7 @@ from .models import (
     resnet as resnet,
     vgg as vgg,
 )
+from .one_run import TrainingRun as TrainingRun
 from .predictions import (
     class_probabilities as class_probabilities,
     predicted_classes as predicted_classes,

@@ -34,6 +34,20 @@ def cross_validation_folds(n: int, folds: int, seed: int) -> Int[np.ndarray, " n
     return random_stream(seed, "folds").permutation(n) % folds
 
 
+LEAST = 3  # of two, one fold may hold out both
+
+
+def require_samples(data: LabelledData) -> None:
+    """Raise ValueError if a class has one or two training samples: too few for some to be learnt and some held out.
+
+    A class that no sample is observed as is no matter.
+    """
+    counts = np.bincount(class_index(data.y_obs, data.n_classes), minlength=data.n_classes)
+    few = [f"{count} of class {name!r}" for name, count in zip(data.classes, counts) if 0 < count < LEAST]
+    checks.require(not few, "data", f"<samples: {', '.join(few)}>", f"data with {LEAST} samples or more of each class "
+                   "that some are observed as: leave the class out, or join it with another")
+
+
 @entry(own=("model", "data", "recipe"))
 def out_of_fold(model: BaseEstimator | Callable[[LabelledData, int], nn.Module], data: LabelledData | Dataset, *,
                 recipe: Recipe | None = None, record_at: ArrayLike | None = None, folds: int = 5, seed: int = 0,
@@ -64,6 +78,11 @@ def out_of_fold(model: BaseEstimator | Callable[[LabelledData, int], nn.Module],
     progress
         show a bar of the folds.
 
+    Raises
+    ------
+    ValueError
+        If an argument is none of these, or a class has one or two samples; before anything is trained.
+
     Examples
     --------
     >>> from sklearn.neighbors import KNeighborsClassifier
@@ -74,6 +93,7 @@ def out_of_fold(model: BaseEstimator | Callable[[LabelledData, int], nn.Module],
     (200, 2)
     """
     data = labelled_data(data)
+    require_samples(data)
     _check_model(model)
     parts = cross_validation_folds(data.n, folds, seed)
     each = tqdm([parts == k for k in range(folds)], desc="folds", disable=not progress, leave=False)
