@@ -100,7 +100,6 @@ class Sample:
         return dataclasses.replace(self, xi=self.xi[kept], y=self.y[kept], y_obs=self.y_obs[kept], distribution=law)
 
 
-@entry
 @dataclass(frozen=True)
 class SignalNoise:
     """The distribution of n samples in dimension d, with exactly one of three signal strengths given.
@@ -159,11 +158,13 @@ class SignalNoise:
         def set_field(name, value):
             object.__setattr__(self, name, value)  # the class is frozen
 
-        set_field("n", checks.integer("n", self.n))
+        set_field("n", checks.integer("n", self.n, 1, LARGEST_D))
         set_field("d", checks.integer("d", self.d, 2, LARGEST_D))
         set_field("noise_std", checks.positive("noise_std", self.noise_std))
         for name in ("flip_plus", "flip_minus"):
             set_field(name, checks.real(name, getattr(self, name), 0.0, 0.5, open_high=True))
+        for name in ("orthogonal", "balanced"):
+            set_field(name, bool(checks.one_of(name, getattr(self, name), (False, True))))
         checks.require(not (self.balanced and self.n % 2), "n", self.n, "even where the true classes are balanced")
         strengths = {name: getattr(self, name) for name in STRENGTHS}
         given = {name: value for name, value in strengths.items() if value is not None}
@@ -186,7 +187,6 @@ class SignalNoise:
         kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in dropped}
         return SignalNoise(**(kept | changes))
 
-    @entry
     def draw_labels(self, seed: int) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """True and observed labels of the n training samples, each -1 or +1."""
         rng = random_stream(seed, "labels")
@@ -203,7 +203,6 @@ class SignalNoise:
         flipped = rng.random(len(y)) < np.where(y > 0, self.flip_plus, self.flip_minus)
         return np.where(flipped, -y, y)
 
-    @entry
     def sample(self, seed: int, *, n_test: int = 0) -> Sample:
         """Draw a Sample of explicit vectors: (n + n_test) d numbers of 8 bytes, or MemoryError."""
         n_test = checks.integer("n_test", n_test, 0)
