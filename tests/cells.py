@@ -1,5 +1,7 @@
 """Functions that sweeps are tried on, and the comparison of two tables."""
 
+from functools import wraps
+
 import pandas as pd
 
 OFFSET = 1.0
@@ -11,6 +13,16 @@ def same(first, second):
 
 def one(x):
     return x + OFFSET
+
+
+def times(k):
+    """A decorator that multiplies what a function returns."""
+    def decorate(function):
+        @wraps(function)
+        def wrapper(**arguments):
+            return k * function(**arguments)
+        return wrapper
+    return decorate
 
 
 class Untravelled(Exception):

@@ -55,6 +55,7 @@ def hall():
         "fetch_file": Case({"url": "https://localhost:1/x", "sha256": "0" * 64, "path": "no/such", "progress": False,
                             "timeout": 0.01}, {"path": "text"}, fails="nothing is downloaded in tests"),
         "alone": Case({"path": "a.lock"}, {"path": "text"}),
+        "temporary_beside": Case({"path": "a.bin"}, {"path": "text"}),
         "write_atomically": Case({"path": "a.bin", "content": b"12"}, {"path": "text", "content": "bytes empty"}),
         "remove_leftovers": Case({"folder": "results", "older": 60.0}, {"folder": "text", "older": "zero"}),
         "t_interval": Case({"values": numbers, "level": 0.9}, {"values": ANY_REAL}),

@@ -11,8 +11,8 @@
 
 Those on images read the files that environment variables such as SIGNAL_FIRST_CIFAR10 name, and say which file it was;
 one whose variable is not set is left out. Each finished cell is kept in build/record at once: an interrupted recording
-resumes. A cell counts as the same only under the same source of the modules that make it (helpers.sweeps.store). DVC
-and Snakemake know the files behind a result, not the code: with them a changed comment would cost hours.
+resumes. A cell counts as the same only under the same source of the modules that make it (helpers.sweeps.cell_keys).
+DVC and Snakemake know the files behind a result, not the code: with them a changed comment would cost hours.
 """
 
 import argparse

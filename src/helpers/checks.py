@@ -152,6 +152,11 @@ def device(argument: str, value: object) -> torch.device:
     return found
 
 
+def named_device(argument: str, value: torch.device | str) -> torch.device:
+    """A device that is given by name has to be on this machine; one that was made already, such as "meta", is kept."""
+    return device(argument, value) if isinstance(value, str) else value
+
+
 def increasing(argument: str, value: object, last: int) -> Int64[np.ndarray, " T"]:
     """Return `value` as an int64 array of strictly increasing steps between 0 and `last`."""
     try:

@@ -21,7 +21,7 @@ except ImportError:  # Windows
     fcntl = None
 
 CHUNK = 2**20  # bytes
-TEMPORARY = re.compile(r"\..*\.[0-9a-f]{32}", re.DOTALL)  # names of files that are being written
+TEMPORARY = re.compile(r"\..*\.[0-9a-f]{32}", re.DOTALL)  # names by temporary_beside
 
 
 def _sha256_of(path: str | PathLike) -> str:
@@ -116,12 +116,17 @@ def alone(path: str | PathLike) -> Iterator[None]:
 
 
 @entry
+def temporary_beside(path: Path) -> Path:
+    """A new hidden name beside `path`, for what is to be renamed to it: never longer than a name may be."""
+    return path.absolute().with_name(f".{path.name[:50]}.{uuid.uuid4().hex}")
+
+
+@entry
 def write_atomically(path: str | PathLike, content: bytes) -> None:
     """Write `content` to `path` through a temporary file in the same folder and one rename."""
     path = checks.path("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not longer than any name may be, whatever that of the file.
-    temporary = path.with_name(f".{path.name[:50]}.{uuid.uuid4().hex}")
+    temporary = temporary_beside(path)
     try:
         with open(temporary, "xb") as file:
             file.write(content)
@@ -136,7 +141,7 @@ def write_atomically(path: str | PathLike, content: bytes) -> None:
 @entry
 def remove_leftovers(folder: str | PathLike, *, older: float = 3600.0) -> None:
     """Remove from a folder what `write_atomically` left there when it was killed, if it is `older` seconds or more."""
-    folder, older = checks.path("folder", folder), checks.real("older", older, 0.0)
+    checks.real("older", older, 0.0)
     for path in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # its writer has just renamed it
             if TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime >= older:

@@ -4,7 +4,6 @@ import inspect
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
-from functools import wraps
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from cells import one
+from cells import one, times
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 from typing_extensions import TypeAliasType
@@ -127,14 +126,6 @@ def test_all_who_look_at_a_function_still_see_it():
 
 
 def test_a_store_looks_through_the_check_and_not_through_a_readers_wrapper(tmp_path):
-    def times(factor):
-        def decorator(function):
-            @wraps(function)
-            def wrapper(**arguments):
-                return factor * function(**arguments)
-            return wrapper
-        return decorator
-
     share = entry(lambda kappa, m: kappa)  # of this module
     cell = [{"kappa": 2.0, "m": 3}]
     auc = theory.late_ranking_auc

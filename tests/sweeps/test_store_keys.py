@@ -6,12 +6,12 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cells import OFFSET, one
+from cells import OFFSET, one, times
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from helpers.data.signal_noise import SignalNoise
@@ -20,8 +20,9 @@ from helpers.sweeps.grid import sweep
 
 # A user's two files; what stands in braces differs between two versions of them.
 OWN = """import other
-from other import Kind
+from other import Kind, Setting
 
+SETTING = Setting()
 OFFSET = {read}
 
 
@@ -33,9 +34,14 @@ def own(x, power={default}):
     def inner(y):
         import other as later
         return y + {nested} + later.imported(x)
-    return inner(helper(x)) ** power + sum(OFFSET for _ in "a") + other.AMOUNT * other.reached(x) + Kind().value(x)
+    found = inner(helper(x)) ** power + sum(OFFSET for _ in "a") + other.AMOUNT * other.reached(x)
+    return found + Kind().value(SETTING.shifted(x))
 """
-OTHER = """AMOUNT = {attribute}
+OTHER = """import dataclasses
+
+import numpy as np
+
+AMOUNT = {attribute}
 
 
 def reached(x):
@@ -48,20 +54,27 @@ def imported(x):
 
 class Base:
     scale = {inherited}
+    weights = np.full(2, {array})
 
 
 class Kind(Base):
     def value(self, x):
-        return self.scale * x + {method}
+        return self.scale * x + int(self.weights.sum()) + {method}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    by: int = 1
+
+    def shifted(self, x):
+        return x + self.by + {object}
 """
-PARTS = ("read", "called", "default", "nested", "attribute", "reached", "imported", "inherited", "method")
+PARTS = ("read", "called", "default", "nested", "attribute", "reached", "imported", "inherited", "method", "array",
+         "object")
 
 
 def decorated(k, function):
-    @wraps(function)
-    def wrapper(**arguments):
-        return k * function(**arguments)
-    return wrapper
+    return times(k)(function)
 
 
 def closed_over(k, function):
@@ -233,15 +246,6 @@ def test_key_counts_closures_defaults_and_lambdas_apart():
     twins += [lambda x: x, lambda x: x + 1, lambda x: x + 2, lambda x: [y for y in x], lambda x: [2 * y for y in x]]
     assert len({store_keys(twin, [{"x": 1}])[0] for twin in twins}) == len(twins)
     assert store_keys(adder(1), [{"x": 1}]) == store_keys(adder(1), [{"x": 1}])
-
-
-def times(k):
-    def decorate(function):
-        @wraps(function)
-        def wrapper(**arguments):
-            return k * function(**arguments)
-        return wrapper
-    return decorate
 
 
 def square(x):

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -15,6 +14,7 @@ from helpers import checks
 from helpers.data.class_names import composed_name
 from helpers.data.image_folders import LEFT_BEHIND
 from helpers.entry import entry
+from helpers.files import temporary_beside
 from helpers.practice.cleaning import DECISIONS, DROP, RELABEL
 
 CHANGES = "changes.csv"
@@ -110,7 +110,7 @@ def write_cleaned_folder(source: str | PathLike, changes: pd.DataFrame, target: 
     target = check_target(target, source=source, overwrite=overwrite)
     files = list(_files(source))
     places = _places(source, files, changes)
-    beside = target.absolute().with_name(f".{target.name[:50]}.{uuid.uuid4().hex}")
+    beside = temporary_beside(target)
     try:
         for file in files:
             if (place := places.get(file, file)) is not None:

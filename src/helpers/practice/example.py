@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import uuid
 from os import PathLike
 
 import numpy as np
@@ -16,6 +15,7 @@ from helpers.data.images import LabelledImages
 from helpers.data.label_noise import add_label_noise
 from helpers.data.noise_kinds import InstanceDependentNoise, SymmetricNoise, TransitionNoise
 from helpers.entry import entry
+from helpers.files import temporary_beside
 from helpers.practice.cleaned_folder import check_target
 from helpers.streams import random_stream
 
@@ -71,7 +71,7 @@ def example_folder(path: str | PathLike, *, kind: str = "pair", rate: float = 0.
     path = check_target(path)
     observed, true = ([DIGITS[k] for k in labels] for labels in (data.y_obs, data.y))
     files = [f"{digit}/{i:04d}.png" for i, digit in enumerate(observed)]
-    beside = path.absolute().with_name(f".{path.name[:50]}.{uuid.uuid4().hex}")
+    beside = temporary_beside(path)
     try:
         for file, x in zip(files, data.x):
             (beside / file).parent.mkdir(parents=True, exist_ok=True)

@@ -100,12 +100,15 @@ def _is_own_module(name: str | None) -> bool:
 
 
 def _reached(name: str, value: object) -> tuple[list[FunctionType], object]:
-    """The plain functions in what a function reads, and the data in it."""
+    """The plain functions in what a function reads, those of an object's class too, and the data in it."""
     if isinstance(value, (ModuleType, BuiltinFunctionType)):
         return [], None
     if isinstance(value, type):
         return _in_class(value)
-    return _parts(name, value) if callable(value) else ([], _data(name, value))
+    if callable(value):
+        return _parts(name, value)
+    methods, around = _in_class(type(value))
+    return methods, [_data(name, value), around]
 
 
 def _in_class(kind: type) -> tuple[list[FunctionType], object]:
@@ -118,8 +121,8 @@ def _in_class(kind: type) -> tuple[list[FunctionType], object]:
             value = getattr(value, "fget", getattr(value, "__func__", value))  # of a property, of a class method
             if isinstance(value, FunctionType):
                 functions += [layer for layer in _layers(value) if isinstance(layer, FunctionType)]
-            elif type(value) in (bool, int, float, str, tuple, list, dict) and not key.startswith("__"):
-                with suppress(ValueError):  # a table of anything else
+            elif not key.startswith("__"):
+                with suppress(ValueError):  # what has no stable key, such as a field's descriptor
                     around.append([one.__qualname__, key, _data(key, value)])
     return functions, around
 

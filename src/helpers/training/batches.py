@@ -36,7 +36,7 @@ class ImageBatches:
     def __init__(self, x: Float[np.ndarray, "n channels height width"], device: torch.device | str, *,
                  augment: bool = False, padding: int = PADDING):
         checks.require(x.size > 0, "x.shape", x.shape, "(n, channels, height, width), not empty")
-        device = checks.device("device", device) if isinstance(device, str) else device
+        device = checks.named_device("device", device)
         checks.integer("padding", padding, 0)
         images, self.padding = torch.from_numpy(x), padding if augment else 0
         if augment:

@@ -26,7 +26,6 @@ from helpers.training.losses import (
     ELRLoss,
     Loss,
     elr_loss_regulariser,
-    loss_device,
     loss_logits,
     loss_probabilities,
     started_for,
@@ -109,7 +108,7 @@ class ELRPlus(ELRLoss):
         wanted = "a models.ModelPair under ELRPlus" if self.networks == 2 else "one network under ELRPlus(networks=1)"
         checks.require(len(pair) == (2 if self.networks == 2 else 0), "model", f"<{type(model).__name__}>", wanted)
         networks = pair or [model]
-        return _ELRPlus(self, n, n_classes, networks).to(loss_device(device))
+        return _ELRPlus(self, n, n_classes, networks).to(checks.named_device("device", device))
 
     @entry
     def average_at(self, step: int) -> float:

@@ -51,7 +51,7 @@ class CrossEntropy:
     def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
         """The loss as a module, called as loss(outputs, labels, index)."""
         started_for(n, n_classes)
-        return _CrossEntropy().to(loss_device(device))
+        return _CrossEntropy().to(checks.named_device("device", device))
 
 
 @entry
@@ -77,7 +77,7 @@ class FreshFlipsLoss:
     def start(self, n: int, n_classes: int, device: torch.device | str = "cpu", model: nn.Module | None = None) -> Loss:
         """The loss as a module; the flips come from the random numbers that `fit` draws anew in each epoch."""
         started_for(n, n_classes)
-        return _FreshFlips(self.rate, n_classes).to(loss_device(device))
+        return _FreshFlips(self.rate, n_classes).to(checks.named_device("device", device))
 
 
 @entry
@@ -124,18 +124,13 @@ class ELRLoss:
         It is called as loss(outputs, labels, index), where `index` says which of the samples these are.
         """
         started_for(n, n_classes)
-        return _ELR(self, n, n_classes).to(loss_device(device))
+        return _ELR(self, n, n_classes).to(checks.named_device("device", device))
 
 
 def started_for(n: int, n_classes: int) -> None:
     """Raise ValueError unless there are a sample and two classes at least."""
     checks.integer("n", n)
     checks.integer("n_classes", n_classes, 2)
-
-
-def loss_device(device: torch.device | str) -> torch.device:
-    """A device that is given by name has to be on this machine."""
-    return checks.device("device", device) if isinstance(device, str) else device
 
 
 class _CrossEntropy(Loss):

@@ -208,7 +208,7 @@ class Dropout(nn.Module):
     @entry
     def reseed(self, rng: np.random.Generator, device: torch.device | str) -> None:
         """Draw the seed of the coming masks from `rng`."""
-        device = checks.device("device", device) if isinstance(device, str) else device
+        device = checks.named_device("device", device)
         self.generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
 
     def forward(self, x: Float[torch.Tensor, "*shape"]) -> Float[torch.Tensor, "*shape"]:
